@@ -1,0 +1,50 @@
+"""The physical constants and the one table of IGBP classes that every stage uses."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+EARTH_RADIUS = 6371007.2
+"""Radius of the authalic sphere, m: all cell areas are taken on it."""
+
+NARR_EARTH_RADIUS = 6371200.0
+"""Radius of the sphere of NCEP's Lambert grids, m."""
+
+CARBON_MOLAR_MASS = 12.011
+"""g of carbon per mol of CO2."""
+
+SECONDS_PER_DAY = 86400.0
+
+FLUX_UNITS = "umol m-2 s-1"
+FLUX_SIGN = "positive: to the atmosphere; negative: uptake by the land"
+
+
+class BiomeClass(NamedTuple):
+    """An IGBP class: short code, full name and the colour of the MCD12Q1 palette."""
+
+    code: str
+    name: str
+    color: str
+
+
+IGBP: tuple[BiomeClass, ...] = (
+    BiomeClass("WAT", "water", "#1c0dff"),
+    BiomeClass("ENF", "evergreen needleleaf forest", "#05450a"),
+    BiomeClass("EBF", "evergreen broadleaf forest", "#086a10"),
+    BiomeClass("DNF", "deciduous needleleaf forest", "#54a708"),
+    BiomeClass("DBF", "deciduous broadleaf forest", "#78d203"),
+    BiomeClass("MF", "mixed forest", "#009900"),
+    BiomeClass("CSH", "closed shrublands", "#c6b044"),
+    BiomeClass("OSH", "open shrublands", "#dcd159"),
+    BiomeClass("WSA", "woody savannas", "#dade48"),
+    BiomeClass("SAV", "savannas", "#fbff13"),
+    BiomeClass("GRA", "grasslands", "#b6ff05"),
+    BiomeClass("WET", "permanent wetlands", "#27ff87"),
+    BiomeClass("CRO", "croplands", "#c24f44"),
+    BiomeClass("URB", "urban and built-up", "#a5a5a5"),
+    BiomeClass("CVM", "cropland/natural vegetation mosaic", "#ff6d4c"),
+    BiomeClass("SNO", "snow and ice", "#69fff8"),
+    BiomeClass("BSV", "barren or sparsely vegetated", "#f9ffa4"),
+    BiomeClass("UNC", "unclassified", "#000000"),
+)
+"""Class number is the position: 0 water, 1-16 land, 17 unclassified (ISLSCP II and MCD12C1)."""

@@ -1,0 +1,68 @@
+"""The one time axis of the house: calendar months, stamped at their start, with bounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from narcf_geo.errors import NarcfError
+
+
+def month_starts(first: str, last: str) -> pd.DatetimeIndex:
+    """Return the starts of all months from `first` to `last`, both included.
+
+    Examples
+    --------
+    >>> month_starts("2007-11", "2008-01").strftime("%Y-%m").tolist()
+    ['2007-11', '2007-12', '2008-01']
+    """
+    return pd.date_range(pd.Period(first, "M").start_time, pd.Period(last, "M").start_time, freq="MS")
+
+
+def days_in_month(time: xr.DataArray) -> xr.DataArray:
+    """Return the true length of each month in days, leap years included, as float64."""
+    days = time.dt.days_in_month.astype("float64")
+    days.attrs = {"units": "days", "long_name": "length of the month"}
+    return days
+
+
+def to_month_starts(time: xr.DataArray) -> np.ndarray:
+    """Return the month start (datetime64[ns]) of each time stamp, whatever its calendar.
+
+    Raises
+    ------
+    NarcfError
+        When two time stamps fall into the same month.
+    """
+    years, months = time.dt.year.values, time.dt.month.values
+    starts = np.array(
+        [np.datetime64(f"{y:04d}-{m:02d}-01", "ns") for y, m in zip(years, months, strict=True)],
+        dtype="datetime64[ns]",
+    )
+    unique, counts = np.unique(starts, return_counts=True)
+    if (counts > 1).any():
+        twice = pd.Timestamp(unique[counts > 1][0]).strftime("%Y-%m")
+        raise NarcfError(
+            f"expected one value a month, found {counts.max()} time stamps in {twice}; "
+            "average the file to months first"
+        )
+    return starts
+
+
+def with_month_axis(ds: xr.Dataset, starts: np.ndarray | pd.DatetimeIndex) -> xr.Dataset:
+    """Return `ds` with its ``time`` replaced by month starts and CF ``time_bnds`` added."""
+    starts = pd.DatetimeIndex(starts)
+    time = xr.DataArray(
+        starts.values.astype("datetime64[ns]"),
+        dims="time",
+        attrs={"standard_name": "time", "long_name": "start of the month", "bounds": "time_bnds"},
+    )
+    ds = ds.drop_vars("time_bnds", errors="ignore").assign_coords(time=time)
+    ends = (starts + pd.offsets.MonthBegin(1)).values.astype("datetime64[ns]")
+    bounds = np.stack([time.values, ends], axis=1)
+    ds = ds.assign_coords(time_bnds=(("time", "bnds"), bounds))
+    encoding = {"units": "days since 1900-01-01", "calendar": "standard", "dtype": "float64"}
+    ds["time"].encoding = dict(encoding)
+    ds["time_bnds"].encoding = dict(encoding)
+    return ds
