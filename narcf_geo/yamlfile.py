@@ -1,0 +1,151 @@
+"""YAML files read safely and checked against a pydantic schema, with errors that name the line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from narcf_geo.errors import UsageError
+
+MAX_NODES = 200_000
+
+
+class Schema(BaseModel):
+    """A piece of a YAML file: immutable, and no key that the schema does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load(path: Path, schema: type[Model]) -> Model:
+    """Read the YAML file at `path` and return it as `schema`.
+
+    Raises
+    ------
+    UsageError
+        When the file is absent, is not plain YAML, repeats a key, or does not fit the schema; the
+        message names the file, the line, the key and, for a misspelt key, the nearest known one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file; `narcf-geo init DIR` writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as UTF-8 text ({error})") from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        _check_tree(node, path)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UsageError(f"{path}:{line}: not valid YAML: {error.problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: expected a mapping of keys to values, found {_kind(data)}")
+    try:
+        return schema.model_validate(data)
+    except ValidationError as error:
+        raise UsageError(_explain(error, path, node, schema)) from None
+
+
+def _kind(data: object) -> str:
+    return "an empty file" if data is None else f"a {type(data).__name__}"
+
+
+def _check_tree(node: yaml.Node | None, path: Path) -> None:
+    """Refuse repeated keys and trees that aliases blow up."""
+    pending = [node] if node else []
+    seen = 0
+    while pending:
+        current = pending.pop()
+        seen += 1
+        if seen > MAX_NODES:
+            raise UsageError(f"{path}: more than {MAX_NODES} nodes after expanding aliases")
+        if isinstance(current, yaml.SequenceNode):
+            pending.extend(current.value)
+        elif isinstance(current, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in current.value:
+                if key.value in keys and isinstance(key, yaml.ScalarNode):
+                    line = key.start_mark.line + 1
+                    raise UsageError(f"{path}:{line}: {key.value!r} is here a second time; keep one")
+                if isinstance(key, yaml.ScalarNode):
+                    keys.add(key.value)
+                pending.append(value)
+
+
+def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
+    """Return the line (from 1) of the deepest part of `location` that the file has."""
+    line = node.start_mark.line if node else 0
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            found = [(k, v) for k, v in node.value if k.value == str(part)]
+            if not found:
+                continue
+            line, node = found[0][0].start_mark.line, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line
+    return line + 1
+
+
+def _explain(
+    error: ValidationError, path: Path, node: yaml.Node | None, schema: type[BaseModel]
+) -> str:
+    lines = []
+    for problem in error.errors():
+        location = [part for part in problem["loc"] if not str(part).startswith("function-")]
+        where = ".".join(str(part) for part in location)
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            known = _known_keys(schema, location[:-1])
+            message = f"unknown key; known here: {', '.join(sorted(known))}"
+            close = difflib.get_close_matches(str(location[-1]), known, n=1)
+            if close:
+                message = f"unknown key; did you mean {close[0]!r}?"
+        elif problem["type"] != "missing" and not isinstance(problem["input"], dict | list):
+            message += f" (found {problem['input']!r})"
+        place = f"{path}:{_line(node, location)}"
+        lines.append(f"{place}: {where}: {message}" if where else f"{place}: {message}")
+    return "\n".join(lines)
+
+
+def _known_keys(schema: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """Return the keys of the model at `location`, by walking the schema's own JSON description."""
+    description: dict[str, Any] = schema.model_json_schema(by_alias=True)
+    definitions = description.get("$defs", {})
+    found = [description]
+    for part in location:
+        found = [
+            child
+            for parent in found
+            for child in _children(parent, part, definitions)
+        ]
+    return sorted({key for item in found for key in item.get("properties", {})})
+
+
+def _children(
+    parent: dict[str, Any], part: int | str, definitions: dict[str, Any]
+) -> list[dict[str, Any]]:
+    candidates = [
+        parent.get("properties", {}).get(part),
+        parent.get("additionalProperties") if isinstance(part, str) else parent.get("items"),
+    ]
+    pending = [c for c in candidates if isinstance(c, dict)][:1]
+    resolved: list[dict[str, Any]] = []
+    while pending:
+        item = pending.pop()
+        pending += item.get("anyOf", []) + item.get("oneOf", [])
+        if "$ref" in item:
+            pending.append(definitions[item["$ref"].rsplit("/", 1)[-1]])
+        elif "properties" in item or "items" in item or "additionalProperties" in item:
+            resolved.append(item)
+    return resolved
