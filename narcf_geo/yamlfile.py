@@ -76,7 +76,9 @@ def _check_tree(node: yaml.Node | None, path: Path) -> None:
             for key, value in current.value:
                 if key.value in keys and isinstance(key, yaml.ScalarNode):
                     line = key.start_mark.line + 1
-                    raise UsageError(f"{path}:{line}: {key.value!r} is here a second time; keep one")
+                    raise UsageError(
+                        f"{path}:{line}: {key.value!r} is here a second time; keep one"
+                    )
                 if isinstance(key, yaml.ScalarNode):
                     keys.add(key.value)
                 pending.append(value)
@@ -124,11 +126,7 @@ def _known_keys(schema: type[BaseModel], location: Sequence[int | str]) -> list[
     definitions = description.get("$defs", {})
     found = [description]
     for part in location:
-        found = [
-            child
-            for parent in found
-            for child in _children(parent, part, definitions)
-        ]
+        found = [child for parent in found for child in _children(parent, part, definitions)]
     return sorted({key for item in found for key in item.get("properties", {})})
 
 

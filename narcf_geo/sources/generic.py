@@ -1,0 +1,18 @@
+"""Any CF-compliant file: the catalog entry says it all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from narcf_geo.sources.canonical import canonical
+from narcf_geo.sources.native import open_native
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from narcf_geo.catalog import Entry
+
+
+def read(entry: Entry) -> xr.Dataset:
+    """Read a file that needs no code of its own."""
+    return canonical(open_native(entry), entry)

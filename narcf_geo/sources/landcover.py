@@ -1,0 +1,61 @@
+"""IGBP land cover in any raster: classes as numbers 0 (water) to 17 (unclassified), NaN nodata."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from narcf_geo.errors import NarcfError
+from narcf_geo.sources.native import open_native
+
+if TYPE_CHECKING:
+    from narcf_geo.catalog import Entry
+
+
+def read(entry: Entry) -> xr.Dataset:
+    """Read a land cover map as ``land_cover`` (lat, lon), int16, -1 for nodata.
+
+    Raises
+    ------
+    NarcfError
+        When the entry names no legend or the raster holds no such variable.
+    """
+    if entry.metadata.legend is None:
+        raise NarcfError(
+            f"{entry.catalog_path}: source {entry.name!r}: expected metadata.legend "
+            "(igbp_water0 or igbp_water17), found none"
+        )
+    native = open_native(entry)
+    variable = entry.metadata.variables.get("land_cover")
+    name = (variable.name if variable else None) or "band_data"
+    if name not in native:
+        raise NarcfError(
+            f"{entry.urlpaths[0]}: source {entry.name!r}, variable {name!r}: not in the file; "
+            f"it has: {', '.join(map(str, native.data_vars))}"
+        )
+    # MCD12C1's ellipsoid is of no meaning for its cells: they are plain longitude and latitude.
+    raster = native[name].squeeze(drop=True).drop_vars("spatial_ref", errors="ignore")
+    names = {"x": "lon", "y": "lat", "longitude": "lon", "latitude": "lat"}
+    raster = raster.rename({k: v for k, v in names.items() if k in raster.dims})
+    raster["lat"].attrs = {"standard_name": "latitude", "units": "degrees_north"}
+    raster["lon"].attrs = {"standard_name": "longitude", "units": "degrees_east"}
+    water = 0 if entry.metadata.legend == "igbp_water0" else 17
+    classes = xr.apply_ufunc(
+        _classes, raster, kwargs={"water": water}, dask="parallelized", output_dtypes=[np.int16]
+    )
+    classes.attrs = {"long_name": "IGBP land cover class", "missing_value": -1}
+    return classes.to_dataset(name="land_cover")
+
+
+def _classes(values: np.ndarray, water: int) -> np.ndarray:
+    """Return ISLSCP II class numbers: 0 water, 17 unclassified, -1 nodata."""
+    table = np.full(256, -1, np.int16)
+    table[:18] = np.arange(18)
+    if water == 17:
+        table[[0, 17]] = 17, 0
+    valid = np.isfinite(values) & (values >= 0) & (values < 256)
+    return np.where(valid, table[np.where(valid, values, 255).astype(np.uint8)], -1).astype(
+        np.int16
+    )
