@@ -1,0 +1,280 @@
+"""Conservative weights: overlap areas of great-circle polygons on the sphere.
+
+Only imported when weights are computed: it imports numba.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Literal
+
+import numba as nb
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+
+from narcf_geo.errors import UsageError
+from narcf_geo.regrid.polygons import (
+    FANOUT,
+    Floats,
+    Polygons,
+    bounding_box,
+    load,
+    polygon_area,
+)
+
+if TYPE_CHECKING:
+    from narcf_geo.grid import Grid
+
+Normalisation = Literal["conservative", "conservative_normed"]
+
+_ROUNDING = 1e-15
+"""Width (radians) below which an overlap is the rounding of a shared edge."""
+
+
+@nb.njit(cache=True, nogil=True)
+def _clip(polygon: Any, n: int, edges: Any, n_edges: int, spare: Any, side: Any) -> Any:
+    """Sutherland-Hodgman: the part of a convex polygon inside all planes of `edges`.
+
+    `edges` holds a point and an inward normal a row. Returns the number of corners left and
+    whether they are in `spare` rather than in `polygon`.
+    """
+    swapped = False
+    for e in range(n_edges):
+        inside, outside = 0, 0
+        for k in range(n):
+            # The difference to a point of the plane keeps the sign exact near the edge.
+            s = (
+                edges[e, 3] * (polygon[k, 0] - edges[e, 0])
+                + edges[e, 4] * (polygon[k, 1] - edges[e, 1])
+                + edges[e, 5] * (polygon[k, 2] - edges[e, 2])
+            )
+            side[k] = s
+            if s > 0.0:
+                inside += 1
+            elif s < 0.0:
+                outside += 1
+        if inside == 0:
+            return 0, swapped
+        if outside == 0:
+            continue
+        m = 0
+        previous = n - 1
+        for k in range(n):
+            if side[previous] * side[k] < 0.0:
+                t = side[previous] / (side[previous] - side[k])
+                x = polygon[previous, 0] + t * (polygon[k, 0] - polygon[previous, 0])
+                y = polygon[previous, 1] + t * (polygon[k, 1] - polygon[previous, 1])
+                z = polygon[previous, 2] + t * (polygon[k, 2] - polygon[previous, 2])
+                scale = 1.0 / np.sqrt(x * x + y * y + z * z)
+                spare[m, 0], spare[m, 1], spare[m, 2] = x * scale, y * scale, z * scale
+                m += 1
+            if side[k] >= 0.0:
+                for axis in range(3):
+                    spare[m, axis] = polygon[k, axis]
+                m += 1
+            previous = k
+        polygon, spare = spare, polygon
+        swapped = not swapped
+        n = m
+    return n, swapped
+
+
+@nb.njit(cache=True, nogil=True)
+def _edge_planes(polygon: Any, n: int, edges: Any) -> None:
+    """A point and the inward normal of the great circle of each edge."""
+    for k in range(n):
+        m = (k + 1) % n
+        px, py, pz = polygon[k, 0], polygon[k, 1], polygon[k, 2]
+        dx, dy, dz = polygon[m, 0] - px, polygon[m, 1] - py, polygon[m, 2] - pz
+        edges[k, 0], edges[k, 1], edges[k, 2] = px, py, pz
+        edges[k, 3] = py * dz - pz * dy
+        edges[k, 4] = pz * dx - px * dz
+        edges[k, 5] = px * dy - py * dx
+
+
+@nb.njit(cache=True, nogil=True)
+def _overlap_rows(
+    target_vertices: Any,
+    target_parts: Any,
+    vertices: Any,
+    parts: Any,
+    owner: Any,
+    boxes: Any,
+    starts: Any,
+) -> Any:
+    """Overlaps of some target parts with all source parts: count a part, source cells, areas."""
+    n_target = target_parts.shape[0]
+    count = np.zeros(n_target, np.int64)
+    capacity = 8 * n_target + 64
+    column = np.empty(capacity, np.int64)
+    area = np.empty(capacity)
+    target, first, second = np.empty((4, 3)), np.empty((12, 3)), np.empty((12, 3))
+    edges, side, box = np.empty((4, 6)), np.empty(12), np.empty(6)
+    levels = starts.shape[0] - 1
+    stack_level = np.empty(FANOUT * levels + 1, np.int64)
+    stack_node = np.empty(FANOUT * levels + 1, np.int64)
+    found = 0
+    for i in range(n_target):
+        n_corners = load(target_vertices, target_parts[i], target)
+        bounding_box(target, n_corners, box)
+        _edge_planes(target, n_corners, edges)
+        before = found
+        depth = 1
+        stack_level[0], stack_node[0] = levels - 1, 0
+        while depth > 0:
+            depth -= 1
+            level, node = stack_level[depth], stack_node[depth]
+            b = boxes[starts[level] + node]
+            if (
+                b[0] > box[3]
+                or b[1] > box[4]
+                or b[2] > box[5]
+                or b[3] < box[0]
+                or b[4] < box[1]
+                or b[5] < box[2]
+            ):
+                continue
+            if level > 0:
+                last = min((node + 1) * FANOUT, starts[level] - starts[level - 1])
+                for child in range(node * FANOUT, last):
+                    stack_level[depth], stack_node[depth] = level - 1, child
+                    depth += 1
+                continue
+            for j in range(node * FANOUT, min((node + 1) * FANOUT, parts.shape[0])):
+                n = load(vertices, parts[j], first)
+                n, swapped = _clip(first, n, edges, n_corners, second, side)
+                if n < 3:
+                    continue
+                polygon = second if swapped else first
+                overlap = polygon_area(polygon, n)
+                extent = 0.0
+                for k in range(1, n):
+                    for axis in range(3):
+                        extent = max(extent, abs(polygon[k, axis] - polygon[0, axis]))
+                if overlap <= _ROUNDING * extent:
+                    continue
+                if found == capacity:
+                    capacity *= 2
+                    longer = np.empty(capacity, np.int64)
+                    longer[:found] = column
+                    column = longer
+                    wider = np.empty(capacity)
+                    wider[:found] = area
+                    area = wider
+                column[found] = owner[j]
+                area[found] = overlap
+                found += 1
+        count[i] = found - before
+    return count, column[:found].copy(), area[:found].copy()
+
+
+@nb.njit(cache=True, nogil=True)
+def _part_areas(vertices: Any, parts: Any) -> Any:
+    areas = np.empty(parts.shape[0])
+    polygon = np.empty((4, 3))
+    for i in range(parts.shape[0]):
+        areas[i] = polygon_area(polygon, load(vertices, parts[i], polygon))
+    return areas
+
+
+def areas(cells: Polygons) -> Floats:
+    """Area of each cell on the unit sphere, shape (size,); 0 where masked or degenerate."""
+    part_areas = _part_areas(cells.vertices, cells.parts)
+    return np.bincount(cells.owner, part_areas, minlength=cells.size)
+
+
+def overlap_areas(source: Polygons, target: Polygons) -> sparse.csr_array:
+    """Area on the unit sphere common to each target and source cell, (target, source).
+
+    Rows are independent of each other and computed in threads (as many as
+    ``NUMBA_NUM_THREADS``): their number never changes the result.
+    """
+    shape = (target.size, source.size)
+    if not len(source.parts) or not len(target.parts):
+        return sparse.csr_array(shape, dtype=np.float64)
+    tree = source.tree
+    threads = nb.config.NUMBA_NUM_THREADS
+
+    def rows(parts: Any) -> Any:
+        return _overlap_rows(
+            target.vertices, parts, source.vertices, tree.parts, tree.owner, tree.boxes, tree.starts
+        )
+
+    blocks = np.array_split(target.parts, min(8 * threads, len(target.parts)))
+    if threads == 1:
+        done = [rows(block) for block in blocks]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            done = list(pool.map(rows, blocks))
+    count, column, area = (np.concatenate(pieces) for pieces in zip(*done, strict=True))
+    per_cell = np.bincount(target.owner, count, minlength=target.size).astype(np.int64)
+    pointer = np.concatenate([[0], np.cumsum(per_cell)])
+    overlap = sparse.csr_array((area, column, pointer), shape=shape)
+    overlap.sum_duplicates()
+    return overlap
+
+
+def normalise(
+    overlap: sparse.csr_array, target: Polygons, normalisation: Normalisation
+) -> sparse.csr_array:
+    """Weights from overlap areas: divided by the target cell's area or by its covered area."""
+    if normalisation == "conservative":
+        divisor = areas(target)
+    elif normalisation == "conservative_normed":
+        divisor = overlap.sum(axis=1)
+    else:
+        raise UsageError(
+            f"normalisation {normalisation!r} is unknown: choose 'conservative' (target area) "
+            "or 'conservative_normed' (covered area)"
+        )
+    overlap.data /= np.repeat(divisor, np.diff(overlap.indptr))
+    return overlap
+
+
+def _cells(grid: Grid, mask: ArrayLike | None, which: str) -> Polygons:
+    if mask is not None and np.shape(mask) != grid.shape:
+        raise UsageError(
+            f"{which}_mask has shape {np.shape(mask)}, but the {which} grid has {grid.shape}: "
+            "give one value a cell, 0 for a cell to leave out"
+        )
+    return Polygons.from_corners(*grid.corners(), mask=mask)
+
+
+def conservative_weights(
+    source: Grid,
+    target: Grid,
+    *,
+    normalisation: Normalisation = "conservative",
+    source_mask: ArrayLike | None = None,
+    target_mask: ArrayLike | None = None,
+) -> sparse.csr_array:
+    """First-order conservative weights between any two structured grids.
+
+    Cell edges are great circles, as in ESMF, whose weights these are (to about 1e-12).
+
+    Parameters
+    ----------
+    source, target
+        Grids in any orientation, longitude range and place, poles included.
+    normalisation
+        "conservative" divides an overlap by the target cell's area: a row sums to the covered
+        fraction. "conservative_normed" divides by the covered area: a row sums to 1.
+    source_mask, target_mask
+        Shape of their grid; a cell with 0 (or False) takes no part.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        Shape (n_target, n_source), cells in C order, indices sorted; the weighted mean of a
+        field is ``weights @ field.ravel()``. A target cell without overlap has an empty row.
+
+    Raises
+    ------
+    NarcfError
+        A cell has crossing edges, a corner that is not finite, or exceeds half a sphere.
+    UsageError
+        A mask's shape is not its grid's, or the normalisation is unknown.
+    """
+    cells = _cells(source, source_mask, "source"), _cells(target, target_mask, "target")
+    return normalise(overlap_areas(*cells), cells[1], normalisation)
