@@ -1,0 +1,139 @@
+"""The house look that maps, charts and QGIS styles share. Imports matplotlib only when used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from narcf_geo.errors import NarcfError, UsageError
+from narcf_geo.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FLUX_CMAP = "BrBG_r"
+"""Green is uptake, brown is release; distinguishable with red-green blindness."""
+
+DIFFERENCE_CMAP = "PuOr_r"
+"""Purple is more uptake than the reference, orange is more release."""
+
+UNITS_TEXT = "µmol m⁻² s⁻¹"
+
+INK = "#1b2a33"
+MUTED = "#56656e"
+SEA = "#e9f0f4"
+BARE_LAND = "#d5d7d6"
+UPTAKE = "#01665e"
+RELEASE = "#8c510a"
+SYNTHETIC_FACE, SYNTHETIC_EDGE = "#fff3cd", "#8a6d00"
+
+SERIES = (
+    ("#1b2a33", "-", "o"),
+    ("#0072b2", "--", "s"),
+    ("#d55e00", "-.", "^"),
+    ("#009e73", ":", "D"),
+    ("#cc79a7", (0, (5, 1, 1, 1)), "v"),
+)
+"""Colour, line and marker of each series: told apart in grey print too (Okabe and Ito)."""
+
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.labelsize": 9.0,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+def flux_limit(values: np.ndarray, quantile: float = 0.98) -> float:
+    """Return a round limit of a colour scale symmetric about zero.
+
+    The smallest of 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10 times a power of ten that holds `quantile` of
+    the magnitudes, so that a few extreme cells do not wash out the rest.
+
+    Raises
+    ------
+    NarcfError
+        When no value is finite.
+
+    Examples
+    --------
+    >>> flux_limit(np.array([-2.7, 0.3, np.nan]))
+    3.0
+    """
+    magnitude = np.abs(values[np.isfinite(values)])
+    if magnitude.size == 0:
+        raise NarcfError(
+            "expected at least one finite value to scale the colours by, found none; "
+            "check that the grid, the period and the land mask overlap"
+        )
+    reach = float(np.quantile(magnitude.astype(float), quantile))
+    if reach == 0.0:
+        return 1.0
+    power = 10.0 ** np.floor(np.log10(reach))
+    steps = np.array([1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0])
+    return float(f"{steps[np.searchsorted(steps, reach / power * (1 - 1e-9))] * power:.3g}")
+
+
+def flux_colors(count: int) -> list[str]:
+    """Return `count` colours (``#rrggbb``) evenly along the flux colour map, uptake first."""
+    import matplotlib
+    from matplotlib.colors import to_hex
+
+    return [to_hex(color) for color in matplotlib.colormaps[FLUX_CMAP](np.linspace(0, 1, count))]
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Format a number with its sign and a true minus, to `digits` significant digits.
+
+    Examples
+    --------
+    >>> signed(-0.0853), signed(12.0), signed(-1234.6)
+    ('−0.0853', '+12.0', '−1235')
+    """
+    if not np.isfinite(value):
+        return "n/a"
+    if value == 0:
+        return "0"
+    decimals = max(digits - 1 - int(np.floor(np.log10(abs(value)))), 0)
+    return f"{value:+.{decimals}f}".replace("-", "−")
+
+
+_WITHOUT_DATE = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None},
+}
+
+
+def save_figure(fig: Figure, path: str | Path, dpi: int = 200) -> Path:
+    """Write a figure as PNG, SVG or PDF, whole or not at all, with the same bytes on every run.
+
+    Raises
+    ------
+    UsageError
+        When the suffix is none of the three.
+    """
+    path = Path(path)
+    if path.suffix not in _WITHOUT_DATE:
+        raise UsageError(
+            f"expected a figure file ending in {', '.join(_WITHOUT_DATE)}, found {path.name!r}"
+        )
+    with atomic_path(path) as temporary:
+        fig.savefig(temporary, dpi=dpi, metadata=_WITHOUT_DATE[path.suffix])
+    return path

@@ -1,0 +1,200 @@
+"""Cloud-optimized GeoTIFFs of flux and biomes, each with a QGIS style beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from narcf_geo.constants import FLUX_SIGN, FLUX_UNITS, IGBP
+from narcf_geo.errors import NarcfError
+from narcf_geo.figures.style import flux_limit
+from narcf_geo.files import atomic_path
+from narcf_geo.outputs.cells import cell_edges, regular_step
+from narcf_geo.outputs.netcdf import check_flux
+from narcf_geo.outputs.qgis import write_biome_style, write_flux_style
+
+if TYPE_CHECKING:
+    from affine import Affine
+    from rasterio.io import DatasetWriter
+
+_BIOME_NODATA = 255
+
+
+def write_flux_geotiffs(ds: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Write ``flux_<year>.tif`` for each year: one band a month, and a ``.qml`` beside it.
+
+    North-up COG in EPSG:4326, float32, missing cells NaN (declared as nodata). Bands are named
+    ``2014-01`` and so on and carry the unit and the statistics. All years share one colour scale.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        ``flux`` (time, lat, lon) in umol m-2 s-1 on a regular grid.
+    folder : path
+        Where the files go; made when absent.
+
+    Returns
+    -------
+    list of path
+        The GeoTIFFs, by year.
+
+    Raises
+    ------
+    NarcfError
+        When ``flux`` is missing or in another unit, the grid is not regular, or all is NaN.
+    """
+    check_flux(ds)
+    flux = ds["flux"]
+    limit = flux_limit(flux.values)
+    paths = []
+    for year, months in flux.groupby("time.year"):
+        path = Path(folder) / f"flux_{year}.tif"
+        _write_year(months, path, {**ds.attrs, **flux.attrs})
+        write_flux_style(path.with_suffix(".qml"), limit)
+        paths.append(path)
+    return paths
+
+
+def write_biomes_geotiff(biome: xr.DataArray, path: str | Path) -> Path:
+    """Write the IGBP class of each cell: uint8 COG with colour table, nodata 255.
+
+    The class names go into ``<path>.aux.xml`` (GDAL) and ``<stem>.qml`` (QGIS).
+
+    Parameters
+    ----------
+    biome : xarray.DataArray
+        (lat, lon) class 0-17; negative or NaN is missing.
+    path : path
+        The ``.tif`` file.
+
+    Raises
+    ------
+    NarcfError
+        When a value is no IGBP class, or the grid is not regular.
+    """
+    path = Path(path)
+    biome, transform = _north_up(biome.transpose("lat", "lon"))
+    values = np.where(np.isfinite(biome.values) & (biome.values >= 0), biome.values, _BIOME_NODATA)
+    values = values.astype("uint8")
+    present = sorted(set(np.unique(values).tolist()) - {_BIOME_NODATA})
+    if present and present[-1] >= len(IGBP):
+        raise NarcfError(
+            f"expected IGBP classes 0 to {len(IGBP) - 1}, found {present[-1]} in the biomes"
+        )
+    tags = {"long_name": "majority IGBP land cover class"}
+
+    def fill(raster: DatasetWriter) -> None:
+        raster.write(values, 1)
+        raster.set_band_description(1, "IGBP class")
+        raster.write_colormap(1, {n: _rgb(cls.color) for n, cls in enumerate(IGBP)})
+
+    _write_cog(path, values[None], transform, _BIOME_NODATA, tags, fill, _CLASS_COG)
+    names = "".join(f"      <Category>{escape(f'{c.code} {c.name}')}</Category>\n" for c in IGBP)
+    with atomic_path(path.with_name(path.name + ".aux.xml")) as temporary:
+        temporary.write_text(
+            '<PAMDataset>\n  <PAMRasterBand band="1">\n    <CategoryNames>\n'
+            f"{names}    </CategoryNames>\n  </PAMRasterBand>\n</PAMDataset>\n",
+            encoding="utf-8",
+        )
+    write_biome_style(path.with_suffix(".qml"), present)
+    return path
+
+
+_FLUX_COG = {"predictor": "YES", "overview_resampling": "AVERAGE"}
+_CLASS_COG = {"predictor": "NO", "overview_resampling": "MODE"}
+
+
+def _write_year(flux: xr.DataArray, path: Path, attrs: dict[str, Any]) -> None:
+    flux, transform = _north_up(flux)
+    values = flux.values.astype("float32")
+    months = pd.DatetimeIndex(flux["time"].values).strftime("%Y-%m")
+    tags = {
+        "title": attrs.get("title", "Monthly net CO2 flux of the land"),
+        "units": FLUX_UNITS,
+        "sign": FLUX_SIGN,
+        **{name: attrs[name] for name in ("synthetic", "comment") if attrs.get(name)},
+    }
+
+    def fill(raster: DatasetWriter) -> None:
+        raster.write(values)
+        for band, month in enumerate(months, start=1):
+            raster.set_band_description(band, month)
+            raster.set_band_unit(band, FLUX_UNITS)
+            raster.update_tags(band, month=month, **_statistics(values[band - 1]))
+
+    _write_cog(path, values, transform, float("nan"), tags, fill, _FLUX_COG)
+
+
+def _write_cog(
+    path: Path,
+    values: np.ndarray,
+    transform: Affine,
+    nodata: float,
+    tags: dict[str, str],
+    fill: Any,
+    options: dict[str, str],
+) -> None:
+    import rasterio
+    import rasterio.shutil
+    from rasterio.io import MemoryFile
+
+    count, height, width = values.shape
+    # The COG driver only copies: the raster is made in memory first. PAM off, so that no side file
+    # of the temporary name stays behind.
+    with (
+        rasterio.Env(GDAL_PAM_ENABLED="NO"),
+        MemoryFile() as memory,
+        atomic_path(path) as temporary,
+    ):
+        with memory.open(
+            driver="GTiff",
+            dtype=values.dtype,
+            count=count,
+            height=height,
+            width=width,
+            crs="EPSG:4326",
+            transform=transform,
+            nodata=nodata,
+        ) as raster:
+            raster.update_tags(AREA_OR_POINT="Area", **tags)
+            fill(raster)
+        with memory.open() as raster:
+            rasterio.shutil.copy(
+                raster,
+                temporary,
+                driver="COG",
+                compress="DEFLATE",
+                blocksize=256,
+                **options,
+            )
+
+
+def _north_up(data: xr.DataArray) -> tuple[xr.DataArray, Affine]:
+    from affine import Affine
+
+    data = data.sortby("lat", ascending=False).sortby("lon")
+    lat, lon = cell_edges(data, "lat"), cell_edges(data, "lon")
+    transform = Affine(regular_step(lon, "lon"), 0, lon[0], 0, regular_step(lat, "lat"), lat[0])
+    return data, transform
+
+
+def _statistics(values: np.ndarray) -> dict[str, str]:
+    valid = values[np.isfinite(values)].astype(float)
+    if valid.size == 0:
+        return {}
+    return {
+        "STATISTICS_MINIMUM": repr(float(valid.min())),
+        "STATISTICS_MAXIMUM": repr(float(valid.max())),
+        "STATISTICS_MEAN": repr(float(valid.mean())),
+        "STATISTICS_STDDEV": repr(float(valid.std())),
+        "STATISTICS_VALID_PERCENT": f"{100 * valid.size / values.size:.4g}",
+    }
+
+
+def _rgb(color: str) -> tuple[int, int, int, int]:
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16), 255

@@ -1,0 +1,197 @@
+"""The flux product as one CF-1.8 NetCDF4 file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from narcf_geo import __version__
+from narcf_geo.constants import FLUX_SIGN, FLUX_UNITS, IGBP
+from narcf_geo.errors import NarcfError
+from narcf_geo.files import atomic_path
+from narcf_geo.months import with_month_axis
+from narcf_geo.outputs.cells import cell_area, cell_edges
+
+_STANDARD_NAME = "surface_upward_mole_flux_of_carbon_dioxide"
+_CHUNK = {"time": 24, "lat": 32, "lon": 64}
+
+
+def write_flux_netcdf(ds: xr.Dataset, path: str | Path) -> Path:
+    """Write the predicted flux and what belongs to it as CF-1.8 NetCDF4, whole or not at all.
+
+    Two runs over the same values give the same bytes: nothing in the file says when it was written.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        ``flux`` (time, lat, lon) in umol m-2 s-1, positive to the atmosphere, NaN where missing;
+        ``time`` at month starts. Optional: ``flux_std`` (as flux), ``biome`` (lat, lon; IGBP class,
+        -1 missing), ``land_fraction`` (lat, lon; 0 to 1), ``cell_area`` (lat, lon; m2, computed
+        when absent). Other variables are left out. Text attributes of `ds` are kept.
+    path : path
+        The ``.nc`` file.
+
+    Raises
+    ------
+    NarcfError
+        When ``flux`` is missing, has other dimensions or another unit.
+    """
+    path = Path(path)
+    check_flux(ds)
+    product = _product(ds)
+    with atomic_path(path) as temporary:
+        product.to_netcdf(
+            temporary, format="NETCDF4", engine="netcdf4", encoding=_encoding(product)
+        )
+    return path
+
+
+def check_flux(ds: xr.Dataset) -> None:
+    """Raise NarcfError unless ``ds["flux"]`` is (time, lat, lon) in umol m-2 s-1."""
+    if "flux" not in ds:
+        raise NarcfError(
+            f"expected the variable 'flux' in the prediction, found {sorted(map(str, ds.data_vars))}"
+        )
+    flux = ds["flux"]
+    if flux.dims != ("time", "lat", "lon"):
+        raise NarcfError(f"expected flux over (time, lat, lon), found {flux.dims}")
+    if flux.attrs.get("units") != FLUX_UNITS:
+        raise NarcfError(
+            f"expected flux in {FLUX_UNITS!r}, found {flux.attrs.get('units')!r}; "
+            "convert it and set attrs['units']"
+        )
+
+
+def _product(ds: xr.Dataset) -> xr.Dataset:
+    out = xr.Dataset(coords={name: ds[name].variable.to_base_variable() for name in ("lat", "lon")})
+    for name, axis, standard, direction in (
+        ("lat", "Y", "latitude", "degrees_north"),
+        ("lon", "X", "longitude", "degrees_east"),
+    ):
+        edges = cell_edges(ds, name)
+        out[name].attrs = {
+            "standard_name": standard,
+            "long_name": f"{standard} of the cell centre",
+            "units": direction,
+            "axis": axis,
+            "bounds": f"{name}_bnds",
+        }
+        out = out.assign_coords(
+            {f"{name}_bnds": ((name, "bnds"), np.stack([edges[:-1], edges[1:]], 1))}
+        )
+    out["flux"] = _field(ds["flux"], _flux_attributes(ds))
+    if "flux_std" in ds:
+        out["flux_std"] = _field(ds["flux_std"], _std_attributes(ds["flux_std"]))
+        out["flux"].attrs["ancillary_variables"] = "flux_std"
+    if "land_fraction" in ds:
+        out["land_fraction"] = _field(
+            ds["land_fraction"],
+            {
+                "standard_name": "land_area_fraction",
+                "long_name": "fraction of the cell that is land",
+                "units": "1",
+            },
+        )
+    if "biome" in ds:
+        out["biome"] = _biome(ds["biome"])
+    area = ds["cell_area"] if "cell_area" in ds else cell_area(ds)
+    out["cell_area"] = (("lat", "lon"), area.transpose("lat", "lon").values.astype("float64"))
+    out["cell_area"].attrs = {
+        "standard_name": "cell_area",
+        "long_name": "area of the cell on the authalic sphere",
+        "units": "m2",
+    }
+    out = with_month_axis(out.assign_coords(time=ds["time"].values), ds["time"].values)
+    out["time"].attrs["axis"] = "T"
+    out["crs"] = _crs()
+    for name in ("flux", "flux_std", "land_fraction", "biome"):
+        if name in out:
+            out[name].attrs |= {"grid_mapping": "crs", "cell_measures": "area: cell_area"}
+    out["cell_area"].attrs["grid_mapping"] = "crs"
+    out.attrs = _global_attributes(ds, out)
+    return out
+
+
+def _field(
+    data: xr.DataArray, attrs: dict[str, Any]
+) -> tuple[tuple[str, ...], np.ndarray, dict[str, Any]]:
+    return tuple(map(str, data.dims)), data.values.astype("float32"), attrs
+
+
+def _flux_attributes(ds: xr.Dataset) -> dict[str, Any]:
+    attrs = {
+        "standard_name": _STANDARD_NAME,
+        "long_name": "net CO2 flux from the land to the atmosphere",
+        "units": FLUX_UNITS,
+        "sign": FLUX_SIGN,
+        "cell_methods": "time: mean area: mean where land",
+    }
+    for name in ("synthetic", "comment"):
+        if ds["flux"].attrs.get(name):
+            attrs[name] = ds["flux"].attrs[name]
+    return attrs
+
+
+def _std_attributes(std: xr.DataArray) -> dict[str, Any]:
+    attrs = {
+        "standard_name": f"{_STANDARD_NAME} standard_error",
+        "long_name": std.attrs.get("long_name", "standard error of the net CO2 flux"),
+        "units": FLUX_UNITS,
+    }
+    if std.attrs.get("comment"):
+        attrs["comment"] = std.attrs["comment"]
+    return attrs
+
+
+def _biome(biome: xr.DataArray) -> tuple[tuple[str, ...], np.ndarray, dict[str, Any]]:
+    values = biome.values
+    values = np.where(np.isfinite(values), values, -1).astype("int8")
+    attrs = {
+        "long_name": "majority IGBP land cover class",
+        "flag_values": np.arange(len(IGBP), dtype="int8"),
+        "flag_meanings": " ".join(_flag(cls.name) for cls in IGBP),
+    }
+    return tuple(map(str, biome.dims)), values, attrs
+
+
+def _flag(name: str) -> str:
+    return name.replace("/", "_").replace("-", "_").replace(" ", "_")
+
+
+def _crs() -> tuple[tuple[()], np.ndarray, dict[str, Any]]:
+    from pyproj import CRS
+
+    return (), np.array(0, dtype="int32"), CRS.from_epsg(4326).to_cf()
+
+
+def _global_attributes(ds: xr.Dataset, out: xr.Dataset) -> dict[str, Any]:
+    first, last = out["time_bnds"].values.astype("datetime64[D]")[[0, -1], [0, 1]]
+    kept = {k: v for k, v in ds.attrs.items() if isinstance(v, str | int | float) and v != ""}
+    return {
+        "title": "Monthly net CO2 flux of the land",
+        "source": f"narcf-geo {__version__}: neural network trained on an atmospheric inversion",
+        "history": f"made by narcf-geo {__version__}",
+        **kept,
+        "Conventions": "CF-1.8",
+        "time_coverage_start": str(first),
+        "time_coverage_end": str(last),
+    }
+
+
+def _encoding(product: xr.Dataset) -> dict[str, dict[str, Any]]:
+    encoding: dict[str, dict[str, Any]] = {}
+    for name, variable in product.variables.items():
+        kept = variable.encoding if name in ("time", "time_bnds") else {}
+        encoding[str(name)] = {**kept, "_FillValue": None}
+    for name in ("flux", "flux_std", "land_fraction", "biome", "cell_area"):
+        if name not in product:
+            continue
+        data = product[name]
+        chunks = tuple(min(_CHUNK[str(d)], size) for d, size in data.sizes.items())
+        encoding[name] |= {"zlib": True, "complevel": 4, "shuffle": True, "chunksizes": chunks}
+        if name != "cell_area":
+            encoding[name]["_FillValue"] = np.int8(-1) if name == "biome" else np.float32(np.nan)
+    return encoding

@@ -1,0 +1,75 @@
+"""Data that several areas test with: small and asymmetric, so that flips and shifts show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from narcf_geo.constants import EARTH_RADIUS, FLUX_SIGN, FLUX_UNITS
+from narcf_geo.months import month_starts, with_month_axis
+
+
+def prediction_dataset(
+    lat: np.ndarray, lon: np.ndarray, biome: np.ndarray, first: str, last: str
+) -> xr.Dataset:
+    """A prediction on a regular grid whose flux differs in every cell and month."""
+    months = month_starts(first, last)
+    dlat, dlon = np.diff(lat)[0], np.diff(lon)[0]
+    lat_bnds = np.stack([lat - dlat / 2, lat + dlat / 2], axis=1)
+    lon_bnds = np.stack([lon - dlon / 2, lon + dlon / 2], axis=1)
+    season = np.cos(2 * np.pi * (months.month.values - 1) / 12)[:, None, None]
+    growth = np.exp(-(((lat - 48) / 14) ** 2))[None, :, None]
+    east = (1 + 0.8 * (lon - lon.min()) / np.ptp(lon))[None, None, :]
+    flux = 0.35 * east - 2.2 * growth * east * np.clip(0.1 - season, 0, None)
+    flux = flux + 0.02 * (months.year.values - months.year.values[0])[:, None, None]
+    land = (biome > 0) & (biome < 17)
+    area = EARTH_RADIUS**2 * np.diff(np.sin(np.deg2rad(lat_bnds)), axis=1) * np.deg2rad(dlon)
+    attrs = {"units": FLUX_UNITS, "sign": FLUX_SIGN, "long_name": "net CO2 flux"}
+    ds = xr.Dataset(
+        {
+            "flux": (("time", "lat", "lon"), np.where(land, flux, np.nan).astype("float32"), attrs),
+            "biome": (("lat", "lon"), biome.astype("int8")),
+            "land_fraction": (("lat", "lon"), land.astype("float32")),
+            "cell_area": (("lat", "lon"), np.repeat(area, lon.size, axis=1), {"units": "m2"}),
+        },
+        coords={
+            "lat": lat,
+            "lon": lon,
+            "lat_bnds": (("lat", "bnds"), lat_bnds),
+            "lon_bnds": (("lon", "bnds"), lon_bnds),
+        },
+        attrs={"title": "A test product", "synthetic": "twin experiment"},
+    )
+    return with_month_axis(ds.assign_coords(time=months.values), months)
+
+
+@pytest.fixture
+def small_prediction() -> xr.Dataset:
+    """4 x 5 cells of 1 degree, west and south of nothing symmetric; 2014-11 to 2015-02."""
+    biome = np.array([[-1, 0, 12, 10, 8], [5, 5, 0, 12, 9], [1, 5, 4, 14, 1], [1, 1, 16, 15, 0]])
+    lat, lon = np.arange(40.5, 44.0), np.arange(-100.5, -96.0)
+    return prediction_dataset(lat, lon, biome, "2014-11", "2015-02")
+
+
+@pytest.fixture(scope="session")
+def america() -> xr.Dataset:
+    """North America on 1 degree with its real land and biomes; 2014 and 2015."""
+    import rasterio
+
+    path = next(Path(__file__).parents[1].glob("narcf_geo/data/landcover/*.tif"))
+    with rasterio.open(path) as raster:
+        classes = raster.read(1)[:, :]
+    lat, lon = np.arange(10.5, 80.0), np.arange(-169.5, -50.0)
+    rows = ((90 - lat - 0.5) * 20).round().astype(int)
+    columns = ((lon - 0.5 + 180) * 20).round().astype(int)
+    biome = np.full((lat.size, lon.size), -1)
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            counts = np.bincount(
+                classes[row : row + 20, column : column + 20].ravel(), minlength=256
+            )
+            biome[i, j] = 0 if counts[0] > 200 else 1 + counts[1:18].argmax()
+    return prediction_dataset(lat, lon, biome, "2014-01", "2015-12")

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+import rasterio
+import xarray as xr
+
+from narcf_geo.constants import IGBP
+from narcf_geo.errors import NarcfError
+from narcf_geo.outputs.geotiff import write_biomes_geotiff, write_flux_geotiffs
+
+
+def test_one_file_a_year_one_band_a_month(small_prediction, tmp_path):
+    paths = write_flux_geotiffs(small_prediction, tmp_path / "products")
+    assert [p.name for p in paths] == ["flux_2014.tif", "flux_2015.tif"]
+    with rasterio.open(paths[0]) as raster:
+        assert raster.descriptions == ("2014-11", "2014-12")
+        assert raster.units == ("umol m-2 s-1",) * 2
+        assert raster.crs.to_epsg() == 4326
+        assert raster.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert np.isnan(raster.nodata)
+        assert raster.tags()["synthetic"] == "twin experiment"
+    assert sorted(p.name for p in (tmp_path / "products").iterdir()) == [
+        "flux_2014.qml",
+        "flux_2014.tif",
+        "flux_2015.qml",
+        "flux_2015.tif",
+    ]
+
+
+def test_north_is_up_and_no_cell_moves(small_prediction, tmp_path):
+    path = write_flux_geotiffs(small_prediction, tmp_path)[1]
+    flux = small_prediction["flux"].sel(time="2015-02-01")
+    with rasterio.open(path) as raster:
+        assert raster.bounds == (-101.0, 40.0, -96.0, 44.0)
+        assert raster.transform.e == -1.0
+        points = [(lon, lat) for lat in flux["lat"].values for lon in flux["lon"].values]
+        values = np.array([v[1] for v in raster.sample(points)]).reshape(flux.shape)
+        # Just inside the south-west corner of the cell: a shift of half a cell would show.
+        corner = next(iter(raster.sample([(-97.99, 43.01)])))[1]
+    np.testing.assert_array_equal(values, flux.values)
+    assert corner == flux.sel(lat=43.5, lon=-97.5).item()
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_order_of_latitude_does_not_matter(small_prediction, tmp_path, order):
+    path = write_flux_geotiffs(small_prediction.isel(lat=order), tmp_path)[0]
+    with rasterio.open(path) as raster:
+        north = small_prediction["flux"].isel(time=0).sel(lat=43.5).values
+        np.testing.assert_array_equal(raster.read(1)[0], north)
+
+
+def test_statistics_are_those_of_the_band(small_prediction, tmp_path):
+    path = write_flux_geotiffs(small_prediction, tmp_path)[0]
+    month = small_prediction["flux"].isel(time=1)
+    with rasterio.open(path) as raster:
+        tags = raster.tags(2)
+    assert float(tags["STATISTICS_MEAN"]) == pytest.approx(float(month.mean()), rel=1e-6)
+    assert float(tags["STATISTICS_MINIMUM"]) == float(month.min())
+    assert float(tags["STATISTICS_VALID_PERCENT"]) == 100 * month.notnull().mean()
+
+
+def test_style_is_symmetric_and_shared_by_all_years(small_prediction, tmp_path):
+    paths = write_flux_geotiffs(small_prediction, tmp_path)
+    styles = [p.with_suffix(".qml").read_text(encoding="utf-8") for p in paths]
+    assert styles[0] == styles[1]
+    renderer = ET.fromstring(styles[0].split("\n", 1)[1]).find("pipe/rasterrenderer")
+    assert renderer.get("type") == "singlebandpseudocolor"
+    low, high = float(renderer.get("classificationMin")), float(renderer.get("classificationMax"))
+    assert low == -high
+    assert high >= float(abs(small_prediction["flux"]).quantile(0.98))
+    colors = [item.get("color") for item in renderer.iter("item")]
+    green = colors[0]
+    assert int(green[3:5], 16) > int(green[1:3], 16), "uptake (the low end) is green"
+
+
+def test_biomes_keep_class_colour_and_name(small_prediction, tmp_path):
+    path = write_biomes_geotiff(small_prediction["biome"], tmp_path / "biomes.tif")
+    with rasterio.open(path) as raster:
+        band = raster.read(1)
+        assert raster.dtypes == ("uint8",)
+        assert raster.nodata == 255
+        assert raster.colorinterp[0].name == "palette"
+        assert raster.colormap(1)[12] == (0xC2, 0x4F, 0x44, 255)
+        assert raster.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+    np.testing.assert_array_equal(band[0], [1, 1, 16, 15, 0])
+    assert band[3, 0] == 255
+    aux = ET.parse(tmp_path / "biomes.tif.aux.xml")
+    names = [c.text for c in aux.iter("Category")]
+    assert len(names) == len(IGBP)
+    assert names[14] == "CVM cropland/natural vegetation mosaic"
+    entries = list(ET.fromstring((tmp_path / "biomes.qml").read_bytes()).iter("paletteEntry"))
+    assert [int(e.get("value")) for e in entries] == [0, 1, 4, 5, 8, 9, 10, 12, 14, 15, 16]
+
+
+def test_refusals(small_prediction, tmp_path):
+    uneven = small_prediction.isel(lon=[0, 1, 3]).drop_vars(["lon_bnds"])
+    with pytest.raises(NarcfError, match="equally spaced lon"):
+        write_flux_geotiffs(uneven, tmp_path)
+    with pytest.raises(NarcfError, match="at least one finite value"):
+        write_flux_geotiffs(
+            small_prediction.assign(flux=small_prediction["flux"] * np.nan).assign(
+                flux=lambda ds: ds["flux"].assign_attrs(units="umol m-2 s-1")
+            ),
+            tmp_path,
+        )
+    with pytest.raises(NarcfError, match="found 18"):
+        write_biomes_geotiff(xr.full_like(small_prediction["biome"], 18), tmp_path / "b.tif")
+    assert list(tmp_path.iterdir()) == []

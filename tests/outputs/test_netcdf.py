@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import netCDF4
+import numpy as np
+import pytest
+import xarray as xr
+
+from narcf_geo.constants import IGBP
+from narcf_geo.errors import NarcfError
+from narcf_geo.outputs.netcdf import write_flux_netcdf
+
+
+def test_values_and_cells_survive(small_prediction, tmp_path):
+    path = write_flux_netcdf(small_prediction, tmp_path / "flux.nc")
+    with xr.open_dataset(path) as back:
+        np.testing.assert_array_equal(back["flux"].values, small_prediction["flux"].values)
+        np.testing.assert_array_equal(back["lat"].values, small_prediction["lat"].values)
+        np.testing.assert_array_equal(back["lon_bnds"].values[0], [-101.0, -100.0])
+        np.testing.assert_allclose(back["cell_area"].values, small_prediction["cell_area"].values)
+        assert np.isnan(back["biome"].values[0, 0])
+        assert back["biome"].values[1, 4] == 9
+        assert str(back["time_bnds"].values[-1, 1])[:10] == "2015-03-01"
+
+
+def test_metadata_says_unit_sign_and_method(small_prediction, tmp_path):
+    path = write_flux_netcdf(small_prediction, tmp_path / "flux.nc")
+    with netCDF4.Dataset(path) as raw:
+        assert raw.Conventions == "CF-1.8"
+        assert raw.synthetic == "twin experiment"
+        flux = raw["flux"]
+        assert (flux.units, flux.cell_methods) == (
+            "umol m-2 s-1",
+            "time: mean area: mean where land",
+        )
+        assert flux.sign.startswith("positive: to the atmosphere")
+        assert flux.cell_measures == "area: cell_area"
+        assert raw[flux.grid_mapping].grid_mapping_name == "latitude_longitude"
+        assert flux.filters()["zlib"]
+        assert raw["biome"].dtype == np.int8
+        assert len(raw["biome"].flag_meanings.split()) == len(raw["biome"].flag_values) == len(IGBP)
+        assert "_FillValue" not in raw["lat"].ncattrs()
+
+
+def test_a_second_run_gives_the_same_bytes(small_prediction, tmp_path):
+    first = write_flux_netcdf(small_prediction, tmp_path / "a.nc").read_bytes()
+    assert write_flux_netcdf(small_prediction, tmp_path / "b.nc").read_bytes() == first
+    small_prediction["flux"][0, 3, 3] = 1.0
+    assert write_flux_netcdf(small_prediction, tmp_path / "c.nc").read_bytes() != first
+
+
+def test_std_is_ancillary_and_area_is_computed_when_absent(small_prediction, tmp_path):
+    ds = small_prediction.assign(flux_std=abs(small_prediction["flux"]) * 0.1)
+    path = write_flux_netcdf(ds.drop_vars("cell_area"), tmp_path / "flux.nc")
+    with xr.open_dataset(path) as back:
+        assert back["flux"].attrs["ancillary_variables"] == "flux_std"
+        np.testing.assert_allclose(back["cell_area"], ds["cell_area"], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (lambda ds: ds.drop_vars("flux"), "expected the variable 'flux'"),
+        (lambda ds: ds.transpose("lat", "time", "lon", ...), "expected flux over"),
+        (lambda ds: ds.assign(flux=ds["flux"].assign_attrs(units="kg m-2 s-1")), "found 'kg m-2"),
+    ],
+)
+def test_refusals_leave_nothing_behind(small_prediction, tmp_path, broken, message):
+    with pytest.raises(NarcfError, match=message):
+        write_flux_netcdf(broken(small_prediction), tmp_path / "flux.nc")
+    assert list(tmp_path.iterdir()) == []
