@@ -1,0 +1,391 @@
+"""Find the grid of a dataset: CF bounds, projected axes, or the cell centres alone."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from narcf_geo.constants import NARR_EARTH_RADIUS
+from narcf_geo.errors import NarcfError
+from narcf_geo.grid.grid import Grid
+from narcf_geo.grid.sphere import (
+    corners_from_centers,
+    distance,
+    edges_from_centers,
+    gaussian_edges,
+    great_circle_area,
+    to_xyz,
+)
+
+UNITS = {
+    "latitude": {"degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"},
+    "longitude": {"degrees_east", "degree_east", "degree_e", "degrees_e", "degreee", "degreese"},
+}
+NAMES = {
+    "latitude": ("lat", "latitude", "nav_lat", "xlat", "gridlat_0"),
+    "longitude": ("lon", "longitude", "nav_lon", "xlong", "gridlon_0"),
+    "x": ("x", "rlon", "xc", "projection_x_coordinate"),
+    "y": ("y", "rlat", "yc", "projection_y_coordinate"),
+}
+AXES = {
+    "x": ("projection_x_coordinate", "grid_longitude"),
+    "y": ("projection_y_coordinate", "grid_latitude"),
+}
+
+
+def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
+    """Return the grid of `ds`; see `Grid.from_dataset`."""
+    if isinstance(ds, xr.DataArray):
+        ds = ds.to_dataset(name=ds.name or "field")
+    lat, lon = _geographic(ds, "latitude"), _geographic(ds, "longitude")
+    x, y = _axis(ds, "x"), _axis(ds, "y")
+    if lat is not None and lon is not None and lat.ndim == lon.ndim == 1:
+        return _rectilinear(ds, lat, lon)
+    crs = _crs(ds)
+    if x is not None and y is not None and crs is not None:
+        if crs.is_geographic and not crs.is_derived and lat is None:
+            return _rectilinear(ds, y, x)
+        projected = _projected(ds, x, y, crs)
+        if lat is not None and lon is not None:
+            _same_place(projected, ds, lat, lon)
+            four = _four_corners(ds, lat, lon)
+            return _collapsed(projected if four is None else four)
+        return _collapsed(projected)
+    if lat is not None and lon is not None and lat.ndim == lon.ndim == 2 and lat.dims == lon.dims:
+        return _collapsed(_four_corners(ds, lat, lon) or _interpolated(ds, lat, lon))
+    raise NarcfError(
+        "expected latitude and longitude coordinates (1-D, or 2-D of one shape), or x and y axes "
+        f"with a grid mapping, found {_summary(ds)}; add units degrees_north and degrees_east or "
+        "a grid_mapping variable, or build the grid with Grid.from_corners"
+    )
+
+
+def _summary(ds: xr.Dataset) -> str:
+    parts = [f"{name}{tuple(map(str, v.dims))}" for name, v in ds.variables.items()]
+    return ", ".join(parts) or "no variables"
+
+
+def _bounds_names(ds: xr.Dataset) -> set[str]:
+    keys = ("bounds", "climatology")
+    found = (
+        where.get(k) for v in ds.variables.values() for where in (v.attrs, v.encoding) for k in keys
+    )
+    return {str(name) for name in found if name}
+
+
+def _geographic(ds: xr.Dataset, kind: str) -> xr.DataArray | None:
+    """Return the coordinate of `kind`: best by standard name, then units, then name."""
+    bounds = _bounds_names(ds)
+    found: list[tuple[int, str]] = []
+    for name, v in ds.variables.items():
+        if name in bounds or v.ndim not in (1, 2) or v.dtype.kind not in "fiu":
+            continue
+        named = str(name).lower() in NAMES[kind]
+        standard = v.attrs.get("standard_name", "").lower() == kind
+        units = str(v.attrs.get("units", "")).lower() in UNITS[kind]
+        if standard or units or named:
+            found.append((4 * standard + 2 * named + units, str(name)))
+    if not found:
+        return None
+    best = max(score for score, _ in found)
+    return ds[next(name for score, name in found if score == best)]
+
+
+def _axis(ds: xr.Dataset, kind: str) -> xr.DataArray | None:
+    found: list[tuple[int, str]] = []
+    for name in ds.dims:
+        if name not in ds.variables or ds[name].ndim != 1 or ds[name].dtype.kind not in "fiu":
+            continue
+        attrs = ds[name].attrs
+        standard = attrs.get("standard_name") in AXES[kind]
+        axis = str(attrs.get("axis", "")).lower() == kind
+        named = str(name).lower() in NAMES[kind]
+        if standard or axis or named:
+            found.append((4 * standard + 2 * axis + named, str(name)))
+    return ds[max(found)[1]] if found else None
+
+
+def _crs(ds: xr.Dataset) -> Any:
+    """Return the pyproj CRS of the grid mapping, None when there is no mapping."""
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    names = [v.attrs.get("grid_mapping") or v.encoding.get("grid_mapping") for v in ds.values()]
+    named = [str(n).split()[0].rstrip(":") for n in names if n]
+    keys = ("grid_mapping_name", "crs_wkt", "spatial_ref")
+    others = [str(n) for n, v in ds.variables.items() if any(k in v.attrs for k in keys)]
+    name = next((n for n in [*named, *others] if n in ds.variables), None)
+    if name is None:
+        return None
+    attrs = {k: v.tolist() if hasattr(v, "tolist") else v for k, v in ds[name].attrs.items()}
+    try:
+        return CRS.from_cf(attrs | _earth(str(name), attrs))
+    except (CRSError, KeyError, ValueError) as error:
+        raise NarcfError(
+            f"expected a CF grid mapping in variable {name!r}, found {attrs}, which pyproj cannot "
+            f"read ({error}); correct its attributes"
+        ) from error
+
+
+def _earth(name: str, attrs: dict[str, Any]) -> dict[str, float]:
+    """Return the figure of the Earth to add to a mapping that does not tell its own."""
+    tells = (
+        "earth_radius",
+        "semi_major_axis",
+        "crs_wkt",
+        "spatial_ref",
+        "reference_ellipsoid_name",
+    )
+    mapping = attrs.get("grid_mapping_name")
+    if any(key in attrs for key in tells) or mapping in (
+        "rotated_latitude_longitude",
+        "latitude_longitude",
+    ):
+        return {}
+    parallels = np.unique(attrs.get("standard_parallel", ())).tolist()
+    meridian = attrs.get("longitude_of_central_meridian", 0.0) % 360
+    if mapping == "lambert_conformal_conic" and parallels == [50.0] and meridian == 253.0:
+        return {"earth_radius": NARR_EARTH_RADIUS}
+    warnings.warn(
+        f"grid mapping {name!r} ({mapping}) has no earth_radius or semi_major_axis: taking the "
+        "WGS84 ellipsoid; add the attribute of the model's own sphere if it has one",
+        UserWarning,
+        stacklevel=5,
+    )
+    return {}
+
+
+def _rectilinear(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid:
+    if lat.dims == lon.dims:
+        raise NarcfError(
+            f"expected latitude and longitude on two dimensions, found both on {lat.dims[0]!r}: a "
+            "list of places, not a grid; scatter it to a grid first"
+        )
+    lat_b = _edges(ds, lat, limit=90.0)
+    lon_b = _edges(ds, lon, limit=None)
+    centers = np.unwrap(lon.values.astype("float64"), period=360)
+    dims = str(lat.dims[0]), str(lon.dims[0])
+    return Grid.from_corners(lon_b, lat_b, lon=centers, lat=lat.values, dims=dims)
+
+
+def _edges(ds: xr.Dataset, axis: xr.DataArray, limit: float | None) -> np.ndarray:
+    """Return the edges of a 1-D axis; `limit` is 90 for latitudes, None for longitudes."""
+    centers = axis.values.astype("float64")
+    if limit is None:
+        centers = np.unwrap(centers, period=360)
+    if not np.isfinite(centers).all():
+        raise NarcfError(f"expected finite values in coordinate {axis.name!r}, found NaN")
+    steps = np.diff(centers)
+    if not ((steps > 0).all() or (steps < 0).all()):
+        raise NarcfError(
+            f"expected coordinate {axis.name!r} to rise or fall throughout, found a turn or a "
+            f"repeated value among {centers[:4]}...; sort it first"
+        )
+    bounds = axis.attrs.get("bounds") or axis.encoding.get("bounds")
+    if bounds in ds.variables and ds[bounds].shape == (axis.size, 2):
+        return _edges_of_bounds(ds[bounds].values.astype("float64"), centers, axis, limit)
+    if centers.size < 2:
+        raise NarcfError(
+            f"expected bounds for coordinate {axis.name!r}, which has a single value and so no "
+            "spacing; add CF bounds or build the grid with Grid.from_corners"
+        )
+    if limit is not None:
+        gaussian = None if np.ptp(steps) < 1e-6 * abs(steps[0]) else gaussian_edges(centers)
+        if gaussian is not None:
+            return gaussian
+        return np.clip(_snapped(edges_from_centers(centers), axis), -limit, limit)
+    edges = _snapped(edges_from_centers(centers), axis)
+    if abs(abs(centers[-1] - centers[0]) - 360) < 1e-3 * abs(steps[0]):
+        # Both ends are the same meridian: each column there is half a cell, as rows at a pole.
+        edges[0], edges[-1] = centers[0], centers[0] + 360 * np.sign(steps[0])
+    return edges
+
+
+def _snapped(edges: np.ndarray, axis: xr.DataArray) -> np.ndarray:
+    """Undo the rounding of a uniform axis, so that a global one goes round exactly once."""
+    n = edges.size - 1
+    step = (edges[-1] - edges[0]) / n
+    eps = np.finfo(axis.dtype).eps if axis.dtype.kind == "f" else 0.0
+    tolerance = max(1e-4 * abs(step), 2 * eps * 360)
+    if np.abs(np.diff(edges) - step).max() > 2 * tolerance or abs(step) < 4 * tolerance:
+        return edges
+    turns = 360 / abs(step)
+    if abs(turns - round(turns)) * abs(step) / turns * n < tolerance:
+        step = np.sign(step) * 360 / round(turns)
+    start = round(edges[0] / (step / 2)) * (step / 2)
+    start = start if abs(start - edges[0]) < tolerance else edges[0]
+    uniform = start + step * np.arange(n + 1)
+    return uniform if np.abs(uniform - edges).max() < 2 * tolerance else edges
+
+
+def _edges_of_bounds(
+    bounds: np.ndarray, centers: np.ndarray, axis: xr.DataArray, limit: float | None
+) -> np.ndarray:
+    if limit is None:
+        bounds = centers[:, None] + (bounds - centers[:, None] + 180) % 360 - 180
+        # A cell of more than half the globe, or bounds exactly 180 degrees off, has no unique side.
+        bounds[:, 1][bounds[:, 1] == bounds[:, 0]] += 360
+    else:
+        bounds = np.clip(bounds, -limit, limit)
+    rising = centers.size < 2 or centers[-1] > centers[0]
+    low, high = bounds.min(1), bounds.max(1)
+    first, second = (low, high) if rising else (high, low)
+    gap = np.abs(first[1:] - second[:-1])
+    if gap.size and gap.max() > 1e-3 * np.median(high - low):
+        k = int(gap.argmax())
+        raise NarcfError(
+            f"expected the bounds of {axis.name!r} to join, found cell {k} ending at "
+            f"{second[k]:g} and cell {k + 1} starting at {first[k + 1]:g}; correct the bounds or "
+            "drop them to take the edges half way between the centres"
+        )
+    return np.concatenate([first, second[-1:]])
+
+
+def _projected(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray, crs: Any) -> Grid:
+    from pyproj import Transformer
+
+    base = crs.source_crs if crs.is_derived and crs.is_geographic else crs.geodetic_crs
+    to_geographic = Transformer.from_crs(crs, base, always_xy=True)
+
+    def lonlat(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        lon, lat = to_geographic.transform(*np.meshgrid(u, v))
+        if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+            raise NarcfError(
+                f"expected {x.name!r} and {y.name!r} inside the projection of the grid mapping, "
+                "found cells that have no longitude and latitude; are the units right?"
+            )
+        return lon, lat
+
+    u, v = (_axis_values(axis) for axis in (x, y))
+    lon_b, lat_b = lonlat(_axis_edges(ds, x, u), _axis_edges(ds, y, v))
+    lon, lat = lonlat(u, v)
+    dims = str(y.dims[0]), str(x.dims[0])
+    return Grid.from_corners(lon_b, lat_b, lon=lon, lat=lat, dims=dims)
+
+
+def _axis_values(axis: xr.DataArray) -> np.ndarray:
+    units = str(axis.attrs.get("units", "")).lower()
+    factor = (
+        1000.0 if units in ("km", "kilometer", "kilometers", "kilometre", "kilometres") else 1.0
+    )
+    return axis.values.astype("float64") * factor
+
+
+def _axis_edges(ds: xr.Dataset, axis: xr.DataArray, centers: np.ndarray) -> np.ndarray:
+    bounds = axis.attrs.get("bounds") or axis.encoding.get("bounds")
+    if bounds in ds.variables and ds[bounds].shape == (axis.size, 2):
+        values = _axis_values(ds[bounds].assign_attrs(units=axis.attrs.get("units", "")))
+        return np.concatenate([values[:, 0], values[-1:, 1]])
+    if centers.size < 2:
+        raise NarcfError(
+            f"expected at least two values along {axis.name!r}, found one; add bounds to the axis"
+        )
+    return edges_from_centers(centers)
+
+
+def _same_place(grid: Grid, ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> None:
+    """Refuse 2-D latitudes and longitudes that belong to other cells than x and y."""
+    if set(lat.dims) != set(grid.dims) or set(lon.dims) != set(grid.dims):
+        return
+    file_lat = lat.transpose(*grid.dims).values.astype("float64")
+    file_lon = lon.transpose(*grid.dims).values.astype("float64")
+    off = distance(to_xyz(file_lon, file_lat), to_xyz(grid.lon, grid.lat))
+    half_cell = np.sqrt(great_circle_area(grid.lon_b, grid.lat_b)) / 2
+    worst = np.nan_to_num(off / half_cell)
+    if worst.max() <= 1:
+        return
+    j, i = (int(k) for k in np.unravel_index(worst.argmax(), worst.shape))
+    y, x = grid.dims
+    raise NarcfError(
+        f"expected {lat.name!r} and {lon.name!r} to lie where {y!r}, {x!r} and the grid mapping "
+        f"put the cells, found cell {y}={j}, {x}={i} at {_place(file_lon, file_lat, j, i)} "
+        f"in the file and at {_place(grid.lon, grid.lat, j, i)} by its x and y, "
+        f"{off[j, i] / 1000:.0f} km apart and more than half a cell; clip all coordinates "
+        "together, or drop the wrong ones"
+    )
+
+
+def _place(lon: np.ndarray, lat: np.ndarray, j: int, i: int) -> str:
+    east, north = float((lon[j, i] + 180) % 360 - 180), float(lat[j, i])
+    side = "N" if north >= 0 else "S", "E" if east >= 0 else "W"
+    return f"{abs(north):.3f}{side[0]} {abs(east):.3f}{side[1]}"
+
+
+def _four_corners(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid | None:
+    """Return the grid of 2-D centres with four CF vertices a cell, None when there are none."""
+    names = [v.attrs.get("bounds") or v.encoding.get("bounds") for v in (lat, lon)]
+    if not all(n in ds.variables and ds[n].ndim == 3 for n in names):
+        return None
+    vertex = [d for d in ds[names[0]].dims if d not in lat.dims]
+    lat_v, lon_v = (ds[n].transpose(*lat.dims, *vertex).values.astype("float64") for n in names)
+    if lat_v.shape != (*lat.shape, 4):
+        return None
+    p = to_xyz(lon_v, lat_v)
+    tolerance = 1e-3 * np.median(np.linalg.norm(p[..., 0, :] - p[..., 2, :], axis=-1)) + 1e-7
+    for order in [
+        (k, (k + s) % 4, (k + 2 * s) % 4, (k + 3 * s) % 4) for s in (1, -1) for k in range(4)
+    ]:
+        a, b, c, d = (p[..., k, :] for k in order)
+        if (
+            _close(a[:, 1:], b[:, :-1], tolerance)
+            and _close(a[1:], d[:-1], tolerance)
+            and _close(c[:-1, :-1], a[1:, 1:], tolerance)
+        ):
+            lon_c, lat_c = (_joined(v[..., list(order)]) for v in (lon_v, lat_v))
+            dims = str(lat.dims[0]), str(lat.dims[1])
+            return Grid.from_corners(
+                lon_c, lat_c, lon=lon.transpose(*lat.dims).values, lat=lat.values, dims=dims
+            )
+    raise NarcfError(
+        f"expected the four vertices in {names[0]!r} and {names[1]!r} to be shared between "
+        "neighbouring cells, found gaps; only structured grids without gaps can be used"
+    )
+
+
+def _close(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
+    return bool((np.abs(a - b) <= tolerance).all())
+
+
+def _joined(vertices: np.ndarray) -> np.ndarray:
+    """Return shared corners (ny + 1, nx + 1) of cells with vertices (ny, nx, 4) in turn."""
+    ny, nx = vertices.shape[:2]
+    corners = np.empty((ny + 1, nx + 1))
+    corners[:-1, :-1] = vertices[..., 0]
+    corners[:-1, -1] = vertices[:, -1, 1]
+    corners[-1, -1] = vertices[-1, -1, 2]
+    corners[-1, :-1] = vertices[-1, :, 3]
+    return corners
+
+
+def _interpolated(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid:
+    if min(lat.shape) < 2:
+        raise NarcfError(
+            f"expected at least 2 x 2 cell centres in {lat.name!r}, found shape {lat.shape}; "
+            "add CF bounds with the four corners of each cell"
+        )
+    warnings.warn(
+        f"{lat.name!r} and {lon.name!r} have no bounds and no grid mapping: cell corners are "
+        "interpolated from the centres; add CF bounds or the grid mapping for exact ones",
+        UserWarning,
+        stacklevel=4,
+    )
+    lat_v, lon_v = lat.values.astype("float64"), lon.transpose(*lat.dims).values.astype("float64")
+    corners = corners_from_centers(lon_v, lat_v)
+    dims = str(lat.dims[0]), str(lat.dims[1])
+    return Grid.from_corners(*corners, lon=lon_v, lat=lat_v, dims=dims)
+
+
+def _collapsed(grid: Grid) -> Grid:
+    """Return the rectilinear grid when 2-D corners are meridians and parallels."""
+    if grid.is_rectilinear:
+        return grid
+    lon_b = np.unwrap(grid.lon_b[grid.shape[0] // 2], period=360)
+    lat_b = grid.lat_b[:, 0]
+    off_lon = np.abs((grid.lon_b - lon_b + 180) % 360 - 180) * np.cos(np.radians(grid.lat_b))
+    if off_lon.max() > 1e-5 or np.abs(grid.lat_b - lat_b[:, None]).max() > 1e-5:
+        return grid
+    lon = np.unwrap(grid.lon[grid.shape[0] // 2], period=360)
+    return Grid.from_corners(lon_b, lat_b, lon=lon, lat=grid.lat[:, 0], dims=grid.dims)

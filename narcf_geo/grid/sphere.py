@@ -1,0 +1,103 @@
+"""Points, distances and polygon areas on the sphere, and cell edges from cell centres."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from narcf_geo.constants import EARTH_RADIUS
+
+
+def to_xyz(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
+    """Return unit vectors of shape (..., 3) for longitudes and latitudes in degrees."""
+    lam, phi = np.radians(lon), np.radians(lat)
+    cos_phi = np.cos(phi)
+    return np.stack([cos_phi * np.cos(lam), cos_phi * np.sin(lam), np.sin(phi)], axis=-1)
+
+
+def to_lonlat(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return longitude (-180..180) and latitude in degrees of vectors of any length > 0."""
+    x, y, z = np.moveaxis(xyz, -1, 0)
+    return np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y)))
+
+
+def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the great-circle distance in m between unit vectors of shape (..., 3)."""
+    chord = np.linalg.norm(a - b, axis=-1)
+    return 2 * EARTH_RADIUS * np.arcsin(np.clip(chord / 2, 0, 1))
+
+
+def _triangle(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    # Differences first: the plain triple product loses half its digits on small cells.
+    triple = np.sum(a * np.cross(b - a, c - a), axis=-1)
+    dots = np.sum(a * b, axis=-1) + np.sum(b * c, axis=-1) + np.sum(c * a, axis=-1)
+    return 2 * np.arctan2(triple, 1 + dots)
+
+
+def great_circle_area(lon_c: np.ndarray, lat_c: np.ndarray) -> np.ndarray:
+    """Return the area in m2 of cells whose edges are great circles.
+
+    Parameters
+    ----------
+    lon_c, lat_c
+        Corners in degrees, shape (ny + 1, nx + 1).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (ny, nx), positive, on the sphere of 6371007.2 m.
+
+    Notes
+    -----
+    The spherical excess of two triangles a cell, Van Oosterom and Strackee (1983).
+    """
+    p = to_xyz(lon_c, lat_c)
+    a, b, c, d = p[:-1, :-1], p[:-1, 1:], p[1:, 1:], p[1:, :-1]
+    return np.abs(_triangle(a, b, c) + _triangle(a, c, d)) * EARTH_RADIUS**2
+
+
+def corners_from_centers(lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Interpolate the corners of curvilinear cells from their centres.
+
+    Each inner corner is the normalised mean of the four centres around it, taken in 3-D so that
+    poles and the dateline need no care; the rim is extrapolated linearly.
+
+    Parameters
+    ----------
+    lon, lat
+        Centres in degrees, shape (ny, nx), both at least 2.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Corner longitudes and latitudes, shape (ny + 1, nx + 1).
+    """
+    xyz = to_xyz(lon, lat)
+    for axis in (0, 1):
+        first, second = np.take(xyz, [0], axis), np.take(xyz, [1], axis)
+        last, before = np.take(xyz, [-1], axis), np.take(xyz, [-2], axis)
+        xyz = np.concatenate([2 * first - second, xyz, 2 * last - before], axis)
+    return to_lonlat(xyz[:-1, :-1] + xyz[1:, :-1] + xyz[:-1, 1:] + xyz[1:, 1:])
+
+
+def edges_from_centers(centers: np.ndarray) -> np.ndarray:
+    """Return n + 1 edges half way between n >= 2 centres, the outer ones extrapolated."""
+    middle = (centers[1:] + centers[:-1]) / 2
+    return np.concatenate([[2 * centers[0] - middle[0]], middle, [2 * centers[-1] - middle[-1]]])
+
+
+def gaussian_edges(lat: np.ndarray) -> np.ndarray | None:
+    """Return the cell edges of a full Gaussian latitude axis, None when `lat` is not one.
+
+    The edges are the latitudes between which a band has the area of its quadrature weight.
+    """
+    n = lat.size
+    if n < 4 or n % 2:
+        return None
+    nodes, weights = np.polynomial.legendre.leggauss(n)
+    if lat[0] > lat[-1]:
+        nodes = -nodes
+    if np.abs(np.degrees(np.arcsin(nodes)) - lat).max() > min(0.01, 0.02 * 180 / n):
+        return None
+    edges = np.degrees(np.arcsin(np.clip(np.concatenate([[-1], -1 + np.cumsum(weights)]), -1, 1)))
+    edges[-1] = 90.0
+    return edges if lat[0] < lat[-1] else -edges
