@@ -16,9 +16,11 @@ from scipy import sparse
 from narcf_geo.errors import UsageError
 from narcf_geo.regrid.polygons import (
     FANOUT,
+    ROUNDING,
     Floats,
     Polygons,
     bounding_box,
+    extent,
     load,
     polygon_area,
 )
@@ -28,56 +30,53 @@ if TYPE_CHECKING:
 
 Normalisation = Literal["conservative", "conservative_normed"]
 
-_ROUNDING = 1e-15
-"""Width (radians) below which an overlap is the rounding of a shared edge."""
-
 
 @nb.njit(cache=True, nogil=True)
-def _clip(polygon: Any, n: int, edges: Any, n_edges: int, spare: Any, side: Any) -> Any:
-    """Sutherland-Hodgman: the part of a convex polygon inside all planes of `edges`.
+def _clip(buffers: Any, n: int, edges: Any, n_edges: int, side: Any) -> tuple[int, int]:
+    """Sutherland-Hodgman: the part of the convex polygon `buffers[0]` inside all of `edges`.
 
     `edges` holds a point and an inward normal a row. Returns the number of corners left and
-    whether they are in `spare` rather than in `polygon`.
+    which of the two buffers holds them.
     """
-    swapped = False
+    at = 0
     for e in range(n_edges):
+        px, py, pz = edges[e, 0], edges[e, 1], edges[e, 2]
+        nx, ny, nz = edges[e, 3], edges[e, 4], edges[e, 5]
         inside, outside = 0, 0
         for k in range(n):
             # The difference to a point of the plane keeps the sign exact near the edge.
             s = (
-                edges[e, 3] * (polygon[k, 0] - edges[e, 0])
-                + edges[e, 4] * (polygon[k, 1] - edges[e, 1])
-                + edges[e, 5] * (polygon[k, 2] - edges[e, 2])
+                nx * (buffers[at, k, 0] - px)
+                + ny * (buffers[at, k, 1] - py)
+                + nz * (buffers[at, k, 2] - pz)
             )
             side[k] = s
-            if s > 0.0:
-                inside += 1
-            elif s < 0.0:
-                outside += 1
+            inside += s > 0.0
+            outside += s < 0.0
         if inside == 0:
-            return 0, swapped
+            return 0, at
         if outside == 0:
             continue
+        to = 1 - at
         m = 0
-        previous = n - 1
+        x0, y0, z0 = buffers[at, n - 1, 0], buffers[at, n - 1, 1], buffers[at, n - 1, 2]
+        s0 = side[n - 1]
         for k in range(n):
-            if side[previous] * side[k] < 0.0:
-                t = side[previous] / (side[previous] - side[k])
-                x = polygon[previous, 0] + t * (polygon[k, 0] - polygon[previous, 0])
-                y = polygon[previous, 1] + t * (polygon[k, 1] - polygon[previous, 1])
-                z = polygon[previous, 2] + t * (polygon[k, 2] - polygon[previous, 2])
+            x1, y1, z1, s1 = buffers[at, k, 0], buffers[at, k, 1], buffers[at, k, 2], side[k]
+            if s0 * s1 < 0.0:
+                t = s0 / (s0 - s1)
+                x, y, z = x0 + t * (x1 - x0), y0 + t * (y1 - y0), z0 + t * (z1 - z0)
                 scale = 1.0 / np.sqrt(x * x + y * y + z * z)
-                spare[m, 0], spare[m, 1], spare[m, 2] = x * scale, y * scale, z * scale
+                buffers[to, m, 0] = x * scale
+                buffers[to, m, 1] = y * scale
+                buffers[to, m, 2] = z * scale
                 m += 1
-            if side[k] >= 0.0:
-                for axis in range(3):
-                    spare[m, axis] = polygon[k, axis]
+            if s1 >= 0.0:
+                buffers[to, m, 0], buffers[to, m, 1], buffers[to, m, 2] = x1, y1, z1
                 m += 1
-            previous = k
-        polygon, spare = spare, polygon
-        swapped = not swapped
-        n = m
-    return n, swapped
+            x0, y0, z0, s0 = x1, y1, z1, s1
+        at, n = to, m
+    return n, at
 
 
 @nb.njit(cache=True, nogil=True)
@@ -109,14 +108,15 @@ def _overlap_rows(
     capacity = 8 * n_target + 64
     column = np.empty(capacity, np.int64)
     area = np.empty(capacity)
-    target, first, second = np.empty((4, 3)), np.empty((12, 3)), np.empty((12, 3))
+    target, buffers = np.empty((4, 3)), np.empty((2, 12, 3))
+    source, clipped = buffers[0], buffers[1]
     edges, side, box = np.empty((4, 6)), np.empty(12), np.empty(6)
     levels = starts.shape[0] - 1
     stack_level = np.empty(FANOUT * levels + 1, np.int64)
     stack_node = np.empty(FANOUT * levels + 1, np.int64)
     found = 0
     for i in range(n_target):
-        n_corners = load(target_vertices, target_parts[i], target)
+        n_corners = load(target_vertices, target_parts, i, target)
         bounding_box(target, n_corners, box)
         _edge_planes(target, n_corners, edges)
         before = found
@@ -125,14 +125,14 @@ def _overlap_rows(
         while depth > 0:
             depth -= 1
             level, node = stack_level[depth], stack_node[depth]
-            b = boxes[starts[level] + node]
+            b = starts[level] + node
             if (
-                b[0] > box[3]
-                or b[1] > box[4]
-                or b[2] > box[5]
-                or b[3] < box[0]
-                or b[4] < box[1]
-                or b[5] < box[2]
+                boxes[b, 0] > box[3]
+                or boxes[b, 1] > box[4]
+                or boxes[b, 2] > box[5]
+                or boxes[b, 3] < box[0]
+                or boxes[b, 4] < box[1]
+                or boxes[b, 5] < box[2]
             ):
                 continue
             if level > 0:
@@ -142,17 +142,13 @@ def _overlap_rows(
                     depth += 1
                 continue
             for j in range(node * FANOUT, min((node + 1) * FANOUT, parts.shape[0])):
-                n = load(vertices, parts[j], first)
-                n, swapped = _clip(first, n, edges, n_corners, second, side)
+                n = load(vertices, parts, j, source)
+                n, at = _clip(buffers, n, edges, n_corners, side)
                 if n < 3:
                     continue
-                polygon = second if swapped else first
+                polygon = clipped if at else source
                 overlap = polygon_area(polygon, n)
-                extent = 0.0
-                for k in range(1, n):
-                    for axis in range(3):
-                        extent = max(extent, abs(polygon[k, axis] - polygon[0, axis]))
-                if overlap <= _ROUNDING * extent:
+                if overlap <= ROUNDING * extent(polygon, n):
                     continue
                 if found == capacity:
                     capacity *= 2
@@ -174,7 +170,7 @@ def _part_areas(vertices: Any, parts: Any) -> Any:
     areas = np.empty(parts.shape[0])
     polygon = np.empty((4, 3))
     for i in range(parts.shape[0]):
-        areas[i] = polygon_area(polygon, load(vertices, parts[i], polygon))
+        areas[i] = polygon_area(polygon, load(vertices, parts, i, polygon))
     return areas
 
 

@@ -22,6 +22,9 @@ FANOUT = 4
 MERGED = 1e-14
 """Corners closer than this (radians; 0.06 micrometre on Earth) are one corner."""
 
+ROUNDING = 1e-15
+"""Width (radians) below which an area is the rounding of its corners."""
+
 _CONVEX, _CONCAVE, _DEGENERATE, _CROSSED, _TOO_LARGE, _NOT_FINITE = range(6)
 _REFUSED = {
     _CROSSED: (
@@ -53,26 +56,26 @@ def unit_vectors(lon: ArrayLike, lat: ArrayLike) -> Floats:
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def triangle_area(a: Any, b: Any, c: Any) -> float:
+def triangle_area(polygon: Any, i: int, j: int, k: int) -> float:
     """Signed area of a spherical triangle, positive when counter-clockwise from outside.
 
     Van Oosterom and Strackee (1983), with the triple product taken from differences, so that it
     keeps its relative precision for the smallest triangle.
     """
-    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    vx, vy, vz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
-    triple = a[0] * (uy * vz - uz * vy) + a[1] * (uz * vx - ux * vz) + a[2] * (ux * vy - uy * vx)
-    wx, wy, wz = c[0] - b[0], c[1] - b[1], c[2] - b[2]
-    u2, v2, w2 = (
-        ux * ux + uy * uy + uz * uz,
-        vx * vx + vy * vy + vz * vz,
-        wx * wx + wy * wy + wz * wz,
+    ax, ay, az = polygon[i, 0], polygon[i, 1], polygon[i, 2]
+    ux, uy, uz = polygon[j, 0] - ax, polygon[j, 1] - ay, polygon[j, 2] - az
+    vx, vy, vz = polygon[k, 0] - ax, polygon[k, 1] - ay, polygon[k, 2] - az
+    wx, wy, wz = vx - ux, vy - uy, vz - uz
+    triple = ax * (uy * vz - uz * vy) + ay * (uz * vx - ux * vz) + az * (ux * vy - uy * vx)
+    squares = (
+        ux * ux + uy * uy + uz * uz + vx * vx + vy * vy + vz * vz + wx * wx + wy * wy + wz * wz
     )
-    tangent = triple / (4.0 - 0.5 * (u2 + v2 + w2))
-    if abs(tangent) < 1e-3 and u2 + v2 + w2 < 1.0:
+    denominator = 4.0 - 0.5 * squares
+    if squares < 1e-3:
+        tangent = triple / denominator
         square = tangent * tangent
         return 2.0 * tangent * (1.0 - square * (1.0 / 3.0 - square * 0.2))
-    return 2.0 * np.arctan2(triple, 4.0 - 0.5 * (u2 + v2 + w2))
+    return 2.0 * np.arctan2(triple, denominator)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -80,21 +83,68 @@ def polygon_area(polygon: Any, n: int) -> float:
     """Area on the unit sphere of a convex polygon, the first `n` rows of `polygon`."""
     area = 0.0
     for k in range(1, n - 1):
-        area += triangle_area(polygon[0], polygon[k], polygon[k + 1])
+        area += triangle_area(polygon, 0, k, k + 1)
     return area
 
 
 @nb.njit(cache=True, nogil=True)
-def load(vertices: Any, part: Any, polygon: Any) -> int:
-    """Copy the corners of a part to `polygon`; return their number (a triangle repeats one)."""
-    n = 0
-    for k in range(part.shape[0]):
-        if k > 0 and part[k] == part[k - 1]:
-            continue
+def extent(polygon: Any, n: int) -> float:
+    """Largest distance along an axis from the first corner to another."""
+    longest = 0.0
+    for k in range(1, n):
         for axis in range(3):
-            polygon[n, axis] = vertices[part[k], axis]
-        n += 1
+            longest = max(longest, abs(polygon[k, axis] - polygon[0, axis]))
+    return longest
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def load(vertices: Any, parts: Any, i: int, polygon: Any) -> int:
+    """Copy the corners of part `i` to `polygon`; return their number (a triangle repeats one)."""
+    for k in range(4):
+        vertex = parts[i, k]
+        polygon[k, 0] = vertices[vertex, 0]
+        polygon[k, 1] = vertices[vertex, 1]
+        polygon[k, 2] = vertices[vertex, 2]
+    return 3 if parts[i, 3] == parts[i, 2] else 4
+
+
+@nb.njit(cache=True, nogil=True)
+def _merge_corners(vertices: Any, parts: Any, i: int, polygon: Any, part: Any) -> int:
+    """Corners of part `i` without those that repeat a neighbour; their number, -1 if not finite."""
+    n = 0
+    for k in range(4):
+        vertex = parts[i, k]
+        x, y, z = vertices[vertex, 0], vertices[vertex, 1], vertices[vertex, 2]
+        if not np.isfinite(x + y + z):
+            return -1
+        repeated = False
+        for m in (n - 1, 0):
+            if m >= 0 and (m == n - 1 or k == 3):
+                apart = max(abs(x - polygon[m, 0]), abs(y - polygon[m, 1]), abs(z - polygon[m, 2]))
+                repeated = repeated or apart < MERGED
+        if not repeated:
+            polygon[n, 0], polygon[n, 1], polygon[n, 2] = x, y, z
+            part[n] = vertex
+            n += 1
     return n
+
+
+@nb.njit(cache=True, nogil=True)
+def _lowest(polygon: Any, n: int) -> float:
+    """Cosine of the angle from the centre of a polygon to its farthest corner; 0 if too large."""
+    cx, cy, cz = 0.0, 0.0, 0.0
+    for k in range(n):
+        cx += polygon[k, 0]
+        cy += polygon[k, 1]
+        cz += polygon[k, 2]
+    norm = np.sqrt(cx * cx + cy * cy + cz * cz)
+    if norm < 1e-9:
+        return 0.0
+    lowest = 1.0
+    for k in range(n):
+        dot = (cx * polygon[k, 0] + cy * polygon[k, 1] + cz * polygon[k, 2]) / norm
+        lowest = min(lowest, dot)
+    return lowest
 
 
 @nb.njit(cache=True, nogil=True)
@@ -104,79 +154,40 @@ def _normalise_parts(vertices: Any, parts: Any) -> Any:
     polygon = np.empty((4, 3))
     part = np.empty(4, parts.dtype)
     for i in range(parts.shape[0]):
-        n = 0
-        centre = np.zeros(3)
-        finite = True
-        for k in range(4):
-            v = vertices[parts[i, k]]
-            if not np.isfinite(v[0] + v[1] + v[2]):
-                finite = False
-                break
-            repeated = False
-            # Only neighbours merge: opposite corners that meet are a line, found below.
-            for m in (n - 1, 0):
-                if 0 <= m < n and (m == n - 1 or k == 3):
-                    d = np.abs(v - polygon[m]).max()
-                    repeated = repeated or d < MERGED
-            if not repeated:
-                polygon[n] = v
-                part[n] = parts[i, k]
-                centre += v
-                n += 1
-        if not finite:
-            kind[i] = _NOT_FINITE
-            continue
+        n = _merge_corners(vertices, parts, i, polygon, part)
         if n < 3:
-            kind[i] = _DEGENERATE
+            kind[i] = _NOT_FINITE if n < 0 else _DEGENERATE
             continue
-        length = np.sqrt((centre * centre).sum())
-        lowest = 1.0
-        for k in range(n):
-            lowest = min(lowest, (centre * polygon[k]).sum() / max(length, 1e-300))
-        if length < 1e-12 or lowest < 1e-9:
+        if _lowest(polygon, n) < 1e-9:
             kind[i] = _TOO_LARGE
             continue
         area = polygon_area(polygon, n)
-        extent = 0.0
-        for k in range(1, n):
-            extent = max(extent, np.abs(polygon[k] - polygon[0]).max())
-        if abs(area) <= 1e-15 * extent:
+        rounding = ROUNDING * extent(polygon, n)
+        if abs(area) <= rounding:
             kind[i] = _DEGENERATE
             continue
-        if area < 0.0:
-            polygon[:n] = polygon[:n][::-1].copy()
-            part[:n] = part[:n][::-1].copy()
+        sign = 1.0 if area > 0.0 else -1.0
         reflex, turns = 0, 0
-        for k in range(n):
-            a, b, c = polygon[k], polygon[(k + 1) % n], polygon[(k + 2) % n]
-            if n == 4 and triangle_area(a, b, c) < -1e-15 * extent:
-                turns += 1
-                reflex = (k + 1) % n
-        if turns == 1:
-            kind[i] = _CONCAVE
-        elif turns > 1:
-            kind[i] = _CROSSED
+        if n == 4:
+            for k in range(4):
+                turn = triangle_area(polygon, (k + 3) % 4, k, (k + 1) % 4)
+                if sign * turn < -rounding:
+                    turns += 1
+                    reflex = k
+        if turns > 0:
+            kind[i] = _CONCAVE if turns == 1 else _CROSSED
         for k in range(4):
-            parts[i, k] = part[(reflex + min(k, n - 1)) % n]
+            step = min(k, n - 1)
+            parts[i, k] = part[(reflex + (step if area > 0.0 else n - step)) % n]
     return kind
 
 
 @nb.njit(cache=True, nogil=True)
 def bounding_box(polygon: Any, n: int, box: Any) -> None:
     """Box (minimum x, y, z, maximum x, y, z) that holds a spherical polygon, its bulge included."""
-    cx, cy, cz = 0.0, 0.0, 0.0
-    for k in range(n):
-        cx += polygon[k, 0]
-        cy += polygon[k, 1]
-        cz += polygon[k, 2]
-    norm = 1.0 / np.sqrt(cx * cx + cy * cy + cz * cz)
-    lowest = 1.0
-    for k in range(n):
-        dot = (cx * polygon[k, 0] + cy * polygon[k, 1] + cz * polygon[k, 2]) * norm
-        lowest = min(lowest, dot)
     # A point of the polygon is a point of the corners' hull pushed out to the sphere, and no
-    # point of the hull is nearer to the Earth's centre than `lowest`.
-    bulge = 1.0 - lowest + 4e-15
+    # point of the hull is nearer to the sphere's centre than its depth along the mean direction.
+    bulge = 1.0 - _lowest(polygon, n) + 4e-15
     for axis in range(3):
         low, high = polygon[0, axis], polygon[0, axis]
         for k in range(1, n):
@@ -195,7 +206,7 @@ def _build_boxes(vertices: Any, parts: Any, starts: Any) -> Any:
     polygon = np.empty((4, 3))
     box = np.empty(6)
     for i in range(parts.shape[0]):
-        bounding_box(polygon, load(vertices, parts[i], polygon), box)
+        bounding_box(polygon, load(vertices, parts, i, polygon), box)
         j = i // FANOUT
         for axis in range(3):
             boxes[j, axis] = min(boxes[j, axis], box[axis])
@@ -214,7 +225,7 @@ def _z_order(vertices: Any, parts: Any) -> Any:
     """Position of each part's centre along a space-filling curve through the cube."""
     code = np.empty(parts.shape[0], np.int64)
     for i in range(parts.shape[0]):
-        z = 0
+        z = np.int64(0)
         for axis in range(3):
             middle = 0.0
             for k in range(4):
