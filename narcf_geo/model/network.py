@@ -1,0 +1,152 @@
+"""A trained network as a chain of matrix products, read from a ``.keras`` file without Keras.
+
+TensorFlow takes seconds to import and its ``predict`` is no match for BLAS on a small dense
+network; this reads the weights and applies them. Normalisation and BatchNormalization are folded
+into the Dense layers.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from narcf_geo.errors import NarcfError
+
+BLOCK_ROWS = 2048
+
+_ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A Dense layer: ``activation(x @ kernel + bias)``."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    activation: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """A chain of Dense layers in float32."""
+
+    layers: tuple[Layer, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> Network:
+        """Read a ``.keras`` file.
+
+        Raises
+        ------
+        NarcfError
+            When the file is no Keras archive, or has a layer this chain cannot express.
+        """
+        import h5py
+
+        try:
+            with zipfile.ZipFile(path) as archive:
+                config = json.loads(archive.read("config.json"))
+                weights = h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r")
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise NarcfError(
+                f"{path}: expected a model saved by Keras, found something else ({error}); train "
+                "again with `narcf-geo train`"
+            ) from None
+        with weights:
+            return cls(tuple(_fold(_read(config, weights, path))))
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Return the flux, shape (n_rows,), of features `x`, shape (n_rows, n_features)."""
+        result = np.empty(len(x), np.float32)
+        for start in range(0, len(x), BLOCK_ROWS):
+            block = np.ascontiguousarray(x[start : start + BLOCK_ROWS], dtype=np.float32)
+            for layer in self.layers:
+                block = block @ layer.kernel
+                block += layer.bias
+                _activate(block, layer.activation)
+            result[start : start + BLOCK_ROWS] = block[:, 0]
+        return result
+
+
+def _activate(block: np.ndarray, activation: str) -> None:
+    match activation:
+        case "relu":
+            np.maximum(block, 0, out=block)
+        case "tanh":
+            np.tanh(block, out=block)
+        case "sigmoid":
+            from scipy.special import expit
+
+            expit(block, out=block)
+
+
+@dataclass(frozen=True)
+class _Affine:
+    """``x * scale + shift`` for each feature: a normalisation, ready to be folded."""
+
+    scale: np.ndarray
+    shift: np.ndarray
+
+
+def _read(config: dict, weights: object, path: Path) -> list[Layer | _Affine]:
+    """Return the layers in order, as float64 arrays."""
+    steps: list[Layer | _Affine] = []
+    counts: Counter[str] = Counter()
+    for entry in config["config"]["layers"]:
+        kind, options = entry["class_name"], entry["config"]
+        if kind in ("InputLayer", "Dropout"):
+            continue
+        stem = re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
+        name = stem if not counts[stem] else f"{stem}_{counts[stem]}"
+        counts[stem] += 1
+        group = weights["layers"][name]["vars"]  # type: ignore[index]
+        values = [np.asarray(group[str(i)], np.float64) for i in range(len(group))]
+        if kind == "Normalization":
+            mean, variance = (
+                (np.ravel(options[k]).astype(np.float64) for k in ("mean", "variance"))
+                if options.get("mean") is not None
+                else (values[0].ravel(), values[1].ravel())
+            )
+            # Keras divides by max(standard deviation, its epsilon).
+            scale = 1.0 / np.maximum(np.sqrt(variance), 1e-7)
+            steps.append(_Affine(scale, -mean * scale))
+        elif kind == "BatchNormalization":
+            gamma, beta, mean, variance = values
+            scale = gamma / np.sqrt(variance + options["epsilon"])
+            steps.append(_Affine(scale, beta - mean * scale))
+        elif kind == "Dense" and options["activation"] in _ACTIVATIONS:
+            steps.append(Layer(values[0], values[1], options["activation"]))
+        else:
+            raise NarcfError(
+                f"{path}: layer {options['name']!r} ({kind}) cannot be read; expected Normalization, "
+                f"BatchNormalization, Dropout or Dense with one of {', '.join(_ACTIVATIONS)}"
+            )
+    return steps
+
+
+def _fold(steps: list[Layer | _Affine]) -> list[Layer]:
+    """Fold each normalisation into the Dense layer after it."""
+    layers: list[Layer] = []
+    pending: list[_Affine] = []
+    for step in steps:
+        if isinstance(step, _Affine):
+            pending.append(step)
+            continue
+        kernel, bias = step.kernel, step.bias
+        for affine in reversed(pending):
+            bias = bias + affine.shift @ kernel
+            kernel = affine.scale[:, None] * kernel
+        pending = []
+        layers.append(
+            Layer(
+                np.ascontiguousarray(kernel, np.float32), bias.astype(np.float32), step.activation
+            )
+        )
+    return layers

@@ -1,0 +1,57 @@
+"""The architectures of the article and how each was trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from narcf_geo.project import ModelSettings
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network and its training.
+
+    `hidden` are the widths of the hidden layers; `patience` is the number of epochs without a
+    better validation loss after which training stops (None: never).
+    """
+
+    hidden: tuple[int, ...]
+    activation: str = "relu"
+    batch_normalization: bool = False
+    dropout: float = 0.0
+    loss: str = "mae"
+    epochs: int = 100
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    weight_decay: float = 0.0
+    patience: int | None = None
+    members: int = 1
+
+
+_ARTICLE_DEEP = (50, 100, 100, 100, 50, 50)
+
+PRESETS: dict[str, Recipe] = {
+    "linear": Recipe(hidden=()),
+    "wecann": Recipe(hidden=(15,), activation="sigmoid"),
+    "narcf-25": Recipe(hidden=(25,)),
+    "narcf-mid": Recipe(hidden=(50, 70, 70, 50)),
+    "narcf": Recipe(hidden=_ARTICLE_DEEP),
+    "narcf-published": Recipe(hidden=_ARTICLE_DEEP, batch_normalization=True, dropout=0.25),
+}
+"""Adam, mean absolute error, batches of 256 and 100 epochs, as in the article."""
+
+
+def recipe(settings: ModelSettings) -> Recipe:
+    """Return the preset that `settings` names, with what they change of it.
+
+    Examples
+    --------
+    >>> from narcf_geo.project import ModelSettings
+    >>> recipe(ModelSettings(preset="narcf", epochs=20)).epochs
+    20
+    """
+    changes = settings.model_dump(exclude={"preset"}, exclude_none=True)
+    return replace(PRESETS[settings.preset], **changes)
