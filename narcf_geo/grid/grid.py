@@ -12,7 +12,7 @@ import xarray as xr
 
 from narcf_geo.constants import EARTH_RADIUS
 from narcf_geo.errors import NarcfError, UsageError
-from narcf_geo.grid.sphere import great_circle_area, to_lonlat, to_xyz
+from narcf_geo.grid.sphere import band, great_circle_area, to_lonlat, to_xyz
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -193,7 +193,7 @@ class Grid:
         if not self.is_rectilinear:
             return great_circle_area(self.lon_b, self.lat_b)
         return EARTH_RADIUS**2 * np.multiply.outer(
-            np.abs(np.diff(np.sin(np.radians(self.lat_b)))), np.abs(np.radians(np.diff(self.lon_b)))
+            np.abs(band(self.lat_b[1:], self.lat_b[:-1])), np.abs(np.radians(np.diff(self.lon_b)))
         )
 
     def corners(self) -> tuple[np.ndarray, np.ndarray]:

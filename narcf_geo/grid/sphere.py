@@ -33,6 +33,12 @@ def _triangle(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     return 2 * np.arctan2(triple, 1 + dots)
 
 
+def band(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """Return the difference of the sines of two latitudes in degrees, exact near the poles too."""
+    upper, lower = np.radians(upper), np.radians(lower)
+    return 2 * np.cos((upper + lower) / 2) * np.sin((upper - lower) / 2)
+
+
 def great_circle_area(lon_c: np.ndarray, lat_c: np.ndarray) -> np.ndarray:
     """Return the area in m2 of cells whose edges are great circles.
 
