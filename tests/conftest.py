@@ -61,7 +61,7 @@ def america() -> xr.Dataset:
 
     path = next(Path(__file__).parents[1].glob("narcf_geo/data/landcover/*.tif"))
     with rasterio.open(path) as raster:
-        classes = raster.read(1)[:, :]
+        classes = raster.read(1)
     lat, lon = np.arange(10.5, 80.0), np.arange(-169.5, -50.0)
     rows = ((90 - lat - 0.5) * 20).round().astype(int)
     columns = ((lon - 0.5 + 180) * 20).round().astype(int)

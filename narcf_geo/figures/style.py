@@ -38,7 +38,7 @@ SERIES = (
 )
 """Colour, line and marker of each series: told apart in grey print too (Okabe and Ito)."""
 
-RC: dict[str, Any] = {
+RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "axes.titlesize": 10.0,

@@ -14,7 +14,7 @@ from narcf_geo.constants import FLUX_SIGN, FLUX_UNITS, IGBP
 from narcf_geo.errors import NarcfError
 from narcf_geo.figures.style import flux_limit
 from narcf_geo.files import atomic_path
-from narcf_geo.outputs.cells import cell_edges, regular_step
+from narcf_geo.grid import Grid
 from narcf_geo.outputs.netcdf import check_flux
 from narcf_geo.outputs.qgis import write_biome_style, write_flux_style
 
@@ -178,9 +178,20 @@ def _north_up(data: xr.DataArray) -> tuple[xr.DataArray, Affine]:
     from affine import Affine
 
     data = data.sortby("lat", ascending=False).sortby("lon")
-    lat, lon = cell_edges(data, "lat"), cell_edges(data, "lon")
-    transform = Affine(regular_step(lon, "lon"), 0, lon[0], 0, regular_step(lat, "lat"), lat[0])
-    return data, transform
+    grid = Grid.from_dataset(data)
+    lon, lat = grid.lon_b, grid.lat_b
+    return data, Affine(_step(lon, "lon"), 0, lon[0], 0, _step(lat, "lat"), lat[0])
+
+
+def _step(edges: np.ndarray, name: str) -> float:
+    step = float(edges[-1] - edges[0]) / (edges.size - 1)
+    if not np.allclose(np.diff(edges), step, rtol=0, atol=1e-4 * abs(step)):
+        sizes = np.abs(np.diff(edges))
+        raise NarcfError(
+            f"expected equally spaced {name} cells for a GeoTIFF, found cells of {sizes.min():g} "
+            f"to {sizes.max():g} degrees; regrid to a regular grid first"
+        )
+    return step
 
 
 def _statistics(values: np.ndarray) -> dict[str, str]:

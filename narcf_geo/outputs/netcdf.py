@@ -12,10 +12,11 @@ from narcf_geo import __version__
 from narcf_geo.constants import FLUX_SIGN, FLUX_UNITS, IGBP
 from narcf_geo.errors import NarcfError
 from narcf_geo.files import atomic_path
+from narcf_geo.grid import Grid
 from narcf_geo.months import with_month_axis
-from narcf_geo.outputs.cells import cell_area, cell_edges
 
 _STANDARD_NAME = "surface_upward_mole_flux_of_carbon_dioxide"
+_Variable = tuple[tuple[str, ...], np.ndarray, dict[str, Any]]
 _CHUNK = {"time": 24, "lat": 32, "lon": 64}
 
 
@@ -29,8 +30,8 @@ def write_flux_netcdf(ds: xr.Dataset, path: str | Path) -> Path:
     ds : xarray.Dataset
         ``flux`` (time, lat, lon) in umol m-2 s-1, positive to the atmosphere, NaN where missing;
         ``time`` at month starts. Optional: ``flux_std`` (as flux), ``biome`` (lat, lon; IGBP class,
-        -1 missing), ``land_fraction`` (lat, lon; 0 to 1), ``cell_area`` (lat, lon; m2, computed
-        when absent). Other variables are left out. Text attributes of `ds` are kept.
+        -1 missing), ``land_fraction`` (lat, lon; 0 to 1). Other variables are left out, cell
+        areas and bounds are those of the grid. Text and number attributes of `ds` are kept.
     path : path
         The ``.nc`` file.
 
@@ -53,7 +54,8 @@ def check_flux(ds: xr.Dataset) -> None:
     """Raise NarcfError unless ``ds["flux"]`` is (time, lat, lon) in umol m-2 s-1."""
     if "flux" not in ds:
         raise NarcfError(
-            f"expected the variable 'flux' in the prediction, found {sorted(map(str, ds.data_vars))}"
+            f"expected the variable 'flux' in the prediction, found "
+            f"{sorted(map(str, ds.data_vars))}"
         )
     flux = ds["flux"]
     if flux.dims != ("time", "lat", "lon"):
@@ -66,22 +68,8 @@ def check_flux(ds: xr.Dataset) -> None:
 
 
 def _product(ds: xr.Dataset) -> xr.Dataset:
-    out = xr.Dataset(coords={name: ds[name].variable.to_base_variable() for name in ("lat", "lon")})
-    for name, axis, standard, direction in (
-        ("lat", "Y", "latitude", "degrees_north"),
-        ("lon", "X", "longitude", "degrees_east"),
-    ):
-        edges = cell_edges(ds, name)
-        out[name].attrs = {
-            "standard_name": standard,
-            "long_name": f"{standard} of the cell centre",
-            "units": direction,
-            "axis": axis,
-            "bounds": f"{name}_bnds",
-        }
-        out = out.assign_coords(
-            {f"{name}_bnds": ((name, "bnds"), np.stack([edges[:-1], edges[1:]], 1))}
-        )
+    grid = Grid.from_dataset(ds)
+    out = xr.Dataset(coords=grid.coords())
     out["flux"] = _field(ds["flux"], _flux_attributes(ds))
     if "flux_std" in ds:
         out["flux_std"] = _field(ds["flux_std"], _std_attributes(ds["flux_std"]))
@@ -97,13 +85,12 @@ def _product(ds: xr.Dataset) -> xr.Dataset:
         )
     if "biome" in ds:
         out["biome"] = _biome(ds["biome"])
-    area = ds["cell_area"] if "cell_area" in ds else cell_area(ds)
-    out["cell_area"] = (("lat", "lon"), area.transpose("lat", "lon").values.astype("float64"))
-    out["cell_area"].attrs = {
+    area = {
         "standard_name": "cell_area",
         "long_name": "area of the cell on the authalic sphere",
         "units": "m2",
     }
+    out["cell_area"] = (("lat", "lon"), grid.area, area)
     out = with_month_axis(out.assign_coords(time=ds["time"].values), ds["time"].values)
     out["time"].attrs["axis"] = "T"
     out["crs"] = _crs()
@@ -115,9 +102,7 @@ def _product(ds: xr.Dataset) -> xr.Dataset:
     return out
 
 
-def _field(
-    data: xr.DataArray, attrs: dict[str, Any]
-) -> tuple[tuple[str, ...], np.ndarray, dict[str, Any]]:
+def _field(data: xr.DataArray, attrs: dict[str, Any]) -> _Variable:
     return tuple(map(str, data.dims)), data.values.astype("float32"), attrs
 
 
@@ -146,7 +131,7 @@ def _std_attributes(std: xr.DataArray) -> dict[str, Any]:
     return attrs
 
 
-def _biome(biome: xr.DataArray) -> tuple[tuple[str, ...], np.ndarray, dict[str, Any]]:
+def _biome(biome: xr.DataArray) -> _Variable:
     values = biome.values
     values = np.where(np.isfinite(values), values, -1).astype("int8")
     attrs = {
@@ -161,7 +146,7 @@ def _flag(name: str) -> str:
     return name.replace("/", "_").replace("-", "_").replace(" ", "_")
 
 
-def _crs() -> tuple[tuple[()], np.ndarray, dict[str, Any]]:
+def _crs() -> _Variable:
     from pyproj import CRS
 
     return (), np.array(0, dtype="int32"), CRS.from_epsg(4326).to_cf()

@@ -1,0 +1,311 @@
+"""Charts of skill, seasons and biomes; each returns a matplotlib Figure."""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from narcf_geo.constants import FLUX_UNITS, IGBP
+from narcf_geo.errors import NarcfError
+from narcf_geo.figures import style
+from narcf_geo.figures.maps import heading, house_style, synthetic_note
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_BAR_COLORS = {"uptake": "#35978f", "release": "#bf812d"}
+
+
+def scatter(
+    estimate: xr.DataArray,
+    observed: xr.DataArray,
+    *,
+    metrics: Mapping[str, float],
+    labels: tuple[str, str] = ("Estimate", "Inversion"),
+    title: str | None = None,
+    subtitle: str = "",
+    synthetic: str | None = None,
+) -> Figure:
+    """Draw the density of estimated against observed monthly fluxes, with the 1:1 line.
+
+    Parameters
+    ----------
+    estimate, observed : xarray.DataArray
+        Same dimensions, umol m-2 s-1; pairs with a missing value are left out.
+    metrics : mapping
+        ``r``, ``rmse`` and ``bias`` (umol m-2 s-1), ``n`` and optionally ``bias_TgC_per_year``, as
+        evaluated elsewhere: the figure repeats them and computes none.
+    labels : tuple of str
+        Names of the two.
+    title, subtitle, synthetic : str
+        As for `maps.flux_map`.
+
+    Raises
+    ------
+    NarcfError
+        When no pair is complete.
+    """
+    from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
+
+    estimate, observed = xr.align(estimate, observed, join="inner")
+    x, y = observed.values.ravel(), estimate.transpose(*observed.dims).values.ravel()
+    known = np.isfinite(x) & np.isfinite(y)
+    if not known.any():
+        raise NarcfError("expected pairs of estimate and observation to draw, found none")
+    x, y = x[known], y[known]
+    ends = (float(min(x.min(), y.min())), float(max(x.max(), y.max())))
+    pad = 0.04 * (ends[1] - ends[0])
+    low, high = ends[0] - pad, ends[1] + pad
+    width, height, side = 6.2, 5.75, 4.4
+    with house_style():
+        fig = Figure(figsize=(width, height))
+        heading(
+            fig,
+            title or f"{labels[0]} against {labels[1].lower()}",
+            subtitle,
+            synthetic_note(observed, synthetic) or synthetic_note(estimate, synthetic),
+        )
+        ax = fig.add_axes((0.72 / width, 0.6 / height, side / width, side / height))
+        bins = ax.hexbin(
+            x,
+            y,
+            gridsize=70,
+            extent=(low, high, low, high),
+            norm=LogNorm(),
+            cmap="viridis_r",
+            mincnt=1,
+            linewidths=0.1,
+            rasterized=True,
+        )
+        ax.plot([low, high], [low, high], color=style.INK, linewidth=0.9, label="1:1")
+        ax.axhline(0, color=style.MUTED, linewidth=0.5, zorder=0)
+        ax.axvline(0, color=style.MUTED, linewidth=0.5, zorder=0)
+        ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+        ax.set_xlabel(f"{labels[1]} ({style.UNITS_TEXT};  ← uptake   release →)")
+        ax.set_ylabel(f"{labels[0]} ({style.UNITS_TEXT};  ← uptake   release →)")
+        cax = fig.add_axes((5.3 / width, 1.2 / height, 0.14 / width, 3.2 / height))
+        bar = fig.colorbar(bins, cax=cax)
+        bar.set_label("cells and months in the bin")
+        bar.outline.set_linewidth(0.5)
+        ax.text(
+            0.03,
+            0.97,
+            _skill_text(metrics),
+            transform=ax.transAxes,
+            va="top",
+            fontsize=9,
+            linespacing=1.5,
+            bbox={"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": style.MUTED},
+        )
+        ax.legend(loc="lower right")
+    return fig
+
+
+def seasonal_cycle(
+    series: Mapping[str, xr.DataArray | pd.Series],
+    *,
+    title: str = "Seasonal cycle",
+    subtitle: str = "",
+    units: str | None = None,
+    synthetic: str | None = None,
+) -> Figure:
+    """Draw the mean of each calendar month, with the range over the years behind it.
+
+    Parameters
+    ----------
+    series : mapping of str to xarray.DataArray or pandas.Series
+        Name to a monthly series over ``time`` (a Series by a DatetimeIndex). At most five.
+    units : str, optional
+        By default the ``units`` of the first array, else umol m-2 s-1.
+    title, subtitle, synthetic : str
+        As for `maps.flux_map`.
+
+    Raises
+    ------
+    NarcfError
+        When there is no series, or more than five.
+    """
+    from matplotlib.figure import Figure
+
+    if not 1 <= len(series) <= len(style.SERIES):
+        raise NarcfError(
+            f"expected 1 to {len(style.SERIES)} series to tell apart, found {len(series)}"
+        )
+    first = next(iter(series.values()))
+    units = units or str(getattr(first, "attrs", {}).get("units", FLUX_UNITS))
+    with house_style():
+        fig = Figure(figsize=(7.2, 4.5))
+        ax = fig.add_axes((0.12, 0.09, 0.86, 0.74))
+        ranged = False
+        for (name, values), (color, line, marker) in zip(
+            series.items(), style.SERIES, strict=False
+        ):
+            months = _by_month(values)
+            ax.plot(
+                months.index,
+                months["mean"],
+                color=color,
+                linestyle=line,
+                marker=marker,
+                markersize=4,
+                linewidth=1.6,
+                label=name,
+            )
+            if (months["count"] > 1).any():
+                ranged = True
+                ax.fill_between(
+                    months.index, months["min"], months["max"], color=color, alpha=0.12, linewidth=0
+                )
+        ax.set_xlim(0.7, 12.3)
+        ax.set_xticks(range(1, 13), [calendar.month_abbr[m] for m in range(1, 13)])
+        ax.set_ylabel(f"net CO₂ flux ({_pretty(units)})")
+        ax.margins(y=0.12)
+        _mark_sides(ax)
+        ax.legend(loc="lower left")
+        if ranged:
+            parts = [subtitle, "line: mean of the years, band: lowest to highest year"]
+            subtitle = "; ".join(part for part in parts if part)
+        heading(fig, title, subtitle, synthetic_note(first, synthetic))
+    return fig
+
+
+def biome_bars(
+    table: pd.DataFrame,
+    *,
+    title: str = "Net CO₂ flux by biome",
+    subtitle: str | None = None,
+    synthetic: str | None = None,
+    reference_label: str = "reference",
+) -> Figure:
+    """Draw the mean yearly flux of each biome, with the range over the years and the reference.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Rows per biome and year with the columns of ``biome_budget.csv``: ``biome``, ``name``,
+        ``year``, ``flux_TgC`` and ``reference_TgC``. The total (``biome`` = ``all``) is left out.
+    title, subtitle, synthetic : str
+        As for `maps.flux_map`.
+    reference_label : str
+        Name of the reference.
+
+    Raises
+    ------
+    NarcfError
+        When the table has no biome.
+    """
+    from matplotlib.figure import Figure
+
+    rows = table[table["biome"].astype(str) != "all"]
+    if rows.empty:
+        raise NarcfError("expected a row per biome and year, found none")
+    yearly = rows.groupby("name")["flux_TgC"].agg(["mean", "min", "max"]).sort_values("mean")
+    reference = rows.groupby("name")["reference_TgC"].mean().reindex(yearly.index)
+    years = sorted(rows["year"].astype(int).unique())
+    if subtitle is None:
+        span = f"{years[0]}–{years[-1]}" if len(years) > 1 else str(years[0])
+        subtitle = f"{span}; bar: mean of the years, whisker: lowest to highest year"
+    codes = {cls.name: cls.code for cls in IGBP}
+    with house_style():
+        height = 1.45 + 0.3 * len(yearly)
+        fig = Figure(figsize=(7.2, height))
+        heading(
+            fig, title, subtitle, str(synthetic_note(xr.DataArray(attrs=table.attrs), synthetic))
+        )
+        ax = fig.add_axes((0.36, 0.5 / height, 0.61, (height - 1.4) / height))
+        position = np.arange(len(yearly))
+        mean = yearly["mean"].to_numpy()
+        kinds = np.where(mean < 0, "uptake", "release")
+        whiskers = np.stack([mean - yearly["min"], yearly["max"] - mean])
+        ax.barh(
+            position,
+            mean,
+            height=0.68,
+            color=[_BAR_COLORS[kind] for kind in kinds],
+            xerr=whiskers if len(years) > 1 else None,
+            error_kw={"ecolor": style.INK, "elinewidth": 0.8, "capsize": 2},
+        )
+        if reference.notna().any():
+            ax.plot(
+                reference,
+                position,
+                linestyle="none",
+                marker="D",
+                markersize=4.5,
+                markerfacecolor="white",
+                markeredgecolor=style.INK,
+                label=reference_label,
+            )
+            ax.legend(loc="lower right")
+        ax.axvline(0, color=style.INK, linewidth=0.8)
+        ax.set_yticks(position, [f"{name}  {codes.get(name, '')}".strip() for name in yearly.index])
+        ax.tick_params(axis="y", length=0, labelcolor=style.INK)
+        ax.spines["left"].set_visible(False)
+        ax.grid(axis="x", color="#e3e8ea", linewidth=0.6)
+        ax.set_axisbelow(True)
+        ax.set_ylim(-0.6, len(yearly) - 0.4)
+        ax.set_xlabel("net CO₂ flux (TgC yr⁻¹)")
+        for text, align, color in (
+            ("← uptake  ", "right", style.UPTAKE),
+            ("  release →", "left", style.RELEASE),
+        ):
+            ax.text(
+                0,
+                1.005,
+                text,
+                transform=ax.get_xaxis_transform(),
+                ha=align,
+                va="bottom",
+                fontsize=8.5,
+                fontweight="bold",
+                color=color,
+            )
+    return fig
+
+
+def _skill_text(metrics: Mapping[str, float]) -> str:
+    lines = [
+        f"r = {metrics['r']:.3f}",
+        f"RMSE = {metrics['rmse']:.3f} {style.UNITS_TEXT}",
+        f"bias = {style.signed(metrics['bias'])} {style.UNITS_TEXT}",
+    ]
+    if "bias_TgC_per_year" in metrics:
+        lines.append(f"bias = {style.signed(metrics['bias_TgC_per_year'])} TgC yr⁻¹")
+    lines.append(f"n = {metrics['n']:,}".replace(",", " "))
+    return "\n".join(lines)
+
+
+def _by_month(values: xr.DataArray | pd.Series) -> pd.DataFrame:
+    if isinstance(values, xr.DataArray):
+        values = pd.Series(values.values, index=pd.DatetimeIndex(values["time"].values))
+    return values.dropna().groupby(values.dropna().index.month).agg(["mean", "min", "max", "count"])
+
+
+def _mark_sides(ax: Axes) -> None:
+    ax.axhline(0, color=style.INK, linewidth=0.8, zorder=1)
+    for y, text, color, va in (
+        (1.0, "release to the atmosphere ↑", style.RELEASE, "top"),
+        (0.0, "uptake by the land ↓", style.UPTAKE, "bottom"),
+    ):
+        ax.text(
+            0.99,
+            y,
+            text,
+            transform=ax.transAxes,
+            ha="right",
+            va=va,
+            fontsize=8,
+            color=color,
+            fontweight="bold",
+        )
+
+
+def _pretty(units: str) -> str:
+    return style.UNITS_TEXT if units == FLUX_UNITS else units

@@ -1,0 +1,95 @@
+"""The numbers in the corner of a map: means over months and area, totals in mass of carbon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from narcf_geo.budget import TGC_PER_UMOL
+from narcf_geo.constants import SECONDS_PER_DAY
+from narcf_geo.errors import NarcfError
+from narcf_geo.figures.style import UNITS_TEXT, signed
+from narcf_geo.grid import Grid
+from narcf_geo.months import days_in_month
+
+_YEAR = 365.2425
+
+
+@dataclass(frozen=True)
+class FluxSummary:
+    """Area-weighted mean flux, umol m-2 s-1, and its total, TgC over `days` (a month or a year)."""
+
+    mean: float
+    total: float
+    days: float
+
+    def lines(self) -> tuple[str, str]:
+        """Return the two lines of text: the mean and the total, with sign and unit."""
+        if self.days <= 31:
+            total = f"{signed(self.total)} TgC month⁻¹"
+        elif abs(self.total) >= 100:
+            total = f"{signed(self.total / 1000)} PgC yr⁻¹"
+        else:
+            total = f"{signed(self.total)} TgC yr⁻¹"
+        return f"{signed(self.mean)} {UNITS_TEXT}", total
+
+
+def summarise(flux: xr.DataArray, area: xr.DataArray | None = None) -> FluxSummary:
+    """Return the area-weighted mean and the total of a mean flux over (lat, lon).
+
+    Parameters
+    ----------
+    flux : xarray.DataArray
+        (lat, lon), umol m-2 s-1. A scalar ``time`` coordinate makes it one calendar month with its
+        true days; without one the total is per year.
+    area : xarray.DataArray, optional
+        (lat, lon), m2, by default that of the cells.
+    """
+    area = cell_area(flux, area)
+    known = flux.notnull()
+    weight = area.where(known, 0.0)
+    rate = float((flux.fillna(0.0) * weight).sum())
+    days = float(days_in_month(flux["time"])) if "time" in flux.coords else _YEAR
+    covered = float(weight.sum())
+    mean = rate / covered if covered else float("nan")
+    return FluxSummary(mean, rate * TGC_PER_UMOL * SECONDS_PER_DAY * days, days)
+
+
+def cell_area(flux: xr.DataArray, area: xr.DataArray | None = None) -> xr.DataArray:
+    """Return `area`, or by default the area of each cell of the grid, m2, (lat, lon)."""
+    if area is not None:
+        return area.transpose("lat", "lon").fillna(0.0)
+    return xr.DataArray(
+        Grid.from_dataset(flux).area,
+        coords={"lat": flux["lat"], "lon": flux["lon"]},
+        dims=("lat", "lon"),
+    )
+
+
+def mean_over_months(flux: xr.DataArray) -> xr.DataArray:
+    """Return the mean over the months present, weighted by their days."""
+    with xr.set_options(keep_attrs=True):
+        return flux.weighted(days_in_month(flux["time"])).mean("time")
+
+
+def period_text(flux: xr.DataArray) -> str:
+    """Return the months of `flux` in words: ``July 2014``, ``2007–2015``, ``May 2014 – July 2015``.
+
+    Raises
+    ------
+    NarcfError
+        When `flux` has no month.
+    """
+    if "time" not in flux.coords:
+        return ""
+    months = pd.DatetimeIndex(np.atleast_1d(flux["time"].values))
+    if months.empty:
+        raise NarcfError("expected at least one month to draw, found none; check the period")
+    first, last = months.min(), months.max()
+    if first.month == 1 and last.month == 12:
+        return str(first.year) if first.year == last.year else f"{first.year}–{last.year}"
+    first, last = first.strftime("%B %Y"), last.strftime("%B %Y")
+    return first if first == last else f"{first} – {last}"
