@@ -17,11 +17,13 @@ from narcf_geo.errors import NarcfError
 from narcf_geo.figures import style
 from narcf_geo.figures.totals import (
     cell_area,
+    days_of,
     mean_over_months,
     period_text,
     summarise,
 )
 from narcf_geo.grid import Grid
+from narcf_geo.months import days_in_month
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
@@ -64,7 +66,7 @@ def flux_map(
     note = synthetic_note(flux, synthetic)
     period = period_text(flux)
     field = mean_over_months(flux) if "time" in flux.dims else flux
-    field = field.transpose("lat", "lon")
+    field, days = field.transpose("lat", "lon"), days_of(flux)
     limit = limit or style.flux_limit(field.values)
     with house_style():
         view = _view(field)
@@ -74,7 +76,7 @@ def flux_map(
         total = fig.get_figheight()
         ax = view.axes(fig, (0.03, 0.86 / total, 0.94, height / total))
         mesh = _draw(ax, view, field, limit)
-        _corner(ax, view, field, area)
+        _corner(ax, view, field, area, days)
         _flux_bar(fig, mesh, (0.2, 0.46 / total, 0.6, 0.13 / total), field.values, limit)
     return fig
 
@@ -102,9 +104,8 @@ def month_panel(
     note = synthetic_note(flux, synthetic)
     years = np.unique(flux["time"].dt.year.values)
     flux = flux.transpose("time", "lat", "lon")
-    fields = {
-        int(month): _month_mean(group) for month, group in flux.groupby("time.month", squeeze=False)
-    }
+    months = {int(number): group for number, group in flux.groupby("time.month")}
+    fields = {number: mean_over_months(group) for number, group in months.items()}
     values = np.stack([field.values for field in fields.values()])
     limit = limit or style.flux_limit(values)
     if subtitle is None:
@@ -127,7 +128,8 @@ def month_panel(
             ax.set_title(name, fontsize=9, pad=3, loc="left", fontweight="bold")
             if month in fields:
                 mesh = _draw(ax, view, fields[month], limit)
-                summary = summarise(fields[month], area)
+                days = float(days_in_month(months[month]["time"]).mean())
+                summary = summarise(fields[month], area, days)
                 text = f"mean {style.signed(summary.mean)}, {style.signed(summary.total)} TgC"
                 ax.set_title(text, fontsize=6.8, pad=3, loc="right")
             else:
@@ -168,12 +170,10 @@ def comparison(
     """
     note = synthetic_note(estimate, synthetic) or synthetic_note(reference, None)
     estimate, reference = _common(estimate, reference)
-    period = period_text(estimate)
+    period, days = period_text(estimate), days_of(estimate)
     if "time" in estimate.dims:
         estimate, reference = mean_over_months(estimate), mean_over_months(reference)
     fields = [f.transpose("lat", "lon") for f in (estimate, reference, estimate - reference)]
-    if "time" in estimate.coords:
-        fields[2] = fields[2].assign_coords(time=estimate["time"])
     limit = limit or style.flux_limit(np.stack([f.values for f in fields[:2]]))
     spread = style.flux_limit(fields[2].values)
     names = (*labels, f"{labels[0]} − {labels[1]}")
@@ -195,7 +195,7 @@ def comparison(
                 meshes.append(_draw(ax, view, field, limit))
             else:
                 meshes.append(_draw(ax, view, field, spread, style.DIFFERENCE_CMAP))
-            _corner(ax, view, field, area, size=7.0)
+            _corner(ax, view, field, area, days, size=7.0)
         bottom, thick = 0.47 / total, 0.12 / total
         both = np.stack([f.values for f in fields[:2]])
         _flux_bar(fig, meshes[0], (0.12, bottom, 0.42, thick), both, limit)
@@ -345,10 +345,15 @@ def _masked(field: xr.DataArray) -> np.ma.MaskedArray:
 
 
 def _corner(
-    ax: GeoAxes, view: View, field: xr.DataArray, area: xr.DataArray | None, size: float = 8.0
+    ax: GeoAxes,
+    view: View,
+    field: xr.DataArray,
+    area: xr.DataArray | None,
+    days: float,
+    size: float = 8.0,
 ) -> None:
     """Write mean and total into the corner of the map that hides the fewest cells."""
-    mean, total = summarise(field, area).lines()
+    mean, total = summarise(field, area, days).lines()
     lon, lat = Grid.from_dataset(field).centers()
     known = field.notnull().values
     x, y = view.project(lon[known], lat[known])
@@ -414,12 +419,6 @@ def _flux_bar(
             fontweight="bold",
         )
     return cax
-
-
-def _month_mean(group: xr.DataArray) -> xr.DataArray:
-    """Mean of one calendar month over the years, stamped with its first year."""
-    mean = mean_over_months(group)
-    return mean.assign_coords(time=group["time"].values[0])
 
 
 def _common(estimate: xr.DataArray, reference: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:

@@ -15,8 +15,6 @@ from narcf_geo.figures.style import UNITS_TEXT, signed
 from narcf_geo.grid import Grid
 from narcf_geo.months import days_in_month
 
-_YEAR = 365.2425
-
 
 @dataclass(frozen=True)
 class FluxSummary:
@@ -37,25 +35,37 @@ class FluxSummary:
         return f"{signed(self.mean)} {UNITS_TEXT}", total
 
 
-def summarise(flux: xr.DataArray, area: xr.DataArray | None = None) -> FluxSummary:
+def summarise(
+    flux: xr.DataArray, area: xr.DataArray | None = None, days: float = 365.2425
+) -> FluxSummary:
     """Return the area-weighted mean and the total of a mean flux over (lat, lon).
 
     Parameters
     ----------
     flux : xarray.DataArray
-        (lat, lon), umol m-2 s-1. A scalar ``time`` coordinate makes it one calendar month with its
-        true days; without one the total is per year.
+        (lat, lon), umol m-2 s-1.
     area : xarray.DataArray, optional
         (lat, lon), m2, by default that of the cells.
+    days : float
+        Length of what the total is for, a month or a year; see `days_of`.
     """
     area = cell_area(flux, area)
-    known = flux.notnull()
-    weight = area.where(known, 0.0)
-    rate = float((flux.fillna(0.0) * weight).sum())
-    days = float(days_in_month(flux["time"])) if "time" in flux.coords else _YEAR
+    weight = area.where(flux.notnull(), 0.0)
+    rate = float((flux.fillna(0.0).astype(float) * weight).sum())
     covered = float(weight.sum())
     mean = rate / covered if covered else float("nan")
     return FluxSummary(mean, rate * TGC_PER_UMOL * SECONDS_PER_DAY * days, days)
+
+
+def days_of(flux: xr.DataArray) -> float:
+    """Return the true days of the month (scalar ``time``), or of a mean year of the months.
+
+    The mean over the months times these days is then the mean of the yearly totals.
+    """
+    if "time" not in flux.coords:
+        return 365.2425
+    days = days_in_month(flux["time"])
+    return float(days) if days.ndim == 0 else 12 * float(days.mean())
 
 
 def cell_area(flux: xr.DataArray, area: xr.DataArray | None = None) -> xr.DataArray:

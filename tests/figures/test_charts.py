@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from narcf_geo.budget import biome_budget
+from narcf_geo.errors import NarcfError
+from narcf_geo.figures import charts, save_figure
+
+METRICS = {"r": 0.912, "rmse": 0.301, "bias": -0.0123, "bias_TgC_per_year": -104.2, "n": 81234}
+
+
+def texts(fig) -> str:
+    import matplotlib.text
+
+    return "\n".join(t.get_text() for t in fig.findobj(matplotlib.text.Text))
+
+
+def test_scatter_shows_all_pairs_and_the_given_scores(small_prediction, tmp_path):
+    observed = small_prediction["flux"]
+    figure = charts.scatter(observed + 0.1, observed, metrics=METRICS, synthetic="twin experiment")
+    save_figure(figure, tmp_path / "scatter.png")
+    counts = figure.axes[0].collections[0].get_array()
+    assert counts.sum() == int(observed.notnull().sum())
+    said = texts(figure)
+    for part in ("r = 0.912", "RMSE = 0.301", "−0.0123", "−104 TgC yr⁻¹", "81 234", "1:1"):
+        assert part in said
+    assert "synthetic twin experiment" in said
+
+
+def test_scatter_matches_months_by_time(small_prediction):
+    observed = small_prediction["flux"]
+    figure = charts.scatter(observed.isel(time=[2, 3]), observed, metrics=METRICS)
+    counts = figure.axes[0].collections[0].get_array()
+    assert counts.sum() == int(observed.isel(time=[2, 3]).notnull().sum())
+    with pytest.raises(NarcfError, match="found none"):
+        charts.scatter(observed * np.nan, observed, metrics=METRICS)
+
+
+def test_seasonal_cycle_is_the_mean_of_each_month(tmp_path):
+    months = pd.date_range("2014-03-01", "2015-12-01", freq="MS")
+    values = pd.Series(months.month + 100.0 * (months.year - 2014), index=months)
+    figure = charts.seasonal_cycle({"estimate": values, "inversion": values * 2})
+    save_figure(figure, tmp_path / "season.png")
+    line = next(line for line in figure.axes[0].lines if line.get_label() == "estimate")
+    drawn = dict(zip(line.get_xdata(), line.get_ydata(), strict=True))
+    assert drawn[1] == 101
+    assert drawn[7] == 57
+    with pytest.raises(NarcfError, match="found 6"):
+        charts.seasonal_cycle({str(i): values for i in range(6)})
+
+
+def test_biome_bars_leave_out_the_total(small_prediction, tmp_path):
+    ds = small_prediction
+    table = biome_budget(ds["flux"], ds["biome"], ds["cell_area"], ds["flux"] * 0.5)
+    figure = charts.biome_bars(table, synthetic="twin experiment", reference_label="FLUXCOM")
+    save_figure(figure, tmp_path / "bars.png")
+    rows = table[table["biome"] != "all"]
+    bars = sorted(bar.get_width() for bar in figure.axes[0].patches)
+    np.testing.assert_allclose(bars, sorted(rows.groupby("name")["flux_TgC"].mean()))
+    said = texts(figure)
+    assert "croplands  CRO" in said
+    assert "FLUXCOM" in said
+    assert "whole region" not in said

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import hashlib
+import socket
+import time
+
+import matplotlib.image
+import numpy as np
+import pytest
+import xarray as xr
+
+from narcf_geo.budget import biome_budget
+from narcf_geo.errors import NarcfError, UsageError
+from narcf_geo.figures import basemap, maps, save_figure
+from narcf_geo.figures.totals import days_of, mean_over_months, period_text, summarise
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a figure asked for the network")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+
+
+def texts(fig) -> str:
+    """Every text of a figure, titles at the left and right of the axes included."""
+    import matplotlib.text
+
+    return "\n".join(t.get_text() for t in fig.findobj(matplotlib.text.Text))
+
+
+def test_every_map_draws_without_a_network(america, no_network, tmp_path):
+    basemap._layer.cache_clear()
+    basemap._natural_earth.cache_clear()
+    flux = america["flux"]
+    figures = {
+        "month": maps.flux_map(flux.isel(time=6)),
+        "mean": maps.flux_map(flux),
+        "panel": maps.month_panel(flux),
+        "comparison": maps.comparison(flux, flux * 0.9 + 0.1),
+        "biomes": maps.biome_map(america["biome"]),
+    }
+    for name, figure in figures.items():
+        path = save_figure(figure, tmp_path / f"{name}.png")
+        image = matplotlib.image.imread(path)
+        assert image.shape[1] == round(figure.get_figwidth() * 200)
+        assert image[..., :3].std() > 0.05, f"{name} is blank"
+    with pytest.raises(AssertionError, match="asked for the network"):
+        socket.create_connection(("127.0.0.1", 1))
+
+
+def test_twelve_panels_in_under_ten_seconds(america, tmp_path):
+    basemap._layer.cache_clear()
+    basemap._natural_earth.cache_clear()
+    start = time.perf_counter()
+    save_figure(maps.month_panel(america["flux"].sel(time="2014")), tmp_path / "panel.png")
+    assert time.perf_counter() - start < 10
+
+
+def test_figures_have_the_same_bytes_again(small_prediction, tmp_path):
+    digests = set()
+    for name in ("a", "b"):
+        figure = maps.flux_map(small_prediction["flux"])
+        path = save_figure(figure, tmp_path / f"{name}.png")
+        digests.add(hashlib.sha256(path.read_bytes()).hexdigest())
+    assert len(digests) == 1
+    assert b"Software" not in path.read_bytes()
+
+
+def test_only_known_figure_files(small_prediction, tmp_path):
+    figure = maps.biome_map(small_prediction["biome"])
+    with pytest.raises(UsageError, match=r"found 'map\.bmp'"):
+        save_figure(figure, tmp_path / "map.bmp")
+    save_figure(figure, tmp_path / "map.svg")
+    assert [p.name for p in tmp_path.iterdir()] == ["map.svg"]
+
+
+def test_a_map_says_unit_sign_period_numbers_and_that_it_is_synthetic(small_prediction):
+    flux = small_prediction["flux"].sel(time="2014-12-01").assign_attrs(synthetic="twin experiment")
+    said = texts(maps.flux_map(flux, title="A title"))
+    summary = summarise(flux, days=31)
+    for part in (
+        "A title",
+        "December 2014",
+        "µmol m⁻² s⁻¹",
+        "← uptake",
+        "release →",
+        "synthetic twin experiment",
+        *summary.lines(),
+    ):
+        assert part in said
+    assert "synthetic" not in texts(maps.flux_map(flux.drop_attrs()))
+
+
+def test_colours_are_symmetric_and_shared(america):
+    figure = maps.month_panel(america["flux"].sel(time="2015"))
+    limits = {
+        m.get_clim() for ax in figure.axes for m in ax.collections if m.get_array() is not None
+    }
+    shared = [limit for limit in limits if limit[0] < 0]
+    assert len(shared) == 1
+    assert shared[0][0] == -shared[0][1]
+
+
+def test_each_cell_is_drawn_where_it_is(small_prediction):
+    flux = small_prediction["flux"].isel(time=0)
+    figure = maps.flux_map(flux)
+    mesh = figure.axes[0].collections[0]
+    np.testing.assert_allclose(mesh.get_array().filled(np.nan), flux.values)
+    view = maps._view(flux)
+    x, y = view.project(np.array([-101.0]), np.array([40.0]))
+    np.testing.assert_allclose(mesh.get_coordinates()[0, 0], [x[0], y[0]], atol=1)
+
+
+def test_mean_and_total_agree_with_the_budget(small_prediction):
+    flux = small_prediction["flux"].sel(time="2014")
+    area, biome = small_prediction["cell_area"], small_prediction["biome"]
+    table = biome_budget(flux, biome, area)
+    whole = table[table["biome"] == "all"].iloc[0]
+    summary = summarise(mean_over_months(flux), area, days_of(flux))
+    assert summary.mean == pytest.approx(whole["mean_flux_umol_m2_s"], rel=1e-6)
+    # Two of twelve months: the yearly rate is six times what they sum to.
+    assert summary.total == pytest.approx(6 * whole["flux_TgC"], rel=1e-6)
+
+
+def test_a_known_total():
+    flux = xr.DataArray(
+        np.ones((1, 2)), coords={"lat": [45.0], "lon": [-100.0, -99.0]}, dims=("lat", "lon")
+    )
+    area = xr.full_like(flux, 5e11)
+    # 1 umol m-2 s-1 over 1e12 m2 for 365 days: 378.78 TgC.
+    assert summarise(flux, area, 365).total == pytest.approx(378.78, rel=1e-5)
+
+
+def test_comparison_uses_common_months_and_cells(america):
+    flux = america["flux"]
+    reference = flux.isel(time=slice(18, None)) - 0.25
+    reference = reference.where(reference["lon"] < -90)
+    figure = maps.comparison(flux, reference)
+    said = texts(figure)
+    assert "July 2015 – December 2015" in said
+    assert "mean +0.250 µmol" in said
+    with pytest.raises(NarcfError, match="months in common"):
+        maps.comparison(flux.sel(time="2014"), reference)
+    with pytest.raises(NarcfError, match="same grid"):
+        maps.comparison(flux.isel(lat=slice(1, None)), reference)
+
+
+def test_biome_legend_has_only_what_is_there(small_prediction):
+    said = texts(maps.biome_map(small_prediction["biome"]))
+    assert "ENF  evergreen needleleaf forest" in said
+    assert "deciduous needleleaf" not in said
+    assert "water" not in said
+
+
+def test_nothing_to_draw_is_an_error(small_prediction):
+    with pytest.raises(NarcfError, match="finite value"):
+        maps.flux_map(small_prediction["flux"] * np.nan)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "text"),
+    [
+        ("2014-07", "2014-07", "July 2014"),
+        ("2014-01", "2014-12", "2014"),
+        ("2007-01", "2015-12", "2007–2015"),
+        ("2014-05", "2015-07", "May 2014 – July 2015"),
+    ],
+)
+def test_period_in_words(first, last, text):
+    months = xr.date_range(f"{first}-01", f"{last}-01", freq="MS")
+    assert period_text(xr.DataArray(np.zeros(len(months)), {"time": months}, ("time",))) == text
+
+
+def test_a_global_field_is_drawn_on_robinson():
+    lat, lon = np.arange(-85.0, 86, 10), np.arange(-175.0, 176, 10)
+    flux = xr.DataArray(
+        np.outer(np.sin(lat), np.cos(lon)), {"lat": lat, "lon": lon}, ("lat", "lon")
+    )
+    figure = maps.flux_map(flux)
+    assert type(figure.axes[0].projection).__name__ == "Robinson"
