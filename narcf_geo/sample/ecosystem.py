@@ -113,7 +113,11 @@ class Ecosystem:
     gpp: Array
     ndvi: Array
     unstressed_gpp: Array
-    """GPP as light and leaves alone would have it: what fluorescence also sees."""
+    """GPP without lack of water: what fluorescence also sees."""
+
+    def during(self, period: slice) -> Ecosystem:
+        """Return the months of `period`."""
+        return Ecosystem(*(getattr(self, name)[period] for name in Ecosystem.__annotations__))
 
 
 def ramp(value: Array, low: float, high: float) -> Array:
@@ -139,7 +143,7 @@ def phenology(biome: Biome, drivers: Drivers) -> Array:
 
 
 def gross_production(biome: Biome, drivers: Drivers, ndvi: Array) -> tuple[Array, Array]:
-    """Return GPP and the GPP without stress, g C m-2 a day."""
+    """Return GPP, and GPP as if air and soil were never dry, g C m-2 a day."""
     fpar = np.clip(1.24 * ndvi - 0.168, 0, 0.95)
     potential = biome.efficiency * fpar * 0.45 * 0.0864 * drivers.shortwave
     daily_minimum = drivers.celsius - 5
