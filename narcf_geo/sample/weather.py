@@ -68,7 +68,7 @@ def insolation(lat: Array) -> Array:
     [420.0, 300.0]
     """
     days = pd.date_range("2001-01-01", "2001-12-31")
-    day = days.dayofyear.values.reshape((365,) + (1,) * lat.ndim)
+    day = days.day_of_year.values.reshape((365,) + (1,) * lat.ndim)
     nearness = 1 + 0.033 * np.cos(2 * np.pi * (day - 3) / 365)
     sine = np.sin(np.radians(lat)) * np.sin(declination(day))
     cosine = np.cos(np.radians(lat)) * np.cos(declination(day))
