@@ -244,12 +244,26 @@ def _z_order(vertices: Any, parts: Any) -> Any:
 
 @dataclass(frozen=True)
 class BoxTree:
-    """Packed tree of boxes over parts; `parts` and `owner` are in the order of its leaves."""
+    """Packed tree of boxes in three dimensions: the poles and the dateline are nothing special.
+
+    `parts` and `owner` are in the order of its leaves.
+    """
 
     parts: NDArray[np.int32]
     owner: Integers
     boxes: Floats
     starts: Integers
+
+    @classmethod
+    def build(cls, vertices: Floats, parts: NDArray[np.int32], owner: Integers) -> BoxTree:
+        """Index parts (at least one) of finite corners."""
+        order = np.argsort(_z_order(vertices, parts))
+        parts = parts[order]
+        counts = [-(-len(parts) // FANOUT)]
+        while counts[-1] > 1:
+            counts.append(-(-counts[-1] // FANOUT))
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        return cls(parts, owner[order], _build_boxes(vertices, parts, starts), starts)
 
 
 @dataclass(frozen=True)
@@ -335,12 +349,5 @@ class Polygons:
 
     @cached_property
     def tree(self) -> BoxTree:
-        """Spatial index in three dimensions: the poles and the dateline are nothing special."""
-        order = np.argsort(_z_order(self.vertices, self.parts))
-        parts = self.parts[order]
-        counts = [-(-len(parts) // FANOUT)]
-        while counts[-1] > 1:
-            counts.append(-(-counts[-1] // FANOUT))
-        starts = np.concatenate([[0], np.cumsum(counts)])
-        boxes = _build_boxes(self.vertices, parts, starts)
-        return BoxTree(parts, self.owner[order], boxes, starts)
+        """Spatial index of the parts."""
+        return BoxTree.build(self.vertices, self.parts, self.owner)
