@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from narcf_geo.regrid.weights import Part, Weights, Window
 
-BLOCK_BYTES = 64 * 2**20
+BLOCK_BYTES = 8 * 2**20
 TARGET_BLOCK_CELLS = 2**20
 ROUNDING = 1e-9
 
@@ -48,12 +48,16 @@ class Rule:
 
     def __call__(self, total: np.ndarray, fraction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return values, NaN where too little is covered, and covered fractions within 0..1."""
-        valid = fraction >= max(self.min_coverage - ROUNDING, ROUNDING)
-        values = total
-        if self.quantity == "mean":
-            values = np.divide(total, fraction, out=np.full_like(total, np.nan), where=valid)
-        values = np.where(valid, values, np.nan).astype(self.dtype)
-        return values, np.clip(fraction, 0, 1).astype(self.fraction_dtype)
+        from narcf_geo.regrid.kernels import finish
+
+        dtype = self.fraction_dtype
+        values, covered = np.empty(total.shape, dtype), np.empty(total.shape, dtype)
+        least = max(self.min_coverage - ROUNDING, ROUNDING)
+        finish(
+            *(total.ravel(), fraction.ravel(), least, self.quantity == "mean"),
+            *(values.reshape(-1), covered.reshape(-1)),
+        )
+        return values, covered
 
 
 def result_dtype(dtype: np.dtype) -> np.dtype:
@@ -172,7 +176,7 @@ def _joined(
     for (part_total, part_fraction), window in zip(sums, windows, strict=True):
         total[(..., *window)] += part_total
         fraction[(..., *window)] += part_fraction
-    return np.stack([v.astype(rule.fraction_dtype) for v in rule(total, fraction)])
+    return np.stack(rule(total, fraction))
 
 
 def _target_chunks(shape: tuple[int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -12,35 +12,65 @@ from typing import Any
 import numba as nb
 import numpy as np
 
+TILE = 256
+
 
 @nb.njit(cache=True, nogil=True)
 def apply_sparse(
-    fields: Any, indptr: Any, indices: Any, weights: Any, cover: Any, covered: Any
+    fields: Any,
+    cells: Any,
+    indptr: Any,
+    indices: Any,
+    weights: Any,
+    cover: Any,
+    covered: Any,
+    lanes: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return weighted sums and covered fractions, both (n_fields, n_target) float64.
 
-    `fields` is (n_fields, n_source); `weights` make the sum, `cover` the covered fraction,
-    `covered` is the row sum of `cover`.
+    `fields` is (n_fields, n_source); `cells` are the source cells in use, to which `indices`
+    point; `weights` make the sum, `cover` the covered fraction, `covered` is the row sum of
+    `cover`. `lanes` fields are worked on together, side by side in memory.
     """
     n_fields, n_target = fields.shape[0], indptr.size - 1
     total = np.empty((n_fields, n_target))
     fraction = np.empty((n_fields, n_target))
-    for f in range(n_fields):
-        field = fields[f]
+    buffer = np.zeros((cells.size, lanes), fields.dtype)
+    s = np.empty(lanes)
+    c = np.empty(lanes)
+    for first in range(0, n_fields, lanes):
+        n = min(lanes, n_fields - first)
+        for tile in range(0, cells.size, TILE):
+            end = min(tile + TILE, cells.size)
+            for f in range(n):
+                field = fields[first + f]
+                for j in range(tile, end):
+                    buffer[j, f] = field[cells[j]]
         for t in range(n_target):
-            s = 0.0
+            s[:] = 0.0
             for k in range(indptr[t], indptr[t + 1]):
-                s += weights[k] * field[indices[k]]
-            c = covered[t]
-            if np.isnan(s):
-                s, c = 0.0, 0.0
+                w = weights[k]
+                line = buffer[indices[k]]
+                for f in range(lanes):
+                    s[f] += w * line[f]
+            gaps = False
+            for f in range(n):
+                gaps |= np.isnan(s[f])
+            c[:] = covered[t]
+            if gaps:
+                s[:] = 0.0
+                c[:] = 0.0
                 for k in range(indptr[t], indptr[t + 1]):
-                    value = field[indices[k]]
-                    if not np.isnan(value):
-                        s += weights[k] * value
-                        c += cover[k]
-            total[f, t] = s
-            fraction[f, t] = c
+                    w, v = weights[k], cover[k]
+                    line = buffer[indices[k]]
+                    for f in range(lanes):
+                        value = line[f]
+                        here = value == value
+                        s[f] += w * value if here else 0.0
+                        c[f] += v if here else 0.0
+            for f in range(n):
+                total[first + f, t] = s[f]
+                fraction[first + f, t] = c[f]
     return total, fraction
 
 
@@ -105,3 +135,18 @@ def apply_separable(
                     total[f, t, u] = s
                     fraction[f, t, u] = c
     return total, fraction
+
+
+@nb.njit(cache=True, nogil=True)
+def finish(total: Any, fraction: Any, least: float, mean: bool, values: Any, covered: Any) -> None:
+    """Write values, NaN where `fraction` is below `least`, and fractions within 0..1.
+
+    All arrays are 1-D of one size; `values` and `covered` are written in their own dtype.
+    """
+    for k in range(total.size):
+        c = fraction[k]
+        covered[k] = min(max(c, 0.0), 1.0)
+        if c >= least:
+            values[k] = total[k] / c if mean else total[k]
+        else:
+            values[k] = np.nan

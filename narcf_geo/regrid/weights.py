@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 METHODS = ("conservative", "bilinear", "nearest_s2d", "nearest_d2s")
 
+LANES = 16
+BUFFER_BYTES = 2**25
+
 Window = tuple[slice, slice]
 Edges = tuple[np.ndarray, np.ndarray]
 
@@ -121,7 +124,8 @@ class SparseWeights:
                 great_circle_area(*g.corners()) for g in (self.target, self.source)
             )
             weights = _rescaled(cover, target_area[window].ravel(), source_area[source].ravel())
-        return _SparsePart(window, cover, weights)
+        cells, indices = np.unique(cover.indices, return_inverse=True)
+        return _SparsePart(window, cover, weights, cells, indices)
 
     def touching(self, source: Edges, target: Edges) -> set[tuple[int, ...]]:
         """Return the (target row, target column, source row, source column) blocks that touch."""
@@ -161,6 +165,8 @@ class _SparsePart:
     window: Window
     cover: sparse.csr_array
     weights: np.ndarray
+    cells: np.ndarray
+    indices: np.ndarray
 
     def apply(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         from narcf_geo.regrid.kernels import apply_sparse
@@ -168,7 +174,11 @@ class _SparsePart:
         n = fields.shape[0]
         flat = np.ascontiguousarray(fields.reshape(n, -1))
         c = self.cover
-        total, fraction = apply_sparse(flat, c.indptr, c.indices, self.weights, c.data, c.sum(1))
+        lanes = max(1, min(LANES, BUFFER_BYTES // (self.cells.size * flat.itemsize)))
+        lanes = -(-n // -(-n // lanes))
+        total, fraction = apply_sparse(
+            flat, self.cells, c.indptr, self.indices, self.weights, c.data, c.sum(1), lanes
+        )
         shape = n, *(w.stop - w.start for w in self.window)
         return total.reshape(shape), fraction.reshape(shape)
 
