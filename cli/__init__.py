@@ -1,1 +1,32 @@
-"""The command line: parse, call one library function, say what was done."""
+"""The command line: parse, call one library function, say what was done and where the files are."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run ``narcf-geo``: exit code 2 for a wrong question, 1 for a failed run, 0 else."""
+    from narcf_geo.cli.app import app
+
+    from narcf_geo.errors import NarcfError
+
+    debug = "--debug" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    try:
+        app()
+    except NarcfError as error:
+        if debug:
+            raise
+        _fail(f"Error: {error}", error.exit_code)
+    except KeyboardInterrupt:
+        _fail("Interrupted; what was finished stays, run again to go on", 130)
+    except Exception as error:
+        if debug:
+            raise
+        _fail(f"Error: {type(error).__name__}: {error}\nRun again with --debug for details", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    print(message, file=sys.stderr)
+    sys.exit(code)

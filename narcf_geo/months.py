@@ -17,7 +17,9 @@ def month_starts(first: str, last: str) -> pd.DatetimeIndex:
     >>> month_starts("2007-11", "2008-01").strftime("%Y-%m").tolist()
     ['2007-11', '2007-12', '2008-01']
     """
-    return pd.date_range(pd.Period(first, "M").start_time, pd.Period(last, "M").start_time, freq="MS")
+    return pd.date_range(
+        pd.Period(first, "M").start_time, pd.Period(last, "M").start_time, freq="MS"
+    )
 
 
 def days_in_month(time: xr.DataArray) -> xr.DataArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -97,7 +98,7 @@ class PeriodSplit(Schema):
             ((n, getattr(self, n)) for n in ("train", "validation", "test")),
             key=lambda part: part[1].start,
         )
-        for (name, part), (next_name, next_part) in zip(parts, parts[1:], strict=False):
+        for (name, part), (next_name, next_part) in pairwise(parts):
             if next_part.start <= part.end:
                 raise ValueError(f"{name} ({part}) and {next_name} ({next_part}) share months")
         return self
@@ -121,6 +122,7 @@ class ModelSettings(Schema):
     epochs: int | None = Field(None, ge=1)
     batch_size: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, gt=0)
+    schedule: Literal["constant", "cosine"] | None = None
     weight_decay: float | None = Field(None, ge=0)
     patience: int | None = Field(None, ge=1)
     members: int = Field(1, ge=1, le=100)
@@ -138,6 +140,9 @@ class Settings(Schema):
     min_coverage: float = Field(0.5, gt=0, le=1)
     land_cover: LandCover
     predictors: dict[str, list[str]] = Field(min_length=1)
+    missing: Literal["drop", "mask"] = Field(
+        "drop", description="drop rows with a missing predictor, or learn from a has_<name> column"
+    )
     biome_features: Literal["fractions", "majority", "none"] = "fractions"
     target: FluxSource
     reference: FluxSource | None = None

@@ -73,8 +73,8 @@ def linear(source: str, target: str, substance: str | None = None) -> tuple[floa
         if substance == "carbon" and units.is_compatible_with("kg m-2 s-1"):
             if not _CARBON.search(source):
                 raise NarcfError(
-                    f"{source!r} does not say of what: write the mass of carbon as 'g C m-2 day-1', "
-                    f"or the amount of CO2 as {target!r}"
+                    f"{source!r} does not say of what: write the mass of carbon as "
+                    f"'g C m-2 day-1', or the amount of CO2 as {target!r}"
                 )
             units = units / registry.Unit("g") * registry.Unit("mol")
             factor = 1.0 / CARBON_MOLAR_MASS

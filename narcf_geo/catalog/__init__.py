@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Catalog", "Entry"]
 
-PACKAGED = Path(__file__).parents[1] / "data" / "data_catalog.yaml"
+PACKAGED = Path(__file__).parents[1] / "data_catalog.yaml"
 """The packaged catalog of real products."""
 
 _TEMPLATE = re.compile(r"\{\{\s*(.+?)\s*\}\}")

@@ -1,4 +1,4 @@
-"""A trained model on disk: Keras files, and a JSON that says what goes in and where it came from."""
+"""A trained model on disk: Keras files, and a JSON that says what goes in and its origin."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ class Bundle:
                 )
         features = information["features"]
         schema = Features(
-            tuple(features["predictors"]), tuple(features["units"]), features["biome"]
+            tuple(features["predictors"]),
+            tuple(features["units"]),
+            tuple(features["masked"]),
+            features["biome"],
         )
         return cls(directory, schema, information)
 

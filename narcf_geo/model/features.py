@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,24 +24,39 @@ class Features:
         Names of variables in the cube. Neither coordinates nor the calendar are among them.
     units : tuple of str
         Unit of each predictor.
+    masked : tuple of str
+        Predictors that may be missing: each has a column more, ``has_<name>``, 1 where it is there
+        and 0 where it is not. A row that lacks any other predictor is left out.
     biome : {"fractions", "majority", "none"}
         The 18 class fractions, a one-hot of the majority class, or nothing.
     """
 
     predictors: tuple[str, ...]
     units: tuple[str, ...]
+    masked: tuple[str, ...]
     biome: str
 
     @classmethod
-    def of(cls, cube: xr.Dataset, predictors: list[str], biome: str) -> Features:
-        """Take the units of `predictors` from the cube."""
-        return cls(tuple(predictors), tuple(cube[p].attrs["units"] for p in predictors), biome)
+    def of(cls, cube: xr.Dataset, predictors: list[str], *, missing: str, biome: str) -> Features:
+        """Take the units of `predictors` from the cube and, to mask, which have gaps on land."""
+        land = is_land(cube["biome"])
+        gaps = [p for p in predictors if bool((cube[p].isnull() & land).any())]
+        return cls(
+            predictors=tuple(predictors),
+            units=tuple(cube[p].attrs["units"] for p in predictors),
+            masked=tuple(gaps) if missing == "mask" else (),
+            biome=biome,
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
         """Name of each column."""
         prefix = {"fractions": "fraction", "majority": "is"}.get(self.biome)
-        return self.predictors + tuple(f"{prefix}_{c.code}" for c in IGBP if prefix)
+        return (
+            *self.predictors,
+            *(f"has_{name}" for name in self.masked),
+            *(f"{prefix}_{c.code}" for c in IGBP if prefix),
+        )
 
     def check(self, cube: xr.Dataset) -> None:
         """Raise NarcfError unless `cube` has every predictor in the unit of the schema."""
@@ -53,8 +69,31 @@ class Features:
             found = cube[name].attrs.get("units")
             if found != units:
                 raise NarcfError(
-                    f"predictor {name!r}: the model was trained in {units!r}, the cube has {found!r}"
+                    f"predictor {name!r}: the model was trained in {units!r}, the cube has "
+                    f"{found!r}"
                 )
+
+    def complete(self, predictors: Sequence[np.ndarray]) -> np.ndarray:
+        """Return where every predictor that must be there is; the arrays are in their order."""
+        needed = [
+            np.isfinite(values)
+            for name, values in zip(self.predictors, predictors, strict=True)
+            if name not in self.masked
+        ]
+        return np.logical_and.reduce(needed)
+
+    def matrix(self, predictors: Sequence[np.ndarray], static: np.ndarray) -> np.ndarray:
+        """Return the design matrix, shape (n_rows, n_features), float32.
+
+        `predictors` have shape (n_rows,), `static` (n_rows, n). A missing value of a masked
+        predictor stays NaN; the network puts the mean of its training rows there.
+        """
+        has = [
+            np.isfinite(values)
+            for name, values in zip(self.predictors, predictors, strict=True)
+            if name in self.masked
+        ]
+        return np.column_stack([*predictors, *has, static]).astype(np.float32, copy=False)
 
     def static(self, biome: np.ndarray, class_fraction: np.ndarray) -> np.ndarray:
         """Return the biome columns, shape (..., n), float32.
@@ -85,7 +124,7 @@ class Samples:
         Target flux, shape (n_rows,), umol m-2 s-1.
     month, cell : numpy.ndarray
         Position of each row on the time axis and on the flattened (lat, lon) grid.
-    dropped : dict
+    missing : dict
         For each predictor and ``flux_target``: land cell-months without a value.
     """
 
@@ -93,11 +132,11 @@ class Samples:
     y: np.ndarray
     month: np.ndarray
     cell: np.ndarray
-    dropped: dict[str, int]
+    missing: dict[str, int]
 
     @classmethod
     def of(cls, cube: xr.Dataset, features: Features) -> Samples:
-        """Gather the samples of `cube`; rows with a missing value are left out and counted.
+        """Gather the samples of `cube`; missing values are counted.
 
         Raises
         ------
@@ -109,17 +148,15 @@ class Samples:
         cells = np.flatnonzero(land)
         target = _table(cube["flux_target"], cube.sizes["time"])[:, cells]
         columns = [_table(cube[p], cube.sizes["time"])[:, cells] for p in features.predictors]
-        dropped = {
+        missing = {
             name: int(np.isnan(values).sum())
             for name, values in zip(features.predictors, columns, strict=True)
         }
-        dropped["flux_target"] = int(np.isnan(target).sum())
-        valid = np.isfinite(target)
-        for values in columns:
-            valid &= np.isfinite(values)
+        missing["flux_target"] = int(np.isnan(target).sum())
+        valid = np.isfinite(target) & features.complete(columns)
         month, position = np.nonzero(valid)
         if not month.size:
-            counts = ", ".join(f"{name}: {count}" for name, count in dropped.items())
+            counts = ", ".join(f"{name}: {count}" for name, count in missing.items())
             raise NarcfError(
                 f"no land cell has every predictor and the target in any month; of "
                 f"{target.size} land cell-months these are missing: {counts}"
@@ -128,8 +165,8 @@ class Samples:
         static = features.static(
             cube["biome"].values.ravel(), cube["class_fraction"].values.reshape(len(IGBP), -1)
         )
-        x = np.column_stack([c[valid] for c in columns] + [static[cell]]).astype(np.float32)
-        return cls(x, target[valid].astype(np.float32), month, cell, dropped)
+        x = features.matrix([c[valid] for c in columns], static[cell])
+        return cls(x, target[valid].astype(np.float32), month, cell, missing)
 
 
 def _table(array: xr.DataArray, n_months: int) -> np.ndarray:

@@ -35,9 +35,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """A chain of Dense layers in float32."""
+    """A chain of Dense layers in float32; `mean` (n_features,) stands for a missing feature."""
 
     layers: tuple[Layer, ...]
+    mean: np.ndarray
 
     @classmethod
     def load(cls, path: Path) -> Network:
@@ -60,13 +61,19 @@ class Network:
                 "again with `narcf-geo train`"
             ) from None
         with weights:
-            return cls(tuple(_fold(_read(config, weights, path))))
+            steps = _read(config, weights, path)
+        first = steps[0]
+        if not isinstance(first, _Affine):
+            raise NarcfError(f"{path}: expected a Normalization layer first, found none")
+        mean = (-first.shift / first.scale).astype(np.float32)
+        return cls(tuple(_fold(steps)), mean)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return the flux, shape (n_rows,), of features `x`, shape (n_rows, n_features)."""
         result = np.empty(len(x), np.float32)
         for start in range(0, len(x), BLOCK_ROWS):
-            block = np.ascontiguousarray(x[start : start + BLOCK_ROWS], dtype=np.float32)
+            block = np.asarray(x[start : start + BLOCK_ROWS], dtype=np.float32)
+            block = np.where(np.isnan(block), self.mean, block)
             for layer in self.layers:
                 block = block @ layer.kernel
                 block += layer.bias
@@ -125,8 +132,9 @@ def _read(config: dict, weights: object, path: Path) -> list[Layer | _Affine]:
             steps.append(Layer(values[0], values[1], options["activation"]))
         else:
             raise NarcfError(
-                f"{path}: layer {options['name']!r} ({kind}) cannot be read; expected Normalization, "
-                f"BatchNormalization, Dropout or Dense with one of {', '.join(_ACTIVATIONS)}"
+                f"{path}: layer {options['name']!r} ({kind}) cannot be read; expected "
+                "Normalization, BatchNormalization, Dropout, or Dense with one of "
+                f"{', '.join(_ACTIVATIONS)}"
             )
     return steps
 

@@ -70,7 +70,8 @@ class Trainer:
     recipe : Recipe
         Architecture, loss and optimiser.
     x : numpy.ndarray
-        Features, shape (n_rows, n_features), finite.
+        Features, shape (n_rows, n_features). Where one is NaN the network sees the mean of the
+        training rows; a column of its own must tell it so.
     y : numpy.ndarray
         Target flux, shape (n_rows,), finite, umol m-2 s-1.
 
@@ -84,7 +85,7 @@ class Trainer:
         keras.utils.set_random_seed(0)
         self.recipe = recipe
         self._x = x
-        self._table = tf.constant(x, tf.float32)
+        self._table = tf.Variable(np.nan_to_num(x), trainable=False, dtype=tf.float32)
         self._y = tf.constant(y, tf.float32)
         self._loss = _LOSSES[recipe.loss]
         self._rate = tf.Variable(recipe.learning_rate, trainable=False, dtype=tf.float32)
@@ -111,9 +112,10 @@ class Trainer:
         keras.utils.set_random_seed(seed)
         rng = np.random.default_rng(seed)
         sample = self._x[train_rows].astype(np.float64)
+        mean, variance = np.nanmean(sample, axis=0), np.nanvar(sample, axis=0)
         # A feature that never varies carries nothing: leave it at zero instead of dividing by zero.
-        variance = np.where(sample.var(axis=0) > 0, sample.var(axis=0), 1.0)
-        model = build(self.recipe, sample.mean(axis=0), variance)
+        model = build(self.recipe, mean, np.where(variance > 0, variance, 1.0))
+        self._table.assign(np.where(np.isnan(self._x), mean, self._x))
         run = self._compiled(model)
 
         batch = min(self.recipe.batch_size, len(train_rows))
@@ -145,6 +147,10 @@ class Trainer:
                 break
         model.set_weights(best_weights)
         return model, History(losses, validation, int(np.argmin(validation)))
+
+    def estimate(self, model: keras.Model) -> np.ndarray:
+        """Return the flux of every row of the table by `model`, shape (n_rows,)."""
+        return np.asarray(model(self._table, training=False)[:, 0])
 
     def _learning_rate(self, epoch: int) -> float:
         if self.recipe.schedule == "constant":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -124,7 +124,7 @@ def _variable(
         array = (array.astype("float64") * variable.scale).assign_attrs(array.attrs)
     target_units = known.units if known else str(array.attrs.get("units", ""))
     array = convert(array, target_units, where=where, substance=known.substance if known else None)
-    attrs = {
+    attrs: dict[str, Any] = {
         "units": target_units,
         "long_name": known.long_name if known else str(array.attrs.get("long_name", name)),
         "cell_methods": "time: mean area: mean",

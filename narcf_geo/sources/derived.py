@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import xarray as xr
 
@@ -11,9 +13,11 @@ from narcf_geo.variables import VARIABLES
 def saturation_vapour_pressure(temp: xr.DataArray) -> xr.DataArray:
     """Return the saturation vapour pressure over water in hPa at `temp` in degC.
 
-    Magnus form with the coefficients of Alduchov and Eskridge (1996), within 0.4 % over -40..50 degC.
+    Magnus form with the coefficients of Alduchov and Eskridge (1996), within 0.4 % from -40 to
+    50 degC.
     """
-    return 6.1094 * np.exp(17.625 * temp / (temp + 243.04))
+    pressure: xr.DataArray = 6.1094 * np.exp(17.625 * temp / (temp + 243.04))
+    return pressure
 
 
 def vapour_pressure_deficit(temp: xr.DataArray, rel_hum: xr.DataArray) -> xr.DataArray:
@@ -43,7 +47,7 @@ def near_infrared_reflectance_of_vegetation(ndvi: xr.DataArray, nir: xr.DataArra
     return ndvi * nir
 
 
-_FORMULAS = {
+_FORMULAS: dict[str, tuple[Callable[..., xr.DataArray], tuple[str, ...]]] = {
     "vpd": (vapour_pressure_deficit, ("temp", "rel_hum")),
     "sp_hum": (specific_humidity, ("temp", "rel_hum", "pres")),
     "precip_30d": (precipitation_30d, ("precip",)),
@@ -63,9 +67,8 @@ def add(ds: xr.Dataset) -> xr.Dataset:
                 "cell_methods": "time: mean area: mean",
                 "comment": f"derived from {', '.join(inputs)}",
             }
-            for key in ("grid_mapping",):
-                if key in ds[inputs[0]].attrs:
-                    array.attrs[key] = ds[inputs[0]].attrs[key]
+            if "grid_mapping" in ds[inputs[0]].attrs:
+                array.attrs["grid_mapping"] = ds[inputs[0]].attrs["grid_mapping"]
             if variable.standard_name:
                 array.attrs["standard_name"] = variable.standard_name
             ds[name] = array

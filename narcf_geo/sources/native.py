@@ -73,7 +73,8 @@ def _open_one(entry: Entry, path: Path) -> xr.Dataset:
             case "rasterio":
                 import rioxarray
 
-                raster = rioxarray.open_rasterio(path, chunks=True, **args.xarray_kwargs)
+                raster = rioxarray.open_rasterio(path, chunks={}, **args.xarray_kwargs)
+                assert isinstance(raster, xr.DataArray)
                 return raster.to_dataset(name="band_data")
             case "csv":
                 return _table(path, args.csv_kwargs)

@@ -1,0 +1,195 @@
+"""The commands. Whatever is heavy is imported inside them, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from narcf_geo.cli import catalog
+
+if TYPE_CHECKING:
+    from narcf_geo.project import Project
+
+app = typer.Typer(
+    help="From gridded sources to a regional CO2-flux product, its maps and its report.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(catalog.app, name="catalog")
+
+Directory = Annotated[
+    Path, typer.Option("--project", "-C", metavar="DIR", help="Project directory (narcf.yaml).")
+]
+Force = Annotated[bool, typer.Option("--force", help="Run even where all is up to date.")]
+Values = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Value of a catalog parameter (repeatable)."),
+]
+Resolution = Annotated[
+    float | None, typer.Option("--grid", metavar="DEGREES", help="Cell size of the target grid.")
+]
+Bounds = Annotated[
+    tuple[float, float, float, float] | None,
+    typer.Option(metavar="W S E N", help="Box of the target grid, degrees; default: the globe."),
+]
+Coverage = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="Share of a target cell that valid source must cover."),
+]
+
+
+def version(value: bool) -> None:
+    """Print the version and stop."""
+    if value:
+        import narcf_geo
+
+        typer.echo(f"narcf-geo {narcf_geo.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback on errors.")] = False,
+) -> None:
+    """Take the options that hold for all commands; ``main`` acts on --debug."""
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write into.")],
+    sample: Annotated[
+        bool, typer.Option("--sample", help="With the synthetic twin experiment as input.")
+    ] = False,
+) -> None:
+    """Write narcf.yaml and data_catalog.yaml (and the sample inputs) into DIR."""
+    from narcf_geo.cli.show import initialise
+
+    initialise(directory, sample)
+
+
+@app.command()
+def run(
+    directory: Directory = Path(),
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Write the sample project first where there is none.")
+    ] = False,
+    force: Force = False,
+    values: Values = None,
+) -> None:
+    """Run all stages, from the catalog to the report; skip what is up to date."""
+    from narcf_geo.cli.show import initialise, run_stages
+
+    if sample and not (directory / "narcf.yaml").exists():
+        initialise(directory, sample=True)
+    run_stages(_project(directory, values), force=force)
+
+
+@app.command()
+def regrid(
+    source: Annotated[Path | None, typer.Argument(metavar="[IN]", help="File to regrid.")] = None,
+    output: Annotated[Path | None, typer.Argument(metavar="[OUT]", help="File to write.")] = None,
+    directory: Directory = Path(),
+    resolution: Resolution = None,
+    bounds: Bounds = None,
+    like: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Take the target grid from this file.")
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="conservative, bilinear, nearest_s2d or nearest_d2s.")
+    ] = "conservative",
+    min_coverage: Coverage = 0.5,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Weight file to use, or to write.")
+    ] = None,
+    variables: Annotated[
+        list[str] | None, typer.Option(help="Only this variable (repeatable).")
+    ] = None,
+    force: Force = False,
+    values: Values = None,
+) -> None:
+    """Regrid the project's sources -> regridded/<source>.nc, or one file: IN OUT --grid 1."""
+    from narcf_geo.cli.show import regrid_table, run_stages
+
+    if source is None:
+        run_stages(_project(directory, values), "regrid", force=force)
+        return
+    if output is None:
+        raise typer.BadParameter("name the file to write after the file to regrid")
+    from narcf_geo.regrid.files import regrid_file
+
+    regrid_table(
+        regrid_file(
+            source,
+            output,
+            grid=resolution,
+            bounds=bounds,
+            like=like,
+            method=method,
+            min_coverage=min_coverage,
+            weights=weights,
+            variables=variables,
+        ),
+        output,
+    )
+
+
+@app.command()
+def biomes(directory: Directory = Path(), force: Force = False, values: Values = None) -> None:
+    """Majority IGBP class and the 18 class fractions of each cell -> biomes.nc."""
+    _stage("biomes", directory, force, values)
+
+
+@app.command()
+def train(directory: Directory = Path(), force: Force = False, values: Values = None) -> None:
+    """Train the network on the training months -> model/."""
+    _stage("train", directory, force, values)
+
+
+@app.command()
+def predict(directory: Directory = Path(), force: Force = False, values: Values = None) -> None:
+    """Predict every land cell and month -> prediction.zarr, products/ (NetCDF, GeoTIFF)."""
+    _stage("predict", directory, force, values)
+
+
+@app.command()
+def evaluate(directory: Directory = Path(), force: Force = False, values: Values = None) -> None:
+    """Score the prediction, umol m-2 s-1 and TgC per year -> evaluation/metrics.json, PNG."""
+    _stage("evaluate", directory, force, values)
+
+
+@app.command(name="map")
+def draw(directory: Directory = Path(), force: Force = False, values: Values = None) -> None:
+    """Draw the flux and biome maps -> maps/*.png."""
+    _stage("map", directory, force, values)
+
+
+@app.command()
+def report(directory: Directory = Path(), force: Force = False, values: Values = None) -> None:
+    """Write the per-biome flux report -> report/index.html, report/biome_budget.csv (TgC)."""
+    _stage("report", directory, force, values)
+
+
+def _stage(name: str, directory: Path, force: bool, values: list[str] | None) -> None:
+    from narcf_geo.cli.show import run_stages
+
+    run_stages(_project(directory, values), name, force=force)
+
+
+def _project(directory: Path, values: list[str] | None) -> Project:
+    from narcf_geo.project import Project
+
+    return Project.open(directory, **parameters(values))
+
+
+def parameters(values: list[str] | None) -> dict[str, str]:
+    """Return ``NAME=VALUE`` texts as a dict."""
+    pairs = [value.partition("=") for value in values or []]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise typer.BadParameter(f"expected NAME=VALUE, found {name!r}", param_hint="--set")
+    return {name: value for name, _, value in pairs}

@@ -1,0 +1,113 @@
+"""What the commands show: progress while they work, and a table of what they made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from narcf_geo.pipeline import Result
+    from narcf_geo.pipeline.stages import Progress
+    from narcf_geo.project import Project
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """Show a bar for what is being done; nothing where the output is no terminal."""
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (BarColumn(20), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Bars(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("", total=None)
+
+        def show(done: int, total: int, text: str) -> None:
+            bars.update(task, completed=done, total=total, description=text)
+
+        yield show
+
+
+def initialise(directory: Path, sample: bool) -> None:
+    """Write a project and say what was written."""
+    from narcf_geo.pipeline.init import init_project
+
+    with progress_bar() as progress:
+        progress(0, 1, "writing the sample inputs" if sample else "writing the project")
+        written = init_project(directory, sample=sample)
+    console.print(f"Project written to {directory}: {', '.join(written)}")
+
+
+def run_stages(project: Project, *stages: str, force: bool = False) -> None:
+    """Run stages, a line for each as it ends; then say where to look."""
+    from narcf_geo.pipeline import run
+
+    results = []
+    with progress_bar() as progress:
+        for result in run(project, *stages, force=force, progress=progress):
+            progress(0, 1, "")
+            results.append(result)
+            took = "up to date" if result.seconds is None else f"{result.seconds:8.1f} s"
+            console.print(f"  {result.stage:<10}{took:>12}   {_places(project, result)}")
+    if report := next((r for r in results if r.stage == "report"), None):
+        for warning in _summary(project):
+            console.print(warning)
+        console.print(f"Report: {report.outputs[0]}")
+
+
+def _places(project: Project, result: Result) -> str:
+    """Return the files of a stage, a folder with many of them by its name and number."""
+    folders: dict[Path, list[Path]] = {}
+    for path in result.outputs:
+        folders.setdefault(path.parent, []).append(path)
+    texts = []
+    for folder, paths in folders.items():
+        names = [str(p.relative_to(project.directory)) for p in paths]
+        if len(names) > 3:
+            texts.append(f"{folder.relative_to(project.directory)}/ ({len(names)} files)")
+        else:
+            texts += names
+    return ", ".join(texts)
+
+
+def _summary(project: Project) -> list[str]:
+    """Return the scores of the test part and the region's budget in a line each."""
+    import json
+
+    metrics = json.loads(project.path("evaluation", "metrics.json").read_text(encoding="utf-8"))
+    test = metrics["test"]
+    lines = [
+        f"Test {' to '.join(test['period'])}: r {test['r']:.3f}, RMSE {test['rmse']:.3f} and bias "
+        f"{test['bias']:+.4f} umol m-2 s-1 ({test['bias_TgC_per_year']:+.1f} TgC per year), "
+        f"n {test['n']:,}"
+    ]
+    total = metrics["region"]["flux_TgC_per_year"]
+    word = "sink" if total < 0 else "source"
+    lines.append(f"Region: {total:+.0f} TgC per year to the atmosphere ({word})")
+    return lines
+
+
+def regrid_table(rows: Sequence[Any], output: Path) -> None:
+    """Show what was regridded: grids, coverage, integrals, seconds."""
+    if rows:
+        table = Table()
+        fields = list(rows[0]) if isinstance(rows[0], dict) else list(vars(rows[0]))
+        for name in fields:
+            table.add_column(name.replace("_", " "))
+        for row in rows:
+            values = row if isinstance(row, dict) else vars(row)
+            table.add_row(*(_text(values[name]) for name in fields))
+        console.print(table)
+    console.print(f"Written: {output}")
+
+
+def _text(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,329 @@
+"""The stages of a run: each reads what the stage before wrote, and writes files of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from narcf_geo.errors import NarcfError
+from narcf_geo.files import atomic_path
+from narcf_geo.project import PeriodSplit, Project
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+Progress = Callable[[int, int, str], None]
+"""Called with how much is done, of how much, and what it is."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of the run.
+
+    Attributes
+    ----------
+    name : str
+        Also the name of its command.
+    needs : tuple of str
+        The stages whose results it reads.
+    settings : tuple of str
+        The keys of ``narcf.yaml`` that change its result.
+    run : callable
+        Does the work and returns the files and stores it wrote.
+    sources : callable
+        Names the catalog entries whose files it reads.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    settings: tuple[str, ...]
+    run: Callable[[Project, Progress], list[Path]]
+    sources: Callable[[Project], list[str]] = lambda project: []
+
+
+def regrid_sources(project: Project, progress: Progress) -> list[Path]:
+    """Regrid every source the settings use -> ``regridded/<source>.nc``."""
+    wanted = project.sources()
+    paths = []
+    for number, (name, variables) in enumerate(wanted.items()):
+        progress(number, len(wanted), name)
+        path = project.path("regridded", f"{name}.nc")
+        _write_netcdf(_regridded(project, name, variables), path)
+        paths.append(path)
+    return paths
+
+
+def _regridded(project: Project, name: str, variables: list[str]) -> xr.Dataset:
+    from narcf_geo.cube import on_months
+    from narcf_geo.grid import Grid
+    from narcf_geo.regrid import regrid
+
+    entry = project.catalog()[name]
+    source = entry.read()
+    where = f"source {name!r}"
+    if "flux" in variables and "flux_std" in source:
+        variables = [*variables, "flux_std"]
+    absent = [v for v in variables if v not in source]
+    if absent:
+        raise NarcfError(
+            f"{entry.catalog_path}: {where}: expected {', '.join(absent)}, found "
+            f"{', '.join(map(str, source.data_vars))}; name it under `variables:` of the entry"
+        )
+    grid = Grid.from_dataset(source)
+    months = project.settings.period.months()
+    required = _required_months(project, name)
+    aligned = on_months(source[variables], months, required, where=where)
+    try:
+        result: xr.Dataset = regrid(
+            aligned, project.target_grid, source=grid, min_coverage=project.settings.min_coverage
+        ).compute()
+    except (OSError, RuntimeError) as error:
+        raise NarcfError(
+            f"{entry.urlpaths[0]}: {where}: reading failed ({error}); the file may be damaged or "
+            "incomplete: fetch it again"
+        ) from None
+    for variable in variables:
+        if not result[variable].notnull().any():
+            raise NarcfError(
+                f"{where}, variable {variable!r}: no valid value in the region on "
+                f"{project.settings.period}; check region: in narcf.yaml and the file's coordinates"
+            )
+    return result
+
+
+def _required_months(project: Project, name: str) -> pd.DatetimeIndex:
+    """Return the months a source must have: predictors all, the target those of the split."""
+    settings = project.settings
+    months = settings.period.months()
+    if name in settings.predictors:
+        return months
+    if name == settings.target.source and isinstance(settings.split, PeriodSplit):
+        split = settings.split
+        wanted = split.train.months().union(split.validation.months()).union(split.test.months())
+        return months.intersection(wanted)
+    return months if name == settings.target.source else months[:0]
+
+
+def _write_netcdf(ds: xr.Dataset, path: Path) -> None:
+    encoding = {
+        str(name): {"zlib": True, "complevel": 1, "shuffle": True}
+        for name in ds.data_vars
+        if ds[name].ndim >= 2
+    }
+    with atomic_path(path) as temporary:
+        ds.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
+
+
+def map_biomes(project: Project, progress: Progress) -> list[Path]:
+    """Map land cover to biomes -> ``biomes.nc``."""
+    from narcf_geo import biomes
+
+    settings = project.settings
+    entry = project.catalog()[settings.land_cover.source]
+    source = entry.read()
+    ds = biomes.map_biomes(
+        source["land_cover"],
+        project.target_grid,
+        min_land=settings.land_cover.min_land,
+        min_coverage=settings.min_coverage,
+    )
+    ds.attrs = {"title": f"Biomes of {settings.region.name}", "source": entry.source.description}
+    path = project.path("biomes.nc")
+    _write_netcdf(ds, path)
+    return [path]
+
+
+def build_cube(project: Project, progress: Progress) -> list[Path]:
+    """Join what was regridded -> ``cube.zarr``."""
+    import xarray as xr
+
+    from narcf_geo.cube import FLUX_NAMES, join
+
+    settings = project.settings
+
+    def regridded(source: str) -> xr.Dataset:
+        return xr.load_dataset(project.path("regridded", f"{source}.nc"), engine="netcdf4")
+
+    predictors = xr.merge(
+        [regridded(name)[variables] for name, variables in settings.predictors.items()],
+        join="exact",
+        compat="override",
+    )
+    fluxes = {}
+    for role, name in FLUX_NAMES.items():
+        flux = getattr(settings, role)
+        if flux is None:
+            continue
+        source = regridded(flux.source)
+        fluxes[name] = source[flux.variable]
+        if role == "target" and "flux_std" in source:
+            fluxes["flux_target_std"] = source["flux_std"]
+    biomes = xr.load_dataset(project.path("biomes.nc"), engine="netcdf4")
+    cube = join(predictors, biomes, fluxes, project.target_grid)
+    cube.attrs = _attributes(project)
+    path = project.path("cube.zarr")
+    write_zarr(cube, path)
+    return [path]
+
+
+def _attributes(project: Project) -> dict[str, str]:
+    """Return the global attributes of every product of the project."""
+    import narcf_geo
+
+    settings = project.settings
+    attrs = {
+        "title": settings.title,
+        "source": f"narcf-geo {narcf_geo.__version__}",
+        "region": settings.region.name,
+    }
+    notes = {
+        entry.metadata.synthetic
+        for name in project.sources()
+        if (entry := project.catalog()[name]).metadata.synthetic
+    }
+    if notes:
+        attrs["synthetic"] = "; ".join(sorted(note for note in notes if note))
+        attrs["comment"] = f"synthetic {attrs['synthetic']}: not observations"
+    return attrs
+
+
+def write_zarr(ds: xr.Dataset, path: Path) -> None:
+    """Write a dataset as a Zarr store in chunks of a year, whole or not at all."""
+    chunks = {"time": 12, "lat": -1, "lon": -1, "igbp_class": -1}
+    chunked = ds.chunk({d: n for d, n in chunks.items() if d in ds.dims})
+    for name in chunked.variables:
+        chunked[name].encoding = {
+            k: v
+            for k, v in chunked[name].encoding.items()
+            if k in ("units", "calendar", "dtype", "_FillValue") and name in ds.coords
+        }
+    with atomic_path(path) as temporary:
+        chunked.to_zarr(temporary, mode="w", consolidated=False)
+
+
+def open_cube(project: Project) -> xr.Dataset:
+    """Open ``cube.zarr`` lazily."""
+    return _open_zarr(project.path("cube.zarr"), "regrid")
+
+
+def open_prediction(project: Project) -> xr.Dataset:
+    """Open ``prediction.zarr`` lazily."""
+    return _open_zarr(project.path("prediction.zarr"), "predict")
+
+
+def _open_zarr(path: Path, command: str) -> xr.Dataset:
+    import xarray as xr
+
+    if not path.exists():
+        raise NarcfError(f"{path}: no such store; make it with `narcf-geo {command}`")
+    return xr.open_zarr(path, consolidated=False)
+
+
+def train_model(project: Project, progress: Progress) -> list[Path]:
+    """Train the network of the preset -> ``model/``."""
+    from narcf_geo.model.fit import fit_project
+
+    directory = project.path("model")
+    with atomic_path(directory) as temporary:
+        fit_project(open_cube(project).load(), project.settings, temporary, progress)
+    return [directory]
+
+
+def predict_flux(project: Project, progress: Progress) -> list[Path]:
+    """Predict every land cell and month -> ``prediction.zarr`` and the products."""
+    from narcf_geo.model.bundle import Bundle
+    from narcf_geo.outputs.geotiff import write_biomes_geotiff, write_flux_geotiffs
+    from narcf_geo.outputs.netcdf import write_flux_netcdf
+    from narcf_geo.predict import predict
+
+    bundle = Bundle.load(project.path("model"))
+    store = project.path("prediction.zarr")
+    progress(0, 3, "prediction.zarr")
+    write_zarr(predict(open_cube(project), bundle), store)
+    prediction = open_prediction(project).load()
+    progress(1, 3, "flux.nc")
+    products = project.path("products")
+    netcdf = products / "flux.nc"
+    write_flux_netcdf(prediction, netcdf)
+    progress(2, 3, "GeoTIFF")
+    biomes = products / "biomes.tif"
+    write_biomes_geotiff(prediction["biome"], biomes)
+    return [store, netcdf, *write_flux_geotiffs(prediction, products), biomes]
+
+
+def evaluate_flux(project: Project, progress: Progress) -> list[Path]:
+    """Score the prediction -> ``evaluation/``."""
+    from narcf_geo.figures.style import save_figure
+    from narcf_geo.pipeline.evaluation import evaluation_figures, evaluation_metrics
+
+    cube = open_cube(project).load()
+    prediction = open_prediction(project).load()
+    settings, model = project.settings, project.path("model")
+    metrics = evaluation_metrics(cube, prediction, settings, model)
+    path = project.path("evaluation", "metrics.json")
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(metrics, indent=2), encoding="utf-8")
+    paths = [path]
+    for name, figure in evaluation_figures(cube, prediction, metrics, settings, model):
+        paths.append(project.path("evaluation", f"{name}.png"))
+        save_figure(figure, paths[-1])
+    return paths
+
+
+def draw_maps(project: Project, progress: Progress) -> list[Path]:
+    """Draw the maps -> ``maps/``."""
+    from narcf_geo.figures.style import save_figure
+    from narcf_geo.pipeline.maps import project_maps
+
+    paths = []
+    figures = project_maps(open_cube(project).load(), open_prediction(project).load())
+    for number, (name, figure) in enumerate(figures):
+        progress(number, 5, name)
+        paths.append(project.path("maps", f"{name}.png"))
+        save_figure(figure, paths[-1])
+    return paths
+
+
+def write_project_report(project: Project, progress: Progress) -> list[Path]:
+    """Write the report -> ``report/``."""
+    from narcf_geo.pipeline.page import write_page
+
+    return write_page(project, open_cube(project).load(), open_prediction(project).load())
+
+
+def _grid_settings(*more: str) -> tuple[str, ...]:
+    return ("region", "resolution", "min_coverage", *more)
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage(
+            "regrid",
+            (),
+            _grid_settings("period", "predictors", "target", "reference", "truth", "split"),
+            regrid_sources,
+            lambda project: list(project.sources()),
+        ),
+        Stage(
+            "biomes",
+            (),
+            _grid_settings("land_cover"),
+            map_biomes,
+            lambda project: [project.settings.land_cover.source],
+        ),
+        Stage("cube", ("regrid", "biomes"), ("title", "region"), build_cube),
+        Stage(
+            "train", ("cube",), ("model", "split", "missing", "biome_features", "seed"), train_model
+        ),
+        Stage("predict", ("cube", "train"), (), predict_flux),
+        Stage("evaluate", ("cube", "train", "predict"), ("split",), evaluate_flux),
+        Stage("map", ("cube", "predict"), (), draw_maps),
+        Stage("report", ("evaluate", "map"), ("title",), write_project_report),
+    )
+}
+"""All stages, in the order in which they run."""

@@ -1,0 +1,92 @@
+"""What has been done: a fingerprint of everything a stage depends on, and the files it wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import narcf_geo
+from narcf_geo.files import atomic_path
+from narcf_geo.pipeline.stages import STAGES, Stage
+from narcf_geo.project import Project
+
+STATE_FILE = Path(".narcf") / "state.json"
+
+
+@dataclass
+class State:
+    """The record of a project's finished stages."""
+
+    project: Project
+    records: dict[str, dict[str, Any]]
+
+    @classmethod
+    def open(cls, project: Project) -> State:
+        """Read the record; an absent or unreadable one means that nothing is done."""
+        path = project.directory / STATE_FILE
+        try:
+            records = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            records = {}
+        return cls(project, records)
+
+    def fingerprint(self, stage: Stage) -> str:
+        """Return a hash of the stage's settings, input files and upstream fingerprints."""
+        content = {
+            "stage": stage.name,
+            "version": narcf_geo.__version__,
+            "settings": self.project.settings.model_dump(mode="json", include=set(stage.settings)),
+            "sources": self._sources(stage),
+            "needs": [self.fingerprint(STAGES[name]) for name in stage.needs],
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def _sources(self, stage: Stage) -> list[Any]:
+        catalog = self.project.catalog()
+        names = stage.sources(self.project)
+        return [
+            [
+                name,
+                catalog[name].source.model_dump(mode="json"),
+                [[str(path), *_stamp(path)] for path in catalog[name].files()],
+            ]
+            for name in names
+        ]
+
+    def is_current(self, stage: Stage) -> bool:
+        """Tell whether the stage was run on just these inputs and its files are still there."""
+        record = self.records.get(stage.name)
+        if record is None or record["fingerprint"] != self.fingerprint(stage):
+            return False
+        return all(
+            self.project.path(path).exists() and _stamp(self.project.path(path)) == stamp
+            for path, stamp in record["outputs"].items()
+        )
+
+    def record(self, stage: Stage, outputs: Iterable[Path], seconds: float) -> None:
+        """Write down that `stage` is done."""
+        self.records[stage.name] = {
+            "fingerprint": self.fingerprint(stage),
+            "outputs": {
+                path.relative_to(self.project.directory).as_posix(): _stamp(path)
+                for path in outputs
+            },
+            "seconds": round(seconds, 3),
+        }
+        with atomic_path(self.project.directory / STATE_FILE) as temporary:
+            temporary.write_text(json.dumps(self.records, indent=2), encoding="utf-8")
+
+    def outputs(self, stage: Stage) -> list[Path]:
+        """Return the files that the stage wrote when it last ran."""
+        record = self.records.get(stage.name, {"outputs": {}})
+        return [self.project.path(path) for path in record["outputs"]]
+
+
+def _stamp(path: Path) -> list[int]:
+    """Return size and modification time of a file, or of a folder as a whole."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
