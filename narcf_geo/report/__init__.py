@@ -1,1 +1,7 @@
+"""The report: one self-contained page a reader needs no network, program or manual for."""
 
+from __future__ import annotations
+
+from narcf_geo.report.page import ReportContext, ReportFigure, write_report
+
+__all__ = ["ReportContext", "ReportFigure", "write_report"]

@@ -1,0 +1,288 @@
+"""Plain values in, one HTML page out."""
+
+from __future__ import annotations
+
+import base64
+import calendar
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from narcf_geo import __version__
+from narcf_geo.constants import IGBP
+from narcf_geo.errors import NarcfError
+from narcf_geo.figures.style import signed
+from narcf_geo.files import atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
+
+
+@dataclass(frozen=True)
+class ReportFigure:
+    """A PNG of the report: its heading, what a reader who cannot see it is told, its file."""
+
+    title: str
+    alt: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """All that the page says; nothing in it is computed from data again.
+
+    Attributes
+    ----------
+    title : str
+        Of the page.
+    months : sequence of str
+        Months of the product, ``"2007-01"`` and so on: they decide which years are complete.
+    metrics : mapping
+        As in ``metrics.json``: ``train``, ``validation``, ``test`` with ``r``, ``rmse``, ``bias``
+        (umol m-2 s-1), ``bias_TgC_per_year``, ``n``, ``period``; optionally ``by_month``,
+        ``by_biome``, ``reference`` and ``truth`` with the same keys.
+    biomes : pandas.DataFrame
+        As in ``biome_budget.csv``: ``biome``, ``name``, ``year``, ``area_km2``,
+        ``mean_flux_umol_m2_s``, ``flux_TgC``, ``reference_TgC``; biome ``all`` is the region.
+    figures : sequence of ReportFigure
+        In the order of the page.
+    provenance : sequence of (str, str)
+        What is said of data and method, a name and a text each.
+    summary : mapping of str to str
+        Further facts for the head of the page, such as region and grid.
+    synthetic : str
+        What kind of synthetic data this is; empty for real data.
+    target, reference : str
+        Names of what the model learned from and of the product it is compared with.
+    warnings, citation : sequence of str
+        A paragraph each.
+    """
+
+    title: str
+    months: Sequence[str]
+    metrics: Mapping[str, Any]
+    biomes: pd.DataFrame
+    figures: Sequence[ReportFigure] = ()
+    provenance: Sequence[tuple[str, str]] = ()
+    summary: Mapping[str, str] = field(default_factory=dict)
+    synthetic: str = ""
+    target: str = "the inversion"
+    reference: str = "the reference"
+    warnings: Sequence[str] = ()
+    citation: Sequence[str] = ()
+
+
+def write_report(path: str | Path, context: ReportContext) -> Path:
+    """Write the page, images, style and script inside it, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        The ``.html`` file.
+    context : ReportContext
+        What the page says.
+
+    Raises
+    ------
+    NarcfError
+        When a figure is missing or no PNG, a metric section is missing, or the budget has no total
+        of the region.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    path = Path(path)
+    folder = files("narcf_geo.report")
+    environment = Environment(
+        loader=FileSystemLoader(str(folder)),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"signed": signed, "plain": _plain, "count": _count}
+    page = environment.get_template("page.html.j2").render(
+        context=context,
+        version=__version__,
+        css=(folder / "page.css").read_text(encoding="utf-8"),
+        figures=[_figure(figure) for figure in context.figures],
+        skill=_skill(context.metrics),
+        **_budget(context),
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return path
+
+
+def _budget(context: ReportContext) -> dict[str, Any]:
+    table = context.biomes.assign(biome=context.biomes["biome"].astype(str))
+    region = table[table["biome"] == "all"].sort_values("year")
+    if region.empty:
+        raise NarcfError(
+            "expected rows of the whole region (biome 'all') in the budget, found biomes "
+            f"{sorted(table['biome'].unique())}"
+        )
+    months = Counter(int(month[:4]) for month in context.months)
+    complete = [year for year in region["year"] if months[int(year)] == 12]
+    region_rows = [
+        {
+            "year": int(row.year),
+            "flux": float(row.flux_TgC),
+            "area": float(row.area_km2),
+            "mean": float(row.mean_flux_umol_m2_s),
+            "reference": float(row.reference_TgC),
+            "months": months[int(row.year)],
+        }
+        for row in region.itertuples()
+    ]
+    used = table[table["year"].isin(complete)] if complete else table
+    counted = [row for row in region_rows if not complete or row["year"] in complete]
+    values = [row["flux"] for row in counted]
+    reference = [row["reference"] for row in region_rows if not math.isnan(row["reference"])]
+    biomes = list(_biome_rows(used[used["biome"] != "all"], max(len(complete), 1)))
+    return {
+        "period": _period(context.months),
+        "complete": complete,
+        "years": region_rows,
+        "year_scale": _scale([r["flux"] for r in region_rows] + reference),
+        "headline": {
+            **{
+                name: sum(row[name] for row in counted) / len(counted)
+                for name in ("flux", "reference", "area", "mean")
+            },
+            "low": min(values),
+            "high": max(values),
+        },
+        "biomes": biomes,
+        "biome_years": _biome_years(table, region_rows),
+        "biome_scale": _scale([row["flux"] for row in biomes]),
+        "has_reference": bool(reference),
+    }
+
+
+def _biome_rows(table: pd.DataFrame, years: int) -> Iterator[dict[str, Any]]:
+    """Yield each biome's mean over the years, by the size of the flux."""
+    groups = table.groupby("biome")
+    sums = groups["flux_TgC"].sum()
+    for biome in sums.abs().sort_values(ascending=False).index:
+        rows = groups.get_group(biome)
+        # A mean of NaN, where there is no reference, stays NaN.
+        reference = rows["reference_TgC"].sum(min_count=1) / years
+        yield {
+            "code": IGBP[int(biome)].code,
+            "name": rows["name"].iloc[0],
+            "color": IGBP[int(biome)].color,
+            "area": float(rows["area_km2"].mean()),
+            "mean": float(
+                (rows["mean_flux_umol_m2_s"] * rows["area_km2"]).sum() / rows["area_km2"].sum()
+            ),
+            "flux": float(rows["flux_TgC"].sum() / years),
+            "low": float(rows["flux_TgC"].min()),
+            "high": float(rows["flux_TgC"].max()),
+            "reference": float(reference),
+        }
+
+
+def _biome_years(table: pd.DataFrame, region: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    wide = table.pivot(index="biome", columns="year", values="flux_TgC")
+    names = table.groupby("biome")["name"].first()
+    order = sorted((b for b in wide.index if b != "all"), key=int)
+    return [
+        {"name": names[biome], "values": [float(wide.loc[biome, r["year"]]) for r in region]}
+        for biome in [*order, "all"]
+    ]
+
+
+def _skill(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    missing = [part for part in _PARTS if part not in metrics]
+    if missing:
+        raise NarcfError(f"expected the metrics of {', '.join(_PARTS)}, found none of {missing}")
+    months = [
+        (calendar.month_name[int(month)], _scores(values))
+        for month, values in sorted(metrics.get("by_month", {}).items(), key=lambda kv: int(kv[0]))
+    ]
+    biomes = [
+        (values.get("name", IGBP[int(number)].name), _scores(values))
+        for number, values in sorted(metrics.get("by_biome", {}).items(), key=lambda kv: int(kv[0]))
+    ]
+    return {
+        "parts": [(label, _scores(metrics[part])) for part, label in _PARTS.items()],
+        "test": _scores(metrics["test"]),
+        "by_month": months,
+        "by_biome": biomes,
+        "reference": list(_sections(metrics.get("reference"))),
+        "truth": list(_sections(metrics.get("truth"))),
+    }
+
+
+def _sections(section: Mapping[str, Any] | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the scores of a section, which has them itself or one set per part."""
+    if not section:
+        return
+    if "rmse" in section:
+        yield "All months", _scores(section)
+        return
+    for name, values in section.items():
+        if isinstance(values, Mapping) and "rmse" in values:
+            yield _PARTS.get(name, name.replace("_", " ").capitalize()), _scores(values)
+
+
+def _scores(values: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("r", "rmse", "bias", "bias_TgC_per_year")
+    scores: dict[str, Any] = {
+        name: float("nan") if values.get(name) is None else float(values[name]) for name in names
+    }
+    period = values.get("period") or ""
+    if not isinstance(period, str):
+        period = _period([str(month) for month in period])
+    return {**scores, "n": values.get("n"), "period": period}
+
+
+def _period(months: Sequence[str]) -> str:
+    if not months:
+        return ""
+    first, last = min(months), max(months)
+    if first[5:7] == "01" and last[5:7] == "12":
+        return first[:4] if first[:4] == last[:4] else f"{first[:4]}–{last[:4]}"
+    words = [f"{calendar.month_name[int(month[5:7])]} {month[:4]}" for month in (first, last)]
+    return words[0] if first == last else f"{words[0]} – {words[1]}"
+
+
+def _figure(figure: ReportFigure) -> dict[str, Any]:
+    try:
+        content = Path(figure.path).read_bytes()
+    except FileNotFoundError:
+        raise NarcfError(
+            f"expected the figure {figure.title!r} at {figure.path}, found no file; "
+            "draw the figures before the report"
+        ) from None
+    if not content.startswith(_PNG):
+        raise NarcfError(f"expected a PNG at {figure.path}, found another format")
+    width, height = (int.from_bytes(content[i : i + 4], "big") for i in (16, 20))
+    return {
+        "title": figure.title,
+        "alt": figure.alt,
+        "width": width,
+        "height": height,
+        "source": "data:image/png;base64," + base64.b64encode(content).decode("ascii"),
+    }
+
+
+def _scale(values: Sequence[float]) -> float:
+    """Return the largest magnitude: full length of a bar."""
+    return max((abs(v) for v in values if not math.isnan(v)), default=0.0) or 1.0
+
+
+def _plain(value: float, digits: int = 3) -> str:
+    """Format a magnitude, without its sign, to `digits` significant digits."""
+    return signed(abs(value), digits).lstrip("+")
+
+
+def _count(value: float | None) -> str:
+    return "n/a" if value is None or math.isnan(value) else f"{value:,.0f}".replace(",", " ")
