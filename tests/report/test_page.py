@@ -107,7 +107,7 @@ def test_the_page_says_what_the_region_did(context, tmp_path):
     assert "it took up 0.424 PgC per year" in page.text
     assert "between −0.426 and −0.422 PgC" in page.text
     assert "r = 0.876" in page.text
-    assert "42.4 TgC per year too high (too little uptake) , 10 %" in page.text
+    assert "42.4 TgC per year too high (too little uptake), 10 %" in page.text
     assert "Synthetic twin experiment." in page.text
     assert "Outside the published range." in page.text
 
