@@ -29,6 +29,17 @@ def _same(xyz: Any, a: int, b: int) -> bool:
 
 
 @nb.njit(cache=True, nogil=True)
+def _in_triangle(xyz: Any, a: int, b: int, c: int, p: int) -> bool:
+    """Is corner `p` in or on the triangle without being one of its corners."""
+    return (
+        _left_of(xyz, a, b, p)
+        and _left_of(xyz, b, c, p)
+        and _left_of(xyz, c, a, p)
+        and not (_same(xyz, p, a) or _same(xyz, p, b) or _same(xyz, p, c))
+    )
+
+
+@nb.njit(cache=True, nogil=True)
 def _ears(xyz: Any, ring: Any, triangles: Any) -> int:
     """Cut off one ear after the other; return the number of triangles, -1 when none is left."""
     n = ring.shape[0]
@@ -40,28 +51,34 @@ def _ears(xyz: Any, ring: Any, triangles: Any) -> int:
     after = (np.arange(n) + 1) % n
     before = (np.arange(n) - 1) % n
     found, left, tried, at = 0, n, 0, 0
-    while left > 2 and tried < left:
+    # A corner on a straight edge stays until nothing else is left to cut: without it the edge
+    # could grow to half a circle, which has no direction. `straight` is such a corner.
+    straight = -1
+    while left > 2:
+        if tried == left:
+            if straight < 0:
+                return -1
+            cut, ear = True, False
+            at = straight
+        else:
+            cut, ear = False, False
         i, k = before[at], after[at]
         a, b, c = ring[i], ring[at], ring[k]
-        turn = triangle_area(xyz, a, b, c)
-        longest = 0.0
-        for axis in range(3):
-            longest = max(
-                longest, abs(xyz[b, axis] - xyz[a, axis]), abs(xyz[c, axis] - xyz[b, axis])
-            )
-        flat = abs(turn) <= ROUNDING * longest
-        ear = turn > 0.0 and not flat
+        if not cut:
+            turn = triangle_area(xyz, a, b, c)
+            longest = 0.0
+            for axis in range(3):
+                longest = max(
+                    longest, abs(xyz[b, axis] - xyz[a, axis]), abs(xyz[c, axis] - xyz[b, axis])
+                )
+            if abs(turn) <= ROUNDING * longest:
+                straight = at
+            else:
+                ear = turn > 0.0
         if ear:
             m = after[k]
             while m != i:
-                p = ring[m]
-                if (
-                    _left_of(xyz, a, b, p)
-                    and _left_of(xyz, b, c, p)
-                    and _left_of(xyz, c, a, p)
-                    and not (_same(xyz, p, a) or _same(xyz, p, b) or _same(xyz, p, c))
-                    and xyz[p, 0] * xyz[b, 0] + xyz[p, 1] * xyz[b, 1] + xyz[p, 2] * xyz[b, 2] > 0.0
-                ):
+                if _in_triangle(xyz, a, b, c, ring[m]):
                     ear = False
                     break
                 m = after[m]
@@ -69,15 +86,15 @@ def _ears(xyz: Any, ring: Any, triangles: Any) -> int:
             triangles[found, 0], triangles[found, 1] = a, b
             triangles[found, 2], triangles[found, 3] = c, c
             found += 1
-        if ear or flat:
+        if ear or cut:
             after[i], before[k] = k, i
             left -= 1
-            tried = 0
+            tried, straight = 0, -1
             at = i
         else:
             tried += 1
             at = k
-    return found if left <= 2 else -1
+    return found
 
 
 def polygons(

@@ -135,7 +135,7 @@ class Regrid:
         if self.unmapped_action == UnmappedAction.ERROR:
             _require_mapped(self.weights, keep[1])
         if filename is not None:
-            _write(self.weights, Path(filename), self)
+            _write(self, Path(filename))
 
     def _conservative(self, source_keep: Array | None, target_keep: Array | None) -> Any:
         from narcf_geo.regrid.overlap import normalise, overlap_areas
@@ -259,7 +259,7 @@ def _require_mapped(weights: sparse.csr_array, keep: Array | None) -> None:
         )
 
 
-def _write(weights: sparse.csr_array, path: Path, regrid: Regrid) -> None:
+def _write(regrid: Regrid, path: Path) -> None:
     """Write the weights as NetCDF: `S`, `col` and `row` of ESMF's weight files."""
     import xarray as xr
 
@@ -271,14 +271,7 @@ def _write(weights: sparse.csr_array, path: Path, regrid: Regrid) -> None:
             "S": ("n_s", factors["weights"]),
             "col": ("n_s", factors["col_src"]),
             "row": ("n_s", factors["row_dst"]),
-        },
-        attrs={
-            "title": "regridding weights computed by narcf_geo",
-            "map_method": regrid.regrid_method.name,
-            "normalization": NormType(regrid.norm_type).name,
-            "n_a": weights.shape[1],
-            "n_b": weights.shape[0],
-        },
+        }
     )
     with atomic_path(path) as temporary:
         ds.to_netcdf(temporary)
