@@ -1,11 +1,17 @@
-"""Regridding between structured grids: conservative weights, one coverage rule, lazy arrays."""
+"""Regridding between structured grids: conservative weights, one coverage rule, lazy arrays.
+
+Importing this package makes ``import xesmf`` work where ESMPy is not installed: see
+`narcf_geo.regrid.esmpy`.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from narcf_geo.regrid import esmpy
 from narcf_geo.regrid.regridder import regrid
 from narcf_geo.regrid.weights import SeparableWeights, SparseWeights, compute_weights
+from narcf_geo.regrid.weights_file import load_weights, save_weights, stored_weights
 
 if TYPE_CHECKING:
     from xesmf import Regridder
@@ -18,8 +24,13 @@ __all__ = [
     "SparseWeights",
     "compute_weights",
     "conservative_weights",
+    "load_weights",
     "regrid",
+    "save_weights",
+    "stored_weights",
 ]
+
+esmpy.register()
 
 
 def __getattr__(name: str) -> Any:

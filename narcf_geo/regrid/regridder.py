@@ -70,7 +70,8 @@ def regrid(
         amounts per cell (mass, counts), whose sum is kept.
     weights
         Weights made before: of `compute_weights`, an `xesmf.Regridder`, or the path of a weight
-        file, which is written when it is absent and refused when it belongs to other grids.
+        file, which is written when it is absent and refused when it belongs to other grids, or
+        of a folder that keeps one such file for each pair of grids.
 
     Returns
     -------

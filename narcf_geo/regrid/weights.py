@@ -211,8 +211,6 @@ def compute_weights(source: Grid, target: Grid, method: str = "conservative") ->
     if method in METHODS:
         from xesmf import Regridder
 
-        import narcf_geo.regrid  # noqa: F401  (xESMF needs an ESMPy to import)
-
         regridder = Regridder(xesmf_grid(source), xesmf_grid(target), method)
         return weights_of_xesmf(regridder, source, target)
     raise UsageError(
