@@ -98,4 +98,4 @@ def join(
         dims=("lat", "lon"),
         attrs={"long_name": "cell area", "units": "m2", "standard_name": "cell_area"},
     )
-    return cube.assign_coords(coords)
+    return with_month_axis(cube.assign_coords(coords), cube["time"].values)

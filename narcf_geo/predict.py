@@ -81,7 +81,9 @@ def predict(cube: xr.Dataset, bundle: Bundle) -> xr.Dataset:
         output_dtypes=[np.float32],
         dask_gufunc_kwargs={"output_sizes": {"statistic": 2}},
     ).transpose("time", "lat", "lon", "statistic")
-    result = cube[["biome", "land_fraction", "cell_area"]]
+    result = cube[["biome", "land_fraction", "cell_area"]].assign_coords(
+        {name: cube[name] for name in ("time", "time_bnds")}
+    )
     attrs = {
         "units": FLUX_UNITS,
         "sign": FLUX_SIGN,

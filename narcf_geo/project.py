@@ -126,6 +126,7 @@ class ModelSettings(Schema):
     weight_decay: float | None = Field(None, ge=0)
     patience: int | None = Field(None, ge=1)
     members: int = Field(1, ge=1, le=100)
+    unbiased: bool | None = None
 
 
 class Settings(Schema):

@@ -54,7 +54,7 @@ def fit_project(cube: xr.Dataset, settings: Settings, directory: Path, progress:
     )
     samples = Samples.of(cube, features)
     plan = recipe(settings.model)
-    trainer = Trainer(plan, samples.x, samples.y)
+    trainer = Trainer(plan, samples.x, samples.y, cube["cell_area"].values.ravel()[samples.cell])
 
     if isinstance(settings.split, BlockSplit):
         final = _cross_validate(cube, settings, samples, trainer, directory, progress)

@@ -14,7 +14,9 @@ class Recipe:
     """A network and its training.
 
     `hidden` are the widths of the hidden layers; `patience` is the number of epochs without a
-    better validation loss after which training stops (None: never).
+    better validation loss after which training stops (None: never). With `unbiased` the output is
+    shifted after training so that its area-weighted mean error over the training rows is zero: a
+    bias too small to see in a correlation can be as large as a regional budget.
     """
 
     hidden: tuple[int, ...]
@@ -29,6 +31,7 @@ class Recipe:
     weight_decay: float = 0.0
     patience: int | None = None
     members: int = 1
+    unbiased: bool = False
 
 
 _ARTICLE_DEEP = (50, 100, 100, 100, 50, 50)

@@ -74,6 +74,8 @@ class Trainer:
         training rows; a column of its own must tell it so.
     y : numpy.ndarray
         Target flux, shape (n_rows,), finite, umol m-2 s-1.
+    area : numpy.ndarray
+        Cell area of each row, shape (n_rows,), m2: the weights of an unbiased mean.
 
     Notes
     -----
@@ -81,10 +83,10 @@ class Trainer:
     validation, so that nothing else can be seen, and folds share the compiled program.
     """
 
-    def __init__(self, recipe: Recipe, x: np.ndarray, y: np.ndarray) -> None:
+    def __init__(self, recipe: Recipe, x: np.ndarray, y: np.ndarray, area: np.ndarray) -> None:
         keras.utils.set_random_seed(0)
         self.recipe = recipe
-        self._x = x
+        self._x, self._area = x, area
         self._table = tf.Variable(np.nan_to_num(x), trainable=False, dtype=tf.float32)
         self._y = tf.constant(y, tf.float32)
         self._loss = _LOSSES[recipe.loss]
@@ -146,11 +148,18 @@ class Trainer:
             if self.recipe.patience is not None and waited >= self.recipe.patience:
                 break
         model.set_weights(best_weights)
+        if self.recipe.unbiased:
+            self._remove_bias(model, train_rows)
         return model, History(losses, validation, int(np.argmin(validation)))
 
     def estimate(self, model: keras.Model) -> np.ndarray:
         """Return the flux of every row of the table by `model`, shape (n_rows,)."""
         return np.asarray(model(self._table, training=False)[:, 0])
+
+    def _remove_bias(self, model: keras.Model, rows: np.ndarray) -> None:
+        error = (self.estimate(model) - self._y.numpy())[rows].astype(np.float64)
+        bias = model.layers[-1].bias
+        bias.assign(bias - np.average(error, weights=self._area[rows]))
 
     def _learning_rate(self, epoch: int) -> float:
         if self.recipe.schedule == "constant":

@@ -16,8 +16,8 @@ def saturation_vapour_pressure(temp: xr.DataArray) -> xr.DataArray:
     Magnus form with the coefficients of Alduchov and Eskridge (1996), within 0.4 % from -40 to
     50 degC.
     """
-    pressure: xr.DataArray = 6.1094 * np.exp(17.625 * temp / (temp + 243.04))
-    return pressure
+    exponent = 17.625 * temp / (temp + 243.04)
+    return 6.1094 * xr.ufuncs.exp(exponent)
 
 
 def vapour_pressure_deficit(temp: xr.DataArray, rel_hum: xr.DataArray) -> xr.DataArray:
