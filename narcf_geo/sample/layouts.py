@@ -164,7 +164,7 @@ def write_narr(
             variable: {
                 "_FillValue": NARR_FILL,
                 "least_significant_digit": digits,
-                "chunksizes": (1, *weather.air.shape[1:]),
+                "chunksizes": weather.air.shape,
             },
             **{name: {"_FillValue": None} for name in ("time", "y", "x", "lat", "lon")},
         }
@@ -188,7 +188,7 @@ def write_vegetation(
         name: {
             "_FillValue": np.float32(-9999),
             "least_significant_digit": 4,
-            "chunksizes": (1, 120, 240),
+            "chunksizes": ndvi.shape,
         }
         for name in ("ndvi", "nirv")
     }
@@ -303,7 +303,7 @@ def write_fluxcom(directory: Path, nee: Array, months: pd.DatetimeIndex) -> list
             "NEE": {
                 "_FillValue": np.float32(FLUXCOM_FILL),
                 "least_significant_digit": 4,
-                "chunksizes": (1, 360, 720),
+                "chunksizes": (12, 360, 720),
             }
         }
         paths.append(write(ds, directory / "fluxcom" / FLUXCOM_NAME.format(year=year), encoding))
@@ -324,6 +324,6 @@ def write_truth(directory: Path, flux: Array, months: pd.DatetimeIndex) -> list[
         },
     )
     ds.attrs = attributes("True flux", Conventions="CF-1.8")
-    encoding = {"flux": {"_FillValue": np.float32(-9999), "chunksizes": (1, 60, 120)}}
+    encoding = {"flux": {"_FillValue": np.float32(-9999), "chunksizes": flux.shape}}
     path = directory / "truth" / "truth_flux_1deg_2007-2015.nc"
     return [write(with_month_axis(ds, months), path, encoding)]
