@@ -308,4 +308,4 @@ def _mark_sides(ax: Axes) -> None:
 
 
 def _pretty(units: str) -> str:
-    return style.UNITS_TEXT if units == FLUX_UNITS else units
+    return units.replace("umol", "µmol").replace("-1", "⁻¹").replace("-2", "⁻²")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     from narcf_geo.figures.basemap import View
 
@@ -277,7 +278,7 @@ def biome_map(
 def synthetic_note(data: xr.DataArray, synthetic: str | None) -> str:
     """Return what a figure must say of synthetic data, or an empty text for real data."""
     kind = synthetic if synthetic is not None else str(data.attrs.get("synthetic", ""))
-    return kind if not kind or kind.startswith("synthetic") else f"synthetic {kind}"
+    return style.synthetic_text(kind)
 
 
 def house_style() -> Any:
@@ -309,12 +310,11 @@ def _figure(
 def heading(fig: Figure, title: str, subtitle: str, note: str) -> None:
     """Write the title, the subtitle and the note on synthetic data at the top of a figure."""
     width, height = fig.get_size_inches()
-    left = 0.2 / width
-    fig.text(left, 1 - 0.16 / height, title, va="top", fontsize=12.5, fontweight="bold")
-    fig.text(left, 1 - 0.41 / height, subtitle, va="top", fontsize=9, color=style.MUTED)
+    left, right = 0.2 / width, 1 - 0.22 / width
+    room = right - left
     if note:
-        fig.text(
-            1 - 0.22 / width,
+        box = fig.text(
+            right,
             1 - 0.2 / height,
             note,
             va="top",
@@ -329,6 +329,17 @@ def heading(fig: Figure, title: str, subtitle: str, note: str) -> None:
                 "linewidth": 0.8,
             },
         )
+        room -= _share(fig, box) + 0.2 / width
+    text = fig.text(left, 1 - 0.16 / height, title, va="top", fontsize=12.5, fontweight="bold")
+    text.set_fontsize(12.5 * min(1.0, room / _share(fig, text)))
+    if subtitle:
+        text = fig.text(left, 1 - 0.41 / height, subtitle, va="top", fontsize=9, color=style.MUTED)
+        text.set_fontsize(9 * min(1.0, (right - left) / _share(fig, text)))
+
+
+def _share(fig: Figure, text: Text) -> float:
+    """Return the width of a text as a fraction of the width of the figure."""
+    return text.get_window_extent().width / fig.bbox.width
 
 
 def _draw(

@@ -98,6 +98,17 @@ def flux_colors(count: int) -> list[str]:
     return [to_hex(color) for color in matplotlib.colormaps[FLUX_CMAP](np.linspace(0, 1, count))]
 
 
+def synthetic_text(kind: str) -> str:
+    """Return what must be said of synthetic data of this kind; empty for real data.
+
+    Examples
+    --------
+    >>> synthetic_text("twin experiment")
+    'synthetic twin experiment'
+    """
+    return kind if not kind or kind.startswith("synthetic") else f"synthetic {kind}"
+
+
 def signed(value: float, digits: int = 3) -> str:
     """Format a number with its sign and a true minus, to `digits` significant digits.
 

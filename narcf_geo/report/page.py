@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from narcf_geo import __version__
 from narcf_geo.constants import IGBP
 from narcf_geo.errors import NarcfError
-from narcf_geo.figures.style import signed
+from narcf_geo.figures.style import signed, synthetic_text
 from narcf_geo.files import atomic_path
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class ReportContext:
     metrics : mapping
         As in ``metrics.json``: ``train``, ``validation``, ``test`` with ``r``, ``rmse``, ``bias``
         (umol m-2 s-1), ``bias_TgC_per_year``, ``n``, ``period``; optionally ``by_month``,
-        ``by_biome``, ``reference`` and ``truth`` with the same keys.
+        ``by_biome``, ``reference``, ``truth`` and ``cross_validation`` with the same keys.
     biomes : pandas.DataFrame
         As in ``biome_budget.csv``: ``biome``, ``name``, ``year``, ``area_km2``,
         ``mean_flux_umol_m2_s``, ``flux_TgC``, ``reference_TgC``; biome ``all`` is the region.
@@ -58,7 +58,7 @@ class ReportContext:
     summary : mapping of str to str
         Further facts for the head of the page, such as region and grid.
     synthetic : str
-        What kind of synthetic data this is; empty for real data.
+        What kind of synthetic data this is, such as ``twin experiment``; empty for real data.
     target, reference : str
         Names of what the model learned from and of the product it is compared with.
     warnings, citation : sequence of str
@@ -112,7 +112,8 @@ def write_report(path: str | Path, context: ReportContext) -> Path:
         version=__version__,
         css=(folder / "page.css").read_text(encoding="utf-8"),
         figures=[_figure(figure) for figure in context.figures],
-        skill=_skill(context.metrics),
+        skill=_skill(context),
+        synthetic=synthetic_text(context.synthetic),
         **_budget(context),
     )
     with atomic_path(path) as temporary:
@@ -199,7 +200,8 @@ def _biome_years(table: pd.DataFrame, region: list[dict[str, Any]]) -> list[dict
     ]
 
 
-def _skill(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _skill(context: ReportContext) -> dict[str, Any]:
+    metrics = context.metrics
     missing = [part for part in _PARTS if part not in metrics]
     if missing:
         raise NarcfError(f"expected the metrics of {', '.join(_PARTS)}, found none of {missing}")
@@ -216,12 +218,16 @@ def _skill(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "test": _scores(metrics["test"]),
         "by_month": months,
         "by_biome": biomes,
-        "reference": list(_sections(metrics.get("reference"))),
-        "truth": list(_sections(metrics.get("truth"))),
+        **{
+            name: list(_sections(metrics.get(name), context.target))
+            for name in ("reference", "truth", "cross_validation")
+        },
     }
 
 
-def _sections(section: Mapping[str, Any] | None) -> Iterator[tuple[str, dict[str, Any]]]:
+def _sections(
+    section: Mapping[str, Any] | None, target: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the scores of a section, which has them itself or one set per part."""
     if not section:
         return
@@ -230,7 +236,8 @@ def _sections(section: Mapping[str, Any] | None) -> Iterator[tuple[str, dict[str
         return
     for name, values in section.items():
         if isinstance(values, Mapping) and "rmse" in values:
-            yield _PARTS.get(name, name.replace("_", " ").capitalize()), _scores(values)
+            label = f"{target} itself" if name == "target_itself" else name.replace("_", " ")
+            yield _PARTS.get(name, label[0].upper() + label[1:]), _scores(values)
 
 
 def _scores(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,3 +63,17 @@ def test_biome_bars_leave_out_the_total(small_prediction, tmp_path):
     assert "croplands  CRO" in said
     assert "FLUXCOM" in said
     assert "whole region" not in said
+
+
+def test_a_long_title_stays_clear_of_the_note(small_prediction):
+    observed = small_prediction["flux"]
+    figure = charts.scatter(
+        observed,
+        observed,
+        metrics=METRICS,
+        title="Estimated and inverted flux on data that the model has not seen before",
+        synthetic="twin experiment",
+    )
+    note, title, *_ = figure.texts
+    assert note.get_text() == "synthetic twin experiment"
+    assert title.get_window_extent().x1 < note.get_window_extent().x0

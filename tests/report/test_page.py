@@ -63,7 +63,7 @@ def context(tmp_path: Path) -> ReportContext:
         figures=[ReportFigure("Mean flux", 'A map with "quotes"', picture)],
         provenance=[("Weather", "NARR & <friends>")],
         summary={"Region": "North America"},
-        synthetic="synthetic twin experiment",
+        synthetic="twin experiment",
         reference="FLUXCOM",
         warnings=["Outside the published range."],
     )
