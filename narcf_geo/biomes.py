@@ -51,7 +51,7 @@ def class_fractions(
     for number in range(len(IGBP)):
         share = (land_cover == number).astype(np.float32).where(mapped)
         regridded = regrid(share.rename("share"), target, source=source, min_coverage=min_coverage)
-        fractions.append(regridded if isinstance(regridded, xr.DataArray) else regridded["share"])
+        fractions.append(regridded.reset_coords(drop=True))
     result = xr.concat(fractions, "igbp_class", coords="minimal", compat="override")
     result = result.assign_coords(
         igbp_class=("igbp_class", np.arange(len(IGBP), dtype=np.int8), {"long_name": "IGBP class"})
