@@ -175,6 +175,14 @@ def _centre_cells(shape: tuple[int, int], periodic: bool) -> NDArray[np.int32]:
     return np.stack([j + i, j + after, j + nx + after, j + nx + i], axis=-1).reshape(-1, 4)
 
 
+def _kept(points: Floats, mask: ArrayLike | None) -> Integers:
+    """Indices of the points that are finite and not masked."""
+    keep = np.isfinite(points).all(axis=1)
+    if mask is not None:
+        keep &= np.asarray(mask).reshape(-1) != 0
+    return np.flatnonzero(keep)
+
+
 def bilinear_weights(
     source: Floats,
     shape: tuple[int, int],
@@ -207,12 +215,10 @@ def bilinear_weights(
     """
     nx = shape[1]
     n = len(source)
-    usable = np.isfinite(source).all(axis=1)
-    if source_mask is not None:
-        usable &= np.asarray(source_mask).reshape(-1) != 0
-    wanted = np.isfinite(target).all(axis=1)
-    if target_mask is not None:
-        wanted &= np.asarray(target_mask).reshape(-1) != 0
+    usable = np.zeros(n, bool)
+    usable[_kept(source, source_mask)] = True
+    wanted = np.zeros(len(target), bool)
+    wanted[_kept(target, target_mask)] = True
     parts = _centre_cells(shape, periodic)
     vertices = source
     poles = []
@@ -250,10 +256,10 @@ def bilinear_weights(
     to_vertices.eliminate_zeros()
     if not poles:
         return to_vertices
-    number = np.concatenate([np.arange(n), *(np.full(used.size, at) for at, used in poles)])
+    vertex = np.concatenate([np.arange(n), *(np.full(used.size, at) for at, used in poles)])
     column = np.concatenate([np.arange(n), *(used for _, used in poles)])
     share = np.concatenate([np.ones(n), *(np.full(used.size, 1 / used.size) for _, used in poles)])
-    spread = sparse.csr_array((share, (number, column)), shape=(len(vertices), n))
+    spread = sparse.csr_array((share, (vertex, column)), shape=(len(vertices), n))
     return sparse.csr_array(to_vertices @ spread)
 
 
@@ -275,30 +281,23 @@ def _nearest(points: Floats, to: Floats) -> Integers:
     return index
 
 
-def _kept(points: Floats, mask: ArrayLike | None) -> Integers:
-    keep = np.isfinite(points).all(axis=1)
-    if mask is not None:
-        keep &= np.asarray(mask).reshape(-1) != 0
-    return np.flatnonzero(keep)
-
-
 def nearest_weights(
     source: Floats,
     target: Floats,
     *,
-    direction: str = "source_to_target",
+    to_source: bool = False,
     source_mask: ArrayLike | None = None,
     target_mask: ArrayLike | None = None,
 ) -> sparse.csr_array:
     """Nearest-neighbour weights between points, by distance through the sphere.
 
+    Every target takes its nearest source point, or with `to_source` every source point goes to
+    its nearest target, which sums what it gets.
+
     Parameters
     ----------
     source, target
         Unit vectors, shapes (n_source, 3) and (n_target, 3).
-    direction
-        "source_to_target": every target takes its nearest source point. "target_to_source":
-        every source point goes to its nearest target, which sums what it gets.
     source_mask, target_mask
         0 leaves a point out.
 
@@ -311,10 +310,10 @@ def nearest_weights(
     shape = (len(target), len(source))
     if not rows.size or not columns.size:
         return sparse.csr_array(shape, dtype=np.float64)
-    if direction == "source_to_target":
-        columns = columns[_nearest(target[rows], source[columns])]
-    else:
+    if to_source:
         rows = rows[_nearest(source[columns], target[rows])]
+    else:
+        columns = columns[_nearest(target[rows], source[columns])]
     return sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)
 
 

@@ -177,7 +177,7 @@ def _part_areas(vertices: Any, parts: Any) -> Any:
 def areas(cells: Polygons) -> Floats:
     """Area of each cell on the unit sphere, shape (size,); 0 where masked or degenerate."""
     part_areas = _part_areas(cells.vertices, cells.parts)
-    return np.bincount(cells.owner, part_areas, minlength=cells.size)
+    return np.bincount(cells.owner, part_areas, minlength=cells.size).astype(np.float64)
 
 
 def overlap_areas(source: Polygons, target: Polygons) -> sparse.csr_array:
@@ -190,7 +190,7 @@ def overlap_areas(source: Polygons, target: Polygons) -> sparse.csr_array:
     if not len(source.parts) or not len(target.parts):
         return sparse.csr_array(shape, dtype=np.float64)
     tree = source.tree
-    threads = nb.config.NUMBA_NUM_THREADS
+    threads: int = nb.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
 
     def rows(parts: Any) -> Any:
         return _overlap_rows(

@@ -267,7 +267,8 @@ class Mesh(_Destroyable):
         return (size,)
 
     def points(self, meshloc: MeshLoc) -> Points:
-        return Points(*self._coords(meshloc), self.mask[meshloc])
+        lon, lat = self._coords(meshloc)
+        return Points(lon, lat, self.mask[meshloc])
 
     def polygons(self, meshloc: MeshLoc, keep: Array | None) -> Polygons:
         from narcf_geo.regrid.triangulate import polygons

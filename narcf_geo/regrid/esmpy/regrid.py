@@ -160,14 +160,12 @@ class Regrid:
     def _interpolating(self, source_keep: Array | None, target_keep: Array | None) -> Any:
         from narcf_geo.regrid import interpolate
 
-        masks = {"source_mask": source_keep, "target_mask": target_keep}
+        masks: dict[str, Any] = {"source_mask": source_keep, "target_mask": target_keep}
         source, target = (_unit(field) for field in (self.srcfield, self.dstfield))
         if self.regrid_method == RegridMethod.NEAREST_STOD:
             weights = interpolate.nearest_weights(source, target, **masks)
         elif self.regrid_method == RegridMethod.NEAREST_DTOS:
-            weights = interpolate.nearest_weights(
-                source, target, direction="target_to_source", **masks
-            )
+            weights = interpolate.nearest_weights(source, target, to_source=True, **masks)
         elif self.regrid_method == RegridMethod.BILINEAR:
             grid = self.srcfield.grid
             if not isinstance(grid, Grid):
