@@ -116,7 +116,7 @@ def seasonal_cycle(
     units: str | None = None,
     synthetic: str | None = None,
 ) -> Figure:
-    """Draw the mean of each calendar month, with the range over the years behind it.
+    """Draw the mean of each calendar month, with the range over the years behind the first series.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def seasonal_cycle(
         raise NarcfError(
             f"expected 1 to {len(style.SERIES)} series to tell apart, found {len(series)}"
         )
-    first = next(iter(series.values()))
+    main, first = next(iter(series.items()))
     units = units or str(getattr(first, "attrs", {}).get("units", FLUX_UNITS))
     with house_style():
         fig = Figure(figsize=(7.2, 4.5))
@@ -154,14 +154,15 @@ def seasonal_cycle(
                 color=color,
                 linestyle=line,
                 marker=marker,
-                markersize=4,
+                markersize=4 if name == main else 7,
+                markerfacecolor=color if name == main else "none",
                 linewidth=1.6,
                 label=name,
             )
-            if (months["count"] > 1).any():
+            if name == main and (months["count"] > 1).any():
                 ranged = True
                 ax.fill_between(
-                    months.index, months["min"], months["max"], color=color, alpha=0.12, linewidth=0
+                    months.index, months["min"], months["max"], color=color, alpha=0.15, linewidth=0
                 )
         ax.set_xlim(0.7, 12.3)
         ax.set_xticks(range(1, 13), [calendar.month_abbr[m] for m in range(1, 13)])
@@ -170,7 +171,7 @@ def seasonal_cycle(
         _mark_sides(ax)
         ax.legend(loc="lower left")
         if ranged:
-            parts = [subtitle, "line: mean of the years, band: lowest to highest year"]
+            parts = [subtitle, f"band: lowest to highest year of {main}"]
             subtitle = "; ".join(part for part in parts if part)
         heading(fig, title, subtitle, synthetic_note(first, synthetic))
     return fig
@@ -243,8 +244,13 @@ def biome_bars(
                 markeredgecolor=style.INK,
                 label=reference_label,
             )
-            ax.legend(loc="lower right")
+            ax.legend(
+                loc="lower left", bbox_to_anchor=(-0.02, 1), borderaxespad=0, handletextpad=0.3
+            )
         ax.axvline(0, color=style.INK, linewidth=0.8)
+        low, high = ax.get_xlim()
+        # Room for the two words beside zero.
+        ax.set_xlim(min(low, -0.16 * (high - low)), max(high, 0.16 * (high - low)))
         ax.set_yticks(position, [f"{name}  {codes.get(name, '')}".strip() for name in yearly.index])
         ax.tick_params(axis="y", length=0, labelcolor=style.INK)
         ax.spines["left"].set_visible(False)

@@ -110,18 +110,20 @@ def synthetic_text(kind: str) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """Format a number with its sign and a true minus, to `digits` significant digits.
+    """Format a number with its sign and a true minus.
+
+    To `digits` significant digits, but not beyond the fourth decimal.
 
     Examples
     --------
-    >>> signed(-0.0853), signed(12.0), signed(-1234.6)
-    ('−0.0853', '+12.0', '−1235')
+    >>> signed(-0.0853), signed(12.0), signed(-1234.6), signed(4e-8)
+    ('−0.0853', '+12.0', '−1235', '0')
     """
     if not np.isfinite(value):
         return "n/a"
-    if value == 0:
+    if abs(value) < 5e-5:
         return "0"
-    decimals = max(digits - 1 - int(np.floor(np.log10(abs(value)))), 0)
+    decimals = min(max(digits - 1 - int(np.floor(np.log10(abs(value)))), 0), 4)
     return f"{value:+.{decimals}f}".replace("-", "−")
 
 
