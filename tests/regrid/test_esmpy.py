@@ -1,0 +1,198 @@
+"""The stand-in for ESMPy: what xESMF does with it, and when it is used."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.testing import assert_allclose, assert_array_equal
+from shapely.geometry import Polygon, box
+
+import narcf_geo.regrid.esmpy as stand_in
+from narcf_geo.grid import Grid
+from narcf_geo.regrid.overlap import conservative_weights
+
+if not stand_in.register():
+    pytest.skip("a real ESMPy is installed", allow_module_level=True)
+
+xesmf = pytest.importorskip("xesmf")
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SOURCE = Grid.regular(-120, 20, -60, 62, 3)
+TARGET = Grid.regular(-110, 25, -70, 60, (4, 5))
+
+
+def dataset(grid: Grid) -> xr.Dataset:
+    return xr.Dataset(
+        coords={"lon": grid.lon, "lat": grid.lat, "lon_b": grid.lon_b, "lat_b": grid.lat_b}
+    )
+
+
+def matrix(regridder: xesmf.Regridder) -> np.ndarray:
+    return regridder.weights.data.todense()
+
+
+@pytest.mark.parametrize("method", ["conservative", "conservative_normed"])
+def test_xesmf_gets_the_kernels_weights(method: str) -> None:
+    regridder = xesmf.Regridder(dataset(SOURCE), dataset(TARGET), method)
+    ours = conservative_weights(SOURCE, TARGET, normalisation=method)
+    assert_array_equal(matrix(regridder), ours.toarray())
+
+
+def test_masks_reach_the_kernel_in_the_right_order() -> None:
+    rng = np.random.default_rng(4)
+    source, target = dataset(SOURCE), dataset(TARGET)
+    source["mask"] = ("lat", "lon"), rng.integers(0, 2, SOURCE.shape)
+    target["mask"] = ("lat", "lon"), rng.integers(0, 2, TARGET.shape)
+    regridder = xesmf.Regridder(source, target, "conservative")
+    ours = conservative_weights(
+        SOURCE, TARGET, source_mask=source.mask, target_mask=target.mask
+    ).toarray()
+    assert_array_equal(np.nan_to_num(matrix(regridder)), ours)
+
+
+@pytest.mark.parametrize("method", ["bilinear", "nearest_s2d", "conservative"])
+def test_a_linear_field_comes_out_on_the_right_cells(method: str) -> None:
+    source = dataset(SOURCE)
+    field = source.lon + 10 * source.lat
+    out = xesmf.Regridder(source, dataset(TARGET), method)(field.transpose("lat", "lon"))
+    expected = TARGET.lon + 10 * TARGET.lat[:, None]
+    assert_allclose(out, expected, atol=20 if method == "nearest_s2d" else 3)
+
+
+def test_nearest_d2s_sums_what_arrives() -> None:
+    regridder = xesmf.Regridder(dataset(SOURCE), dataset(TARGET), "nearest_d2s")
+    assert_array_equal(matrix(regridder).sum(axis=0), 1)
+
+
+@pytest.mark.parametrize("how", ["nearest_s2d", "inverse_dist"])
+def test_extrapolation_fills_what_is_unmapped(how: str) -> None:
+    small = Grid.regular(-100, 30, -80, 50, 2)
+    plain = matrix(xesmf.Regridder(dataset(small), dataset(TARGET), "bilinear"))
+    filled = matrix(xesmf.Regridder(dataset(small), dataset(TARGET), "bilinear", extrap_method=how))
+    mapped = plain.any(axis=1)
+    assert 0 < mapped.sum() < mapped.size
+    assert_array_equal(filled[mapped], plain[mapped])
+    assert_allclose(filled.sum(axis=1), 1, atol=1e-12)
+    per_row = (filled[~mapped] > 0).sum(axis=1)
+    assert_array_equal(per_row, 1 if how == "nearest_s2d" else 8)
+
+
+def test_polygons_with_holes_and_corners_turned_inwards() -> None:
+    fine = Grid.regular(-100, 0, -90, 10, 0.25)
+    east = np.broadcast_to(fine.lon > -95, fine.shape).astype(float)
+    field = xr.DataArray(east, dims=("lat", "lon"))
+    whole = box(-98, 2, -92, 8)
+    shapes = [
+        whole,
+        Polygon([(-98, 2), (-92, 2), (-92, 8), (-95, 8), (-95, 5), (-98, 5)]),
+        whole.difference(box(-95, 4, -93, 6)),
+    ]
+    out = xesmf.SpatialAverager(dataset(fine), shapes)(field)
+    assert_allclose(out, [18 / 36, 18 / 27, 14 / 32], atol=2e-3)
+
+
+def test_cell_area_is_that_of_the_sphere() -> None:
+    area = xesmf.util.cell_area(dataset(Grid.regular(-180, -90, 180, 90, 10)))
+    assert float(area.sum()) == pytest.approx(4 * np.pi, rel=1e-12)
+
+
+def test_a_weight_file_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "weights.nc"
+    first = xesmf.Regridder(dataset(SOURCE), dataset(TARGET), "conservative", filename=str(path))
+    again = xesmf.Regridder(dataset(SOURCE), dataset(TARGET), "conservative", weights=str(path))
+    assert_array_equal(matrix(first), matrix(again))
+
+
+def test_degenerate_cells_are_refused_unless_ignored() -> None:
+    source = dataset(SOURCE)
+    edges = SOURCE.lon_b.copy()
+    edges[4] = edges[3]
+    source = source.assign_coords(lon_b=edges)
+    with pytest.raises(ValueError, match="ignore_degenerate"):
+        xesmf.Regridder(source, dataset(TARGET), "conservative")
+    regridder = xesmf.Regridder(source, dataset(TARGET), "conservative", ignore_degenerate=True)
+    assert not matrix(regridder)[:, 3 :: SOURCE.shape[1]].any()
+
+
+def test_what_is_missing_names_the_way_out() -> None:
+    with pytest.raises(ValueError, match=r"PATCH.*conda-forge"):
+        xesmf.Regridder(dataset(SOURCE), dataset(TARGET), "patch")
+    with pytest.raises(ValueError, match=r"CART.*conda-forge"):
+        stand_in.Grid(np.array([3, 4]), coord_sys=stand_in.CoordSys.CART)
+    with pytest.raises(AttributeError, match=r"CubedSphere.*conda-forge"):
+        stand_in.CubedSphere  # noqa: B018
+    source, target = (stand_in.Field(_esmf(grid)) for grid in (SOURCE, TARGET))
+    with pytest.raises(ValueError, match=r"vector.*conda-forge"):
+        stand_in.Regrid(source, target, vector_regrid=True)
+    with pytest.raises(ValueError, match=r"rh_filename.*conda-forge"):
+        stand_in.Regrid(source, target, rh_filename="handle")
+
+
+def _esmf(grid: Grid) -> stand_in.Grid:
+    esmf = stand_in.Grid(np.array(grid.shape[::-1]), staggerloc=stand_in.StaggerLoc.CENTER)
+    lon, lat = np.meshgrid(grid.lon, grid.lat)
+    esmf.get_coords(0)[...] = lon.T
+    esmf.get_coords(1)[...] = lat.T
+    return esmf
+
+
+def test_unmapped_points_are_an_error_by_default() -> None:
+    source, target = (stand_in.Field(_esmf(grid)) for grid in (TARGET, SOURCE))
+    with pytest.raises(ValueError, match=r"of 280 destination points.*IGNORE"):
+        stand_in.Regrid(source, target)
+
+
+def run(code: str, **environment: str) -> str:
+    """Run Python in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("first", ["xesmf", "narcf_geo.regrid", "ESMF"])
+def test_xesmf_can_be_imported_whatever_comes_first(first: str) -> None:
+    out = run(
+        f"import {first}, xesmf, narcf_geo.regrid, esmpy\n"
+        "print(xesmf.backend.ESMF.Grid is esmpy.Grid, esmpy.__name__)"
+    )
+    assert out == "True narcf_geo.regrid.esmpy"
+
+
+def test_a_process_that_only_unpickles_a_regridder_can_use_it() -> None:
+    import cloudpickle
+
+    source, target = dataset(SOURCE), dataset(TARGET)
+    task = cloudpickle.dumps((xesmf.Regridder, source, target))
+    out = run(
+        f"import pickle\nmake, source, target = pickle.loads({task!r})\n"
+        "print(make(source, target, 'conservative').weights.data.nnz)"
+    )
+    assert int(out) == conservative_weights(SOURCE, TARGET).nnz
+
+
+def test_an_installed_esmpy_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "esmpy.py").write_text("real = True\n")
+    code = (
+        "import narcf_geo.regrid\nfrom narcf_geo.regrid.esmpy import register\n"
+        "import esmpy\nprint(esmpy.real, register(), register(replace=True))\n"
+        "import esmpy\nprint(esmpy.__name__)"
+    )
+    out = run(code, PYTHONPATH=str(tmp_path))
+    assert out.split() == ["True", "False", "True", "narcf_geo.regrid.esmpy"]
+
+
+def test_importing_the_stand_in_compiles_nothing() -> None:
+    assert run("import sys, narcf_geo.regrid.esmpy\nprint('numba' in sys.modules)") == "False"
