@@ -250,7 +250,7 @@ def biome_bars(
         ax.axvline(0, color=style.INK, linewidth=0.8)
         low, high = ax.get_xlim()
         # Room for the two words beside zero.
-        ax.set_xlim(min(low, -0.16 * (high - low)), max(high, 0.16 * (high - low)))
+        ax.set_xlim(min(low, -0.2 * (high - low)), max(high, 0.2 * (high - low)))
         ax.set_yticks(position, [f"{name}  {codes.get(name, '')}".strip() for name in yearly.index])
         ax.tick_params(axis="y", length=0, labelcolor=style.INK)
         ax.spines["left"].set_visible(False)

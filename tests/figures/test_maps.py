@@ -13,6 +13,7 @@ from narcf_geo.budget import biome_budget
 from narcf_geo.errors import NarcfError, UsageError
 from narcf_geo.figures import basemap, maps, save_figure
 from narcf_geo.figures.totals import days_of, mean_over_months, period_text, summarise
+from narcf_geo.grid import Grid
 
 
 @pytest.fixture
@@ -181,3 +182,28 @@ def test_a_global_field_is_drawn_on_robinson():
     )
     figure = maps.flux_map(flux)
     assert type(figure.axes[0].projection).__name__ == "Robinson"
+
+
+@pytest.mark.parametrize(
+    ("box", "projection"),
+    [
+        ((-12, 35, 40, 72), "LambertConformal"),
+        ((110, -45, 155, -10), "LambertConformal"),
+        ((160, 50, -150, 75), "LambertConformal"),
+        ((-80, -20, -35, 10), "Robinson"),
+    ],
+    ids=["north", "south", "across the dateline", "across the equator"],
+)
+def test_the_coast_lies_around_the_cells_in_any_region(box, projection):
+    grid = Grid.regular(*box, 1)
+    view = basemap.View.of(grid, np.ones(grid.shape, dtype=bool))
+    assert type(view.projection).__name__ == projection
+    coast = basemap._layer(view, "coastline", "110m").vertices
+    left, right, bottom, top = view.window
+    inside = (coast[:, 0] >= left - 1) & (coast[:, 0] <= right + 1)
+    inside &= (coast[:, 1] >= bottom - 1) & (coast[:, 1] <= top + 1)
+    assert len(coast) > 50
+    assert inside.all()
+    # Land on both sides of the middle: half a coast would mean that one turn was lost.
+    middle = (left + right) / 2
+    assert 0.1 < (coast[:, 0] < middle).mean() < 0.9
