@@ -206,7 +206,7 @@ def _skill(context: ReportContext) -> dict[str, Any]:
     if missing:
         raise NarcfError(f"expected the metrics of {', '.join(_PARTS)}, found none of {missing}")
     months = [
-        (calendar.month_name[int(month)], _scores(values))
+        (calendar.month_name[int(month)], _scores(values) | {"period": _years(values)})
         for month, values in sorted(metrics.get("by_month", {}).items(), key=lambda kv: int(kv[0]))
     ]
     biomes = [
@@ -259,6 +259,11 @@ def _period(months: Sequence[str]) -> str:
         return first[:4] if first[:4] == last[:4] else f"{first[:4]}–{last[:4]}"
     words = [f"{calendar.month_name[int(month[5:7])]} {month[:4]}" for month in (first, last)]
     return words[0] if first == last else f"{words[0]} – {words[1]}"
+
+
+def _years(values: Mapping[str, Any]) -> str:
+    years = sorted({str(month)[:4] for month in values.get("period") or ()})
+    return "–".join(years)
 
 
 def _figure(figure: ReportFigure) -> dict[str, Any]:
