@@ -54,7 +54,7 @@ def write_flux_geotiffs(ds: xr.Dataset, folder: str | Path) -> list[Path]:
     paths = []
     for year, months in flux.groupby("time.year"):
         path = Path(folder) / f"flux_{year}.tif"
-        _write_year(months, path, {**ds.attrs, **flux.attrs})
+        _write_year(months, path, ds.attrs)
         write_flux_style(path.with_suffix(".qml"), limit)
         paths.append(path)
     return paths

@@ -107,17 +107,14 @@ def _field(data: xr.DataArray, attrs: dict[str, Any]) -> _Variable:
 
 
 def _flux_attributes(ds: xr.Dataset) -> dict[str, Any]:
-    attrs = {
+    return {
         "standard_name": _STANDARD_NAME,
         "long_name": "net CO2 flux from the land to the atmosphere",
         "units": FLUX_UNITS,
         "sign": FLUX_SIGN,
-        "cell_methods": "time: mean area: mean where land",
+        # Whether the mean is over the cell or over its land is for the prediction to say.
+        "cell_methods": ds["flux"].attrs.get("cell_methods", "time: mean area: mean where land"),
     }
-    for name in ("synthetic", "comment"):
-        if ds["flux"].attrs.get(name):
-            attrs[name] = ds["flux"].attrs[name]
-    return attrs
 
 
 def _std_attributes(std: xr.DataArray) -> dict[str, Any]:
