@@ -13,7 +13,7 @@ import xarray as xr
 from narcf_geo.constants import FLUX_UNITS, IGBP
 from narcf_geo.errors import NarcfError
 from narcf_geo.figures import style
-from narcf_geo.figures.maps import heading, house_style, synthetic_note
+from narcf_geo.figures.layout import heading, house_style, synthetic_note
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

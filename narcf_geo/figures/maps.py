@@ -7,7 +7,7 @@ corner of a map gives the area-weighted mean and the total over the cells drawn.
 from __future__ import annotations
 
 import calendar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -15,6 +15,7 @@ import xarray as xr
 from narcf_geo.constants import IGBP
 from narcf_geo.errors import NarcfError
 from narcf_geo.figures import style
+from narcf_geo.figures.layout import flux_bar, headed_figure, house_style, synthetic_note
 from narcf_geo.figures.totals import (
     cell_area,
     days_of,
@@ -27,10 +28,8 @@ from narcf_geo.months import days_in_month
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
-    from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
-    from matplotlib.text import Text
 
     from narcf_geo.figures.basemap import View
 
@@ -73,12 +72,12 @@ def flux_map(
         view = _view(field)
         width = 7.2
         height = min(width * 0.94 * view.aspect, 8.0)
-        fig, _ = _figure(width, height + 1.55, title, subtitle or period, note)
+        fig, _ = headed_figure(width, height + 1.55, title, subtitle or period, note)
         total = fig.get_figheight()
         ax = view.axes(fig, (0.03, 0.86 / total, 0.94, height / total))
         mesh = _draw(ax, view, field, limit)
         _corner(ax, view, field, area, days)
-        _flux_bar(fig, mesh, (0.2, 0.46 / total, 0.6, 0.13 / total), field.values, limit)
+        flux_bar(fig, mesh, (0.2, 0.46 / total, 0.6, 0.13 / total), field.values, limit)
     return fig
 
 
@@ -118,9 +117,9 @@ def month_panel(
         width, columns, rows, gap = 9.6, 4, 3, 0.08
         panel = (width - 0.3 - gap * (columns - 1)) / columns
         tall = panel * view.aspect
-        fig, top = _figure(width, rows * (tall + 0.24) + 1.45, title, subtitle, note)
+        fig, top = headed_figure(width, rows * (tall + 0.24) + 1.45, title, subtitle, note)
         total = fig.get_figheight()
-        mesh = None
+        meshes = []
         for month, name in enumerate(calendar.month_name[1:], start=1):
             row, column = divmod(month - 1, columns)
             left = (0.15 + column * (panel + gap)) / width
@@ -128,15 +127,14 @@ def month_panel(
             ax = view.axes(fig, (left, bottom, panel / width, tall / total))
             ax.set_title(name, fontsize=9, pad=3, loc="left", fontweight="bold")
             if month in fields:
-                mesh = _draw(ax, view, fields[month], limit)
+                meshes.append(_draw(ax, view, fields[month], limit))
                 days = float(days_in_month(months[month]["time"]).mean())
                 summary = summarise(fields[month], area, days)
                 text = f"mean {style.signed(summary.mean)}, {style.signed(summary.total)} TgC"
                 ax.set_title(text, fontsize=6.8, pad=3, loc="right")
             else:
                 ax.text(0.5, 0.5, "no data", transform=ax.transAxes, ha="center", color=style.MUTED)
-        assert mesh is not None
-        _flux_bar(fig, mesh, (0.27, 0.46 / total, 0.46, 0.13 / total), values, limit)
+        flux_bar(fig, meshes[0], (0.27, 0.46 / total, 0.46, 0.13 / total), values, limit)
     return fig
 
 
@@ -184,7 +182,7 @@ def comparison(
         panel = (width - 0.3 - 2 * gap) / 3
         tall = panel * view.aspect
         title = title or f"{labels[0]} and {labels[1]}"
-        fig, _ = _figure(width, tall + 1.75, title, subtitle or period, note)
+        fig, _ = headed_figure(width, tall + 1.75, title, subtitle or period, note)
         total = fig.get_figheight()
         area = cell_area(fields[0], area)
         meshes = []
@@ -199,9 +197,9 @@ def comparison(
             _corner(ax, view, field, area, days, size=7.0)
         bottom, thick = 0.47 / total, 0.12 / total
         both = np.stack([f.values for f in fields[:2]])
-        _flux_bar(fig, meshes[0], (0.12, bottom, 0.42, thick), both, limit)
+        flux_bar(fig, meshes[0], (0.12, bottom, 0.42, thick), both, limit)
         right = (0.15 + 2 * (panel + gap)) / width
-        _flux_bar(
+        flux_bar(
             fig,
             meshes[2],
             (right + 0.02, bottom, panel / width - 0.04, thick),
@@ -241,7 +239,7 @@ def biome_map(
         wide = width - legend - 0.25
         tall = wide * view.aspect
         note = synthetic_note(biome, synthetic)
-        fig, top = _figure(width, tall + 0.85, title, subtitle, note)
+        fig, top = headed_figure(width, tall + 0.85, title, subtitle, note)
         total = fig.get_figheight()
         ax = view.axes(fig, (0.2 / width, 0.15 / total, wide / width, tall / total))
         colors = ListedColormap([cls.color for cls in IGBP])
@@ -275,18 +273,6 @@ def biome_map(
     return fig
 
 
-def synthetic_note(data: xr.DataArray, synthetic: str | None) -> str:
-    """Return what a figure must say of synthetic data, or an empty text for real data."""
-    kind = synthetic if synthetic is not None else str(data.attrs.get("synthetic", ""))
-    return style.synthetic_text(kind)
-
-
-def house_style() -> Any:
-    import matplotlib
-
-    return matplotlib.rc_context(style.RC)
-
-
 def _view(field: xr.DataArray) -> View:
     from narcf_geo.figures.basemap import View
 
@@ -294,52 +280,6 @@ def _view(field: xr.DataArray) -> View:
     if "time" in known.dims:
         known = known.any("time")
     return View.of(Grid.from_dataset(field), known.values)
-
-
-def _figure(
-    width: float, height: float, title: str, subtitle: str, note: str
-) -> tuple[Figure, float]:
-    """Return a figure with its heading, and the figure fraction where the content may begin."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(width, height))
-    heading(fig, title, subtitle, note)
-    return fig, 1 - 0.62 / height
-
-
-def heading(fig: Figure, title: str, subtitle: str, note: str) -> None:
-    """Write the title, the subtitle and the note on synthetic data at the top of a figure."""
-    width, height = fig.get_size_inches()
-    left, right = 0.2 / width, 1 - 0.22 / width
-    room = right - left
-    if note:
-        box = fig.text(
-            right,
-            1 - 0.2 / height,
-            note,
-            va="top",
-            ha="right",
-            fontsize=8.5,
-            fontweight="bold",
-            color="#5c4800",
-            bbox={
-                "boxstyle": "round,pad=0.35",
-                "facecolor": style.SYNTHETIC_FACE,
-                "edgecolor": style.SYNTHETIC_EDGE,
-                "linewidth": 0.8,
-            },
-        )
-        room -= _share(fig, box) + 0.2 / width
-    text = fig.text(left, 1 - 0.16 / height, title, va="top", fontsize=12.5, fontweight="bold")
-    text.set_fontsize(12.5 * min(1.0, room / _share(fig, text)))
-    if subtitle:
-        text = fig.text(left, 1 - 0.41 / height, subtitle, va="top", fontsize=9, color=style.MUTED)
-        text.set_fontsize(9 * min(1.0, (right - left) / _share(fig, text)))
-
-
-def _share(fig: Figure, text: Text) -> float:
-    """Return the width of a text as a fraction of the width of the figure."""
-    return text.get_window_extent().width / fig.bbox.width
 
 
 def _draw(
@@ -390,46 +330,6 @@ def _corner(
             "alpha": 0.85,
         },
     )
-
-
-def _flux_bar(
-    fig: Figure,
-    mesh: QuadMesh,
-    rect: tuple[float, float, float, float],
-    values: np.ndarray,
-    limit: float,
-    label: str = f"net CO₂ flux ({style.UNITS_TEXT})",
-    ends: tuple[str, str] = ("← uptake", "release →"),
-    colors: tuple[str, str] = (style.UPTAKE, style.RELEASE),
-) -> Axes:
-    beyond = (bool(np.nanmin(values) < -limit), bool(np.nanmax(values) > limit))
-    extend = {(False, False): "neither", (True, False): "min", (False, True): "max"}
-    cax = fig.add_axes(rect)
-    bar = fig.colorbar(
-        mesh, cax=cax, orientation="horizontal", extend=extend.get(beyond, "both"), extendfrac=0.04
-    )
-    bar.outline.set_linewidth(0.5)
-    ticks = [-limit, -limit / 2, 0.0, limit / 2, limit]
-    labels = [f"{tick:+g}".replace("-", "−") if tick else "0" for tick in ticks]
-    bar.set_ticks(ticks, labels=labels)
-    bar.ax.tick_params(length=2.5, width=0.5)
-    bar.set_label(label, fontsize=8.5, labelpad=2)
-    for x, text, align, color in (
-        (0, ends[0], "left", colors[0]),
-        (1, ends[1], "right", colors[1]),
-    ):
-        cax.text(
-            x,
-            1.25,
-            text,
-            transform=cax.transAxes,
-            ha=align,
-            va="bottom",
-            fontsize=8,
-            color=color,
-            fontweight="bold",
-        )
-    return cax
 
 
 def _common(estimate: xr.DataArray, reference: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:

@@ -1,0 +1,115 @@
+"""What all figures share: the style, the heading with its note, the colour bar of a flux."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from narcf_geo.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.collections import QuadMesh
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+
+def house_style() -> AbstractContextManager[None]:
+    """Return the context in which a figure is built in the house style."""
+    import matplotlib
+
+    return matplotlib.rc_context(style.RC)
+
+
+def synthetic_note(data: xr.DataArray, synthetic: str | None) -> str:
+    """Return what a figure must say of synthetic data, or an empty text for real data."""
+    kind = synthetic if synthetic is not None else str(data.attrs.get("synthetic", ""))
+    return style.synthetic_text(kind)
+
+
+def headed_figure(
+    width: float, height: float, title: str, subtitle: str, note: str
+) -> tuple[Figure, float]:
+    """Return a figure with its heading, and the figure fraction where the content may begin."""
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(width, height))
+    heading(fig, title, subtitle, note)
+    return fig, 1 - 0.62 / height
+
+
+def heading(fig: Figure, title: str, subtitle: str, note: str) -> None:
+    """Write the title, the subtitle and the note on synthetic data at the top of a figure."""
+    width, height = fig.get_size_inches()
+    left, right = 0.2 / width, 1 - 0.22 / width
+    room = right - left
+    if note:
+        box = fig.text(
+            right,
+            1 - 0.2 / height,
+            note,
+            va="top",
+            ha="right",
+            fontsize=8.5,
+            fontweight="bold",
+            color="#5c4800",
+            bbox={
+                "boxstyle": "round,pad=0.35",
+                "facecolor": style.SYNTHETIC_FACE,
+                "edgecolor": style.SYNTHETIC_EDGE,
+                "linewidth": 0.8,
+            },
+        )
+        room -= _share(fig, box) + 0.2 / width
+    text = fig.text(left, 1 - 0.16 / height, title, va="top", fontsize=12.5, fontweight="bold")
+    text.set_fontsize(12.5 * min(1.0, room / _share(fig, text)))
+    if subtitle:
+        text = fig.text(left, 1 - 0.41 / height, subtitle, va="top", fontsize=9, color=style.MUTED)
+        text.set_fontsize(9 * min(1.0, (right - left) / _share(fig, text)))
+
+
+def flux_bar(
+    fig: Figure,
+    mesh: QuadMesh,
+    rect: tuple[float, float, float, float],
+    values: np.ndarray,
+    limit: float,
+    label: str = f"net CO₂ flux ({style.UNITS_TEXT})",
+    ends: tuple[str, str] = ("← uptake", "release →"),
+    colors: tuple[str, str] = (style.UPTAKE, style.RELEASE),
+) -> None:
+    """Draw a horizontal colour bar at `rect`, with the two directions at its ends."""
+    beyond = (bool(np.nanmin(values) < -limit), bool(np.nanmax(values) > limit))
+    extend = {(False, False): "neither", (True, False): "min", (False, True): "max"}
+    cax = fig.add_axes(rect)
+    bar = fig.colorbar(
+        mesh, cax=cax, orientation="horizontal", extend=extend.get(beyond, "both"), extendfrac=0.04
+    )
+    bar.outline.set_linewidth(0.5)
+    ticks = [-limit, -limit / 2, 0.0, limit / 2, limit]
+    labels = [f"{tick:+g}".replace("-", "−") if tick else "0" for tick in ticks]
+    bar.set_ticks(ticks, labels=labels)
+    bar.ax.tick_params(length=2.5, width=0.5)
+    bar.set_label(label, fontsize=8.5, labelpad=2)
+    for x, text, align, color in (
+        (0, ends[0], "left", colors[0]),
+        (1, ends[1], "right", colors[1]),
+    ):
+        cax.text(
+            x,
+            1.25,
+            text,
+            transform=cax.transAxes,
+            ha=align,
+            va="bottom",
+            fontsize=8,
+            color=color,
+            fontweight="bold",
+        )
+
+
+def _share(fig: Figure, text: Text) -> float:
+    """Return the width of a text as a fraction of the width of the figure."""
+    return text.get_window_extent().width / fig.bbox.width
