@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from narcf_geo.regrid.weights import Part, Weights, Window
 
-BLOCK_BYTES = 8 * 2**20
+BLOCK_BYTES = 64 * 2**20
 TARGET_BLOCK_CELLS = 2**20
 ROUNDING = 1e-9
 
@@ -46,18 +46,10 @@ class Rule:
         """Dtype of the covered fraction: that of the result, float32 at least."""
         return np.promote_types(self.dtype, np.float32)
 
-    def __call__(self, total: np.ndarray, fraction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return values, NaN where too little is covered, and covered fractions within 0..1."""
-        from narcf_geo.regrid.kernels import finish
-
-        dtype = self.fraction_dtype
-        values, covered = np.empty(total.shape, dtype), np.empty(total.shape, dtype)
-        least = max(self.min_coverage - ROUNDING, ROUNDING)
-        finish(
-            *(total.ravel(), fraction.ravel(), least, self.quantity == "mean"),
-            *(values.reshape(-1), covered.reshape(-1)),
-        )
-        return values, covered
+    @property
+    def least(self) -> float:
+        """Smallest covered fraction of a valid cell, free of rounding; never just 0."""
+        return max(self.min_coverage - ROUNDING, ROUNDING)
 
 
 def result_dtype(dtype: np.dtype) -> np.dtype:
@@ -85,18 +77,22 @@ def apply_eager(fields: np.ndarray, weights: Weights, rule: Rule) -> tuple[np.nd
     targets = [(slice(a, b), slice(0, columns)) for a, b in pairwise(edges)]
     parts = [p for t in targets if (p := weights.part(source, t, rule.quantity))]
     _require_overlap(bool(parts), weights)
-    values = np.full((n, rows, columns), np.nan, rule.dtype)
-    fraction = np.zeros((n, rows, columns), rule.fraction_dtype)
+    # One piece of memory for both: large pieces are far cheaper to get from the system.
+    values, fraction = both = np.empty((2, n, rows, columns), rule.fraction_dtype)
+    reached = sum(math.prod(w.stop - w.start for w in part.window) for part in parts)
+    if reached < rows * columns:
+        values[:], fraction[:] = np.nan, 0.0
 
     def work(job: tuple[int, Part]) -> None:
         first, part = job
         here = (slice(first, first + step), *part.window)
-        values[here], fraction[here] = rule(*_sums(fields[first : first + step], part))
+        block = _native(fields[first : first + step])
+        part.apply(block, values[here], fraction[here], rule.least, rule.quantity == "mean")
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, product(range(0, n, step), parts)))
     shape = (*lead, rows, columns)
-    return values.reshape(shape), fraction.reshape(shape)
+    return values.reshape(shape).astype(rule.dtype, copy=False), fraction.reshape(shape)
 
 
 def apply_lazy(fields: da.Array, weights: Weights, rule: Rule) -> tuple[da.Array, da.Array]:
@@ -156,27 +152,31 @@ def apply_lazy(fields: da.Array, weights: Weights, rule: Rule) -> tuple[da.Array
     return both[0].astype(rule.dtype), both[1]
 
 
-def _sums(fields: np.ndarray, part: Part) -> tuple[np.ndarray, np.ndarray]:
-    """Return weighted sums and covered fractions (..., ny, nx) in the window of `part`."""
+def _native(fields: np.ndarray) -> np.ndarray:
+    """Return fields in a layout and dtype that the kernels take, float32 where that is exact."""
     wide = fields.dtype.itemsize > (4 if fields.dtype.kind == "f" else 2)
-    values = np.ascontiguousarray(fields, np.float64 if wide else np.float32)
-    *lead, ny, nx = values.shape
-    total, fraction = part.apply(values.reshape(-1, ny, nx))
-    shape = (*lead, *total.shape[1:])
-    return total.reshape(shape), fraction.reshape(shape)
+    return np.ascontiguousarray(fields, np.float64 if wide else np.float32)
+
+
+def _sums(fields: np.ndarray, part: Part) -> np.ndarray:
+    """Return weighted sums and covered fractions (2, n_fields, ny, nx) in the window of `part`."""
+    block = _native(fields.reshape(-1, *fields.shape[-2:]))
+    sums = np.empty((2, block.shape[0], *(w.stop - w.start for w in part.window)))
+    part.apply(block, sums[0], sums[1], -1.0, False)
+    return sums
 
 
 def _joined(
-    sums: list[tuple[np.ndarray, np.ndarray]],
-    windows: list[Window],
-    shape: tuple[int, ...],
-    rule: Rule,
+    sums: list[np.ndarray], windows: list[Window], shape: tuple[int, ...], rule: Rule
 ) -> np.ndarray:
-    total, fraction = np.zeros(shape), np.zeros(shape)
-    for (part_total, part_fraction), window in zip(sums, windows, strict=True):
-        total[(..., *window)] += part_total
-        fraction[(..., *window)] += part_fraction
-    return np.stack(rule(total, fraction))
+    from narcf_geo.regrid.kernels import finish
+
+    joined = np.zeros((2, math.prod(shape[:-2]), *shape[-2:]))
+    for part, window in zip(sums, windows, strict=True):
+        joined[(..., *window)] += part
+    both = np.empty(joined.shape, rule.fraction_dtype)
+    finish(joined[0], joined[1], both[0], both[1], rule.least, rule.quantity == "mean")
+    return both.reshape(2, *shape)
 
 
 def _target_chunks(shape: tuple[int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -31,8 +31,19 @@ class Part(Protocol):
     def window(self) -> Window:
         """Rows and columns of the target grid."""
 
-    def apply(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return weighted sums and covered fractions of fields (n, ny, nx) over the window."""
+    def apply(
+        self,
+        fields: np.ndarray,
+        values: np.ndarray,
+        fraction: np.ndarray,
+        least: float,
+        mean: bool,
+    ) -> None:
+        """Regrid fields (n, ny, nx) into `values` and `fraction`, arrays (n, *window).
+
+        Cells covered by less than `least` become NaN; `mean` divides by the covered fraction. A
+        negative `least` leaves plain sums.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +135,10 @@ class SparseWeights:
                 great_circle_area(*g.corners()) for g in (self.target, self.source)
             )
             weights = _rescaled(cover, target_area[window].ravel(), source_area[source].ravel())
-        cells, indices = np.unique(cover.indices, return_inverse=True)
-        return _SparsePart(window, cover, weights, cells, indices)
+        used = np.zeros(cover.shape[1], bool)
+        used[cover.indices] = True
+        indices = (np.cumsum(used) - 1)[cover.indices].astype(np.uint32)
+        return _SparsePart(window, cover, weights, np.flatnonzero(used), indices)
 
     def touching(self, source: Edges, target: Edges) -> set[tuple[int, ...]]:
         """Return the (target row, target column, source row, source column) blocks that touch."""
@@ -150,13 +163,21 @@ class _SeparablePart:
     y_weights: np.ndarray
     x_weights: np.ndarray
 
-    def apply(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def apply(
+        self,
+        fields: np.ndarray,
+        values: np.ndarray,
+        fraction: np.ndarray,
+        least: float,
+        mean: bool,
+    ) -> None:
         from narcf_geo.regrid.kernels import apply_separable
 
         y, x = self.y, self.x
-        return apply_separable(
-            *(np.ascontiguousarray(fields), y.indptr, y.indices, self.y_weights, y.data, y.sum(1)),
+        apply_separable(
+            *(fields, y.indptr, y.indices, self.y_weights, y.data, y.sum(1)),
             *(x.indptr, x.indices, self.x_weights, x.data, x.sum(1)),
+            *(values, fraction, least, mean),
         )
 
 
@@ -168,19 +189,23 @@ class _SparsePart:
     cells: np.ndarray
     indices: np.ndarray
 
-    def apply(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def apply(
+        self,
+        fields: np.ndarray,
+        values: np.ndarray,
+        fraction: np.ndarray,
+        least: float,
+        mean: bool,
+    ) -> None:
         from narcf_geo.regrid.kernels import apply_sparse
 
         n = fields.shape[0]
-        flat = np.ascontiguousarray(fields.reshape(n, -1))
-        c = self.cover
-        lanes = max(1, min(LANES, BUFFER_BYTES // (self.cells.size * flat.itemsize)))
+        lanes = max(1, min(LANES, BUFFER_BYTES // (self.cells.size * fields.itemsize)))
         lanes = -(-n // -(-n // lanes))
-        total, fraction = apply_sparse(
-            flat, self.cells, c.indptr, self.indices, self.weights, c.data, c.sum(1), lanes
-        )
-        shape = n, *(w.stop - w.start for w in self.window)
-        return total.reshape(shape), fraction.reshape(shape)
+        c = self.cover
+        matrix = (c.indptr, self.indices, self.weights, c.data, c.sum(1), lanes)
+        flat = fields.reshape(n, -1)
+        apply_sparse(flat, self.cells, *matrix, values, fraction, least, mean)
 
 
 def compute_weights(source: Grid, target: Grid, method: str = "conservative") -> Weights:
