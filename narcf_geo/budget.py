@@ -64,7 +64,7 @@ def biome_budget(
     cell_area : xarray.DataArray
         (lat, lon), m2.
     reference : xarray.DataArray, optional
-        Another product on the same grid and months.
+        Another product on the same grid; taken by its months.
 
     Returns
     -------
@@ -82,7 +82,8 @@ def biome_budget(
     weight = np.where(valid, cell_area.values * days, 0.0)
     other = np.full(values.shape, np.nan)
     if reference is not None:
-        other = np.where(valid, cell_total(reference, cell_area).values, np.nan)
+        aligned = reference.reindex(time=flux["time"])
+        other = np.where(valid, cell_total(aligned, cell_area).values, np.nan)
     years = flux["time"].dt.year.values
     classes = [c for c in range(len(IGBP)) if (valid & (biome.values == c)).any()]
     rows = []

@@ -8,6 +8,9 @@ import xarray as xr
 
 from narcf_geo.errors import NarcfError
 
+FIRST_YEAR, LAST_YEAR = 1678, 2261
+"""What datetime64[ns] can hold in full."""
+
 
 def month_starts(first: str, last: str) -> pd.DatetimeIndex:
     """Return the starts of all months from `first` to `last`, both included.
@@ -35,9 +38,21 @@ def to_month_starts(time: xr.DataArray) -> np.ndarray:
     Raises
     ------
     NarcfError
-        When two time stamps fall into the same month.
+        When the values are no dates, are of a year that stands for none, or two time stamps fall
+        into the same month.
     """
+    if not hasattr(time, "dt"):
+        raise NarcfError(
+            f"expected dates along time, found {time.dtype} values; give the file's time variable "
+            "units such as 'days since 1900-01-01', or state the month with metadata.time"
+        )
     years, months = time.dt.year.values, time.dt.month.values
+    if years.min() < FIRST_YEAR or years.max() > LAST_YEAR:
+        raise NarcfError(
+            f"expected years {FIRST_YEAR} to {LAST_YEAR}, found {years.min()} to {years.max()}; "
+            "12 months that stand for every year are marked with `climatology: true` in the "
+            "catalog entry"
+        )
     starts = np.array(
         [np.datetime64(f"{y:04d}-{m:02d}-01", "ns") for y, m in zip(years, months, strict=True)],
         dtype="datetime64[ns]",

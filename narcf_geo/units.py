@@ -25,6 +25,9 @@ _SPELLINGS = {
     "-": "1",
     "unitless": "1",
     "percent": "%",
+    "mb": "hPa",
+    "millibar": "hPa",
+    "millibars": "hPa",
 }
 _CARBON = re.compile(r"\b([kMGTPmu]?g)\s?C\b")
 _CO2 = re.compile(r"\(?\bCO2\b\)?")
@@ -93,9 +96,15 @@ def _parse(text: str, registry: Any) -> Any:
     plain = _CO2.sub("", _CARBON.sub(r"\1", text.replace("µ", "u").replace("μ", "u"))).strip()
     plain = _SPELLINGS.get(plain.lower(), plain)
     try:
-        return registry.Unit(plain)
+        unit = registry.Unit(plain)
     except Exception as error:  # pint raises many kinds, tokenizer errors among them
         raise NarcfError(f"unit {text!r} is not understood ({error})") from None
+    # A mean month would put up to 8 % of false seasonality into a flux.
+    if "month" in unit._units:
+        raise NarcfError(
+            f"unit {text!r}: a month has no fixed length; divide by the days of each month first"
+        )
+    return unit
 
 
 def convert(

@@ -46,8 +46,10 @@ def load(path: Path, schema: type[Model]) -> Model:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UsageError(f"{path}:{line}: not valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not valid YAML: {error}") from None
+    except UsageError:
+        raise
+    except Exception as error:  # PyYAML lets many kinds through, for a wrong tag or deep nesting
+        raise UsageError(f"{path}: not valid YAML: {error or type(error).__name__}") from None
     if not isinstance(data, dict):
         raise UsageError(f"{path}: expected a mapping of keys to values, found {_kind(data)}")
     try:
@@ -74,14 +76,15 @@ def _check_tree(node: yaml.Node | None, path: Path) -> None:
         elif isinstance(current, yaml.MappingNode):
             keys: set[str] = set()
             for key, value in current.value:
-                if key.value in keys and isinstance(key, yaml.ScalarNode):
+                pending += [key, value]
+                if not isinstance(key, yaml.ScalarNode):
+                    continue
+                if key.value in keys:
                     line = key.start_mark.line + 1
                     raise UsageError(
                         f"{path}:{line}: {key.value!r} is here a second time; keep one"
                     )
-                if isinstance(key, yaml.ScalarNode):
-                    keys.add(key.value)
-                pending.append(value)
+                keys.add(key.value)
 
 
 def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
@@ -99,12 +102,29 @@ def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
     return line + 1
 
 
+def _in_file(location: Sequence[int | str], node: yaml.Node | None) -> list[int | str]:
+    """Return `location` without the parts that pydantic puts in, such as the tag of a union."""
+    found: list[int | str] = []
+    for part in location[:-1]:
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+        elif isinstance(node, yaml.MappingNode):
+            values = [v for k, v in node.value if k.value == str(part)]
+            if not values:
+                continue
+            node = values[0]
+        else:
+            continue
+        found.append(part)
+    return [*found, *location[-1:]]
+
+
 def _explain(
     error: ValidationError, path: Path, node: yaml.Node | None, schema: type[BaseModel]
 ) -> str:
     lines = []
     for problem in error.errors():
-        location = [part for part in problem["loc"] if not str(part).startswith("function-")]
+        location = _in_file(problem["loc"], node)
         where = ".".join(str(part) for part in location)
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":

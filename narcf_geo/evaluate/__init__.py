@@ -21,7 +21,7 @@ def compare(
     Parameters
     ----------
     estimate, observed : xarray.DataArray
-        (time, lat, lon), umol m-2 s-1, on the same grid and months.
+        (time, lat, lon), umol m-2 s-1, on the same grid; paired by their months.
     cell_area : xarray.DataArray
         (lat, lon), m2: the weights.
 
@@ -32,6 +32,7 @@ def compare(
         over areas and true month lengths, per 12 months), ``n`` pairs, and ``period`` from first to
         last month with a pair.
     """
+    estimate, observed = xr.align(estimate, observed, join="inner", copy=False)
     pair = estimate.notnull() & observed.notnull()
     weight = np.broadcast_to(cell_area.values, estimate.shape)
     result: dict[str, Any] = scores(estimate.values, observed.values, weight)
