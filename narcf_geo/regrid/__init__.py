@@ -16,6 +16,7 @@ from narcf_geo.regrid.weights_file import load_weights, save_weights, stored_wei
 if TYPE_CHECKING:
     from xesmf import Regridder
 
+    from narcf_geo.regrid.files import regrid_file
     from narcf_geo.regrid.overlap import conservative_weights
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "conservative_weights",
     "load_weights",
     "regrid",
+    "regrid_file",
     "save_weights",
     "stored_weights",
 ]
@@ -38,6 +40,10 @@ def __getattr__(name: str) -> Any:
         from narcf_geo.regrid.overlap import conservative_weights
 
         return conservative_weights
+    if name == "regrid_file":
+        from narcf_geo.regrid.files import regrid_file
+
+        return regrid_file
     if name == "Regridder":
         from xesmf import Regridder
 

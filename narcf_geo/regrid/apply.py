@@ -78,7 +78,7 @@ def apply_eager(fields: np.ndarray, weights: Weights, rule: Rule) -> tuple[np.nd
     parts = [p for t in targets if (p := weights.part(source, t, rule.quantity))]
     _require_overlap(bool(parts), weights)
     # One piece of memory for both: large pieces are far cheaper to get from the system.
-    values, fraction = both = np.empty((2, n, rows, columns), rule.fraction_dtype)
+    values, fraction = np.empty((2, n, rows, columns), rule.fraction_dtype)
     reached = sum(math.prod(w.stop - w.start for w in part.window) for part in parts)
     if reached < rows * columns:
         values[:], fraction[:] = np.nan, 0.0

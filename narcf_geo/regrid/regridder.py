@@ -123,6 +123,12 @@ def regrid(
     return _regrid_dataset(obj, dims, target, made, quantity, min_coverage)
 
 
+def regridded_names(ds: xr.Dataset, dims: tuple[str, str]) -> list[str]:
+    """Return the names of the fields of `ds`: not its bounds, positions and old fractions."""
+    others = _geometry(ds) | {f"{n}_valid_fraction" for n in ds.data_vars}
+    return [str(n) for n, v in ds.data_vars.items() if set(dims) <= set(v.dims) and n not in others]
+
+
 def _regrid_dataset(
     ds: xr.Dataset,
     dims: tuple[str, str],
@@ -132,9 +138,7 @@ def _regrid_dataset(
     min_coverage: float,
 ) -> xr.Dataset:
     spatial = {n for n, v in ds.variables.items() if set(dims) & set(v.dims)}
-    old_fractions = {f"{n}_valid_fraction" for n in ds.data_vars}
-    names = [n for n in ds.data_vars if set(dims) <= set(ds[n].dims) and n not in old_fractions]
-    names = [n for n in names if n not in _geometry(ds)]
+    names = regridded_names(ds, dims)
     if not names:
         raise NarcfError(
             f"expected at least one variable with the dimensions {dims}, found "

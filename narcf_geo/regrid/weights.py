@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from scipy import sparse
 
+from narcf_geo.constants import EARTH_RADIUS
 from narcf_geo.errors import UsageError
 from narcf_geo.grid import Grid
 from narcf_geo.grid.sphere import band, great_circle_area
@@ -56,6 +57,11 @@ class SeparableWeights:
     x: sparse.csr_array
     method: str = "conservative"
 
+    @property
+    def target_area(self) -> np.ndarray:
+        """Areas of the target cells in m2, edges along latitude being parallels."""
+        return self.target.area
+
     def matrix(self) -> sparse.csr_array:
         """Return the whole matrix (n_target, n_source), C order: large, for files and checks."""
         return sparse.csr_array(sparse.kron(self.y, self.x, format="csr"))
@@ -69,10 +75,9 @@ class SeparableWeights:
         y, x = y[rows], x[columns]
         y_weights, x_weights = y.data, x.data
         if quantity == "total":
-            heights = [np.abs(band(g.lat_b[1:], g.lat_b[:-1])) for g in (self.target, self.source)]
-            widths = [np.abs(np.diff(g.lon_b)) for g in (self.target, self.source)]
-            y_weights = _rescaled(y, heights[0][target[0]][rows], heights[1][source[0]])
-            x_weights = _rescaled(x, widths[0][target[1]][columns], widths[1][source[1]])
+            heights, widths = _heights(self.target), _widths(self.target)
+            y_weights = _rescaled(y, heights[target[0]][rows], _heights(self.source)[source[0]])
+            x_weights = _rescaled(x, widths[target[1]][columns], _widths(self.source)[source[1]])
         return _SeparablePart(_shifted((rows, columns), target), y, x, y_weights, x_weights)
 
     def touching(self, source: Edges, target: Edges) -> set[tuple[int, ...]]:
@@ -93,6 +98,11 @@ class SparseWeights:
     target: Grid
     csr: sparse.csr_array
     method: str = "conservative"
+
+    @property
+    def target_area(self) -> np.ndarray:
+        """Areas of the target cells in m2, all edges being great circles."""
+        return great_circle_area(*self.target.corners())
 
     def matrix(self) -> sparse.csr_array:
         """Return the matrix (n_target, n_source), C order."""
@@ -131,10 +141,10 @@ class SparseWeights:
     ) -> Part:
         weights = cover.data
         if quantity == "total":
-            target_area, source_area = (
-                great_circle_area(*g.corners()) for g in (self.target, self.source)
+            source_area = great_circle_area(*self.source.corners())
+            weights = _rescaled(
+                cover, self.target_area[window].ravel(), source_area[source].ravel()
             )
-            weights = _rescaled(cover, target_area[window].ravel(), source_area[source].ravel())
         used = np.zeros(cover.shape[1], bool)
         used[cover.indices] = True
         indices = (np.cumsum(used) - 1)[cover.indices].astype(np.uint32)
@@ -244,6 +254,28 @@ def compute_weights(source: Grid, target: Grid, method: str = "conservative") ->
     )
 
 
+def source_areas(weights: Weights, quantity: str) -> list[tuple[np.ndarray, tuple[str, ...]]]:
+    """Return what each source cell adds to an integral over the target grid.
+
+    That is the area (m2) of its part inside the target for means, that part (0..1) for totals,
+    as factors to multiply with their dimensions: one array, or one along each axis.
+    """
+    source, target = weights.source, weights.target
+    if isinstance(weights, SparseWeights):
+        inside = (weights.csr.T @ weights.target_area.ravel()).reshape(source.shape)
+        if quantity == "total":
+            inside = inside / great_circle_area(*source.corners())
+        return [(inside, source.dims)]
+    factors: list[tuple[np.ndarray, tuple[str, ...]]] = []
+    for axis, matrix in enumerate((weights.y, weights.x)):
+        ours, theirs = ((_heights(g), _widths(g))[axis] for g in (source, target))
+        inside = matrix.T @ theirs
+        factors.append((inside / ours if quantity == "total" else inside, (source.dims[axis],)))
+    if quantity == "mean":
+        factors[0] = factors[0][0] * EARTH_RADIUS**2, factors[0][1]
+    return factors
+
+
 def weights_of_xesmf(regridder: object, source: Grid, target: Grid) -> SparseWeights:
     """Return the weights of an `xesmf.Regridder` made for these two grids."""
     coo = regridder.weights.data  # type: ignore[attr-defined]
@@ -268,6 +300,14 @@ def xesmf_grid(grid: Grid) -> xr.Dataset:
             "lat_b": (corner_dims, lat_b),
         }
     )
+
+
+def _heights(grid: Grid) -> np.ndarray:
+    return np.abs(band(grid.lat_b[1:], grid.lat_b[:-1]))
+
+
+def _widths(grid: Grid) -> np.ndarray:
+    return np.abs(np.radians(np.diff(grid.lon_b)))
 
 
 def _touched(matrix: sparse.csr_array) -> slice | None:
