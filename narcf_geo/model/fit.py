@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -74,11 +74,9 @@ def fit_project(cube: xr.Dataset, settings: Settings, directory: Path, progress:
                 f"validation {validation:.4f}",
             )
 
-        model, history = trainer.fit(
-            final.train, final.validation, settings.seed + number, on_epoch
-        )
-        members.append(model)
-        histories.append(history)
+        fit = trainer.fit(final.train, final.validation, settings.seed + number, on_epoch)
+        members.append(fit.model)
+        histories.append(fit.history)
 
     x = samples.x[final.train]
     bundle.write(
@@ -129,7 +127,7 @@ def _cross_validate(
         for split in folds:
             done += 1
             progress(done, total, f"cross-validation in {protocol}, fold {done} of {total}")
-            estimate = _members_mean(trainer, split, samples.x, settings)
+            estimate = _members_mean(trainer, split, settings)
             for part, mean in parts.items():
                 rows = getattr(split, part)
                 mean.add(rows, estimate[rows])
@@ -146,14 +144,12 @@ def _cross_validate(
     )
 
 
-def _members_mean(
-    trainer: Any, split: splits.Split, x: np.ndarray, settings: Settings
-) -> np.ndarray:
-    members: Iterable[np.ndarray] = (
-        trainer.estimate(trainer.fit(split.train, split.validation, settings.seed + k)[0])
-        for k in range(settings.model.members)
+def _members_mean(trainer: Any, split: splits.Split, settings: Settings) -> np.ndarray:
+    fits = (
+        trainer.fit(split.train, split.validation, settings.seed + number)
+        for number in range(settings.model.members)
     )
-    return np.mean(list(members), axis=0)
+    return np.mean([fit.estimate for fit in fits], axis=0)
 
 
 class _Mean:

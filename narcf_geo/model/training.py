@@ -38,20 +38,18 @@ class History:
     best_epoch: int
 
 
-def build(recipe: Recipe, mean: np.ndarray, variance: np.ndarray) -> keras.Model:
-    """Return the untrained network; its first layer normalises with `mean` and `variance`.
+@dataclass(frozen=True)
+class Fit:
+    """A trained model that takes raw features, its history, and its flux of every row."""
 
-    Parameters
-    ----------
-    recipe : Recipe
-        The architecture.
-    mean, variance : numpy.ndarray
-        Of each feature, shape (n_features,), from training rows only.
-    """
-    layers: list[keras.layers.Layer] = [
-        keras.Input((mean.size,), name="features"),
-        keras.layers.Normalization(mean=mean, variance=variance, name="normalization"),
-    ]
+    model: keras.Model
+    history: History
+    estimate: np.ndarray
+
+
+def build(recipe: Recipe, n_features: int) -> keras.Sequential:
+    """Return the untrained network for features of mean 0 and variance 1."""
+    layers: list[keras.layers.Layer] = [keras.Input((n_features,), name="features")]
     for width in recipe.hidden:
         layers.append(keras.layers.Dense(width, activation=recipe.activation))
         if recipe.batch_normalization:
@@ -60,6 +58,25 @@ def build(recipe: Recipe, mean: np.ndarray, variance: np.ndarray) -> keras.Model
             layers.append(keras.layers.Dropout(recipe.dropout))
     layers.append(keras.layers.Dense(1, name="flux"))
     return keras.Sequential(layers, name="narcf")
+
+
+def with_normalization(
+    recipe: Recipe, network: keras.Sequential, mean: np.ndarray, variance: np.ndarray
+) -> keras.Sequential:
+    """Return a copy of `network` that takes raw features and normalises them first.
+
+    `mean` and `variance` have shape (n_features,), and must come from training rows only.
+    """
+    copy = build(recipe, mean.size)
+    copy.set_weights(network.get_weights())
+    return keras.Sequential(
+        [
+            keras.Input((mean.size,), name="features"),
+            keras.layers.Normalization(mean=mean, variance=variance, name="normalization"),
+            *copy.layers,
+        ],
+        name="narcf",
+    )
 
 
 class Trainer:
@@ -80,17 +97,22 @@ class Trainer:
     Notes
     -----
     The table is held once; a call of `fit` says by row numbers what is training and what is
-    validation, so that nothing else can be seen, and folds share the compiled program.
+    validation, so that nothing else can be seen, and folds and members share the compiled program.
     """
 
     def __init__(self, recipe: Recipe, x: np.ndarray, y: np.ndarray, area: np.ndarray) -> None:
         keras.utils.set_random_seed(0)
         self.recipe = recipe
-        self._x, self._area = x, area
-        self._table = tf.Variable(np.nan_to_num(x), trainable=False, dtype=tf.float32)
-        self._y = tf.constant(y, tf.float32)
+        self._x, self._y, self._area = x, y.astype(np.float32), area
+        self._table = tf.Variable(np.zeros(x.shape, np.float32), trainable=False)
+        self._target = tf.constant(self._y)
         self._loss = _LOSSES[recipe.loss]
-        self._rate = tf.Variable(recipe.learning_rate, trainable=False, dtype=tf.float32)
+        self._network = build(recipe, x.shape[1])
+        self._optimizer = keras.optimizers.AdamW(
+            learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        self._optimizer.build(self._network.trainable_variables)
+        self._start = [variable.numpy() for variable in self._optimizer.variables]
 
     def fit(
         self,
@@ -98,7 +120,7 @@ class Trainer:
         validation_rows: np.ndarray,
         seed: int,
         on_epoch: Callable[[int, float, float], None] | None = None,
-    ) -> tuple[keras.Model, History]:
+    ) -> Fit:
         """Train on `train_rows` and keep the weights of the best validation loss.
 
         Raises
@@ -111,83 +133,83 @@ class Trainer:
                 f"expected rows to train and to validate on, found {len(train_rows)} and "
                 f"{len(validation_rows)}; check the period and the split in narcf.yaml"
             )
-        keras.utils.set_random_seed(seed)
         rng = np.random.default_rng(seed)
-        sample = self._x[train_rows].astype(np.float64)
-        mean, variance = np.nanmean(sample, axis=0), np.nanvar(sample, axis=0)
-        # A feature that never varies carries nothing: leave it at zero instead of dividing by zero.
-        model = build(self.recipe, mean, np.where(variance > 0, variance, 1.0))
-        self._table.assign(np.where(np.isnan(self._x), mean, self._x))
-        run = self._compiled(model)
-
+        mean, variance = self._prepare(train_rows, seed)
         batch = min(self.recipe.batch_size, len(train_rows))
         batches = len(train_rows) // batch
         per_call = min(BATCHES_PER_CALL, batches)
-        losses: list[float] = []
-        validation: list[float] = []
-        best, best_weights = np.inf, model.get_weights()
+        history = History([], [], 0)
+        best_weights = self._network.get_weights()
         for epoch in range(self.recipe.epochs):
-            self._rate.assign(self._learning_rate(epoch))
+            self._optimizer.learning_rate.assign(self._learning_rate(epoch))
             order = rng.permutation(train_rows)[: batches * batch].reshape(batches, batch)
             totals = [
-                run(tf.constant(order[start : start + per_call], tf.int32))
+                self._run(tf.constant(order[start : start + per_call], tf.int32))
                 for start in range(0, batches, per_call)
             ]
-            losses.append(float(sum(float(t) for t in totals)) / batches)
-            validation.append(self._evaluate(model, validation_rows))
-            if not np.isfinite(losses[-1] + validation[-1]):
+            history.train.append(float(sum(float(t) for t in totals)) / batches)
+            history.validation.append(self._validate(validation_rows))
+            if not np.isfinite(history.train[-1] + history.validation[-1]):
                 raise NarcfError(
-                    f"the loss became {losses[-1]} in epoch {epoch + 1}; lower "
+                    f"the loss became {history.train[-1]} in epoch {epoch + 1}; lower "
                     "model.learning_rate, or look for extreme values with `narcf-geo catalog check`"
                 )
-            if validation[-1] < best:
-                best, best_weights = validation[-1], model.get_weights()
+            best = int(np.argmin(history.validation))
+            if best == epoch:
+                best_weights = self._network.get_weights()
             if on_epoch:
-                on_epoch(epoch, losses[-1], validation[-1])
-            waited = epoch - int(np.argmin(validation))
-            if self.recipe.patience is not None and waited >= self.recipe.patience:
+                on_epoch(epoch, history.train[-1], history.validation[-1])
+            if self.recipe.patience is not None and epoch - best >= self.recipe.patience:
                 break
-        model.set_weights(best_weights)
+        self._network.set_weights(best_weights)
         if self.recipe.unbiased:
-            self._remove_bias(model, train_rows)
-        return model, History(losses, validation, int(np.argmin(validation)))
+            self._remove_bias(train_rows)
+        return Fit(
+            with_normalization(self.recipe, self._network, mean, variance),
+            History(history.train, history.validation, best),
+            self._estimate(),
+        )
 
-    def estimate(self, model: keras.Model) -> np.ndarray:
-        """Return the flux of every row of the table by `model`, shape (n_rows,)."""
-        return np.asarray(model(self._table, training=False)[:, 0])
-
-    def _remove_bias(self, model: keras.Model, rows: np.ndarray) -> None:
-        error = (self.estimate(model) - self._y.numpy())[rows].astype(np.float64)
-        bias = model.layers[-1].bias
-        bias.assign(bias - np.average(error, weights=self._area[rows]))
+    def _prepare(self, train_rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Normalise the table by the training rows; give network and optimiser a fresh start."""
+        sample = self._x[train_rows].astype(np.float64)
+        mean, variance = np.nanmean(sample, axis=0), np.nanvar(sample, axis=0)
+        # A feature that never varies carries nothing: leave it at zero instead of dividing by zero.
+        variance = np.where(variance > 0, variance, 1.0)
+        self._table.assign(np.nan_to_num((self._x - mean) / np.sqrt(variance)).astype(np.float32))
+        keras.utils.set_random_seed(seed)
+        self._network.set_weights(build(self.recipe, mean.size).get_weights())
+        for variable, value in zip(self._optimizer.variables, self._start, strict=True):
+            variable.assign(value)
+        return mean, variance
 
     def _learning_rate(self, epoch: int) -> float:
         if self.recipe.schedule == "constant":
             return self.recipe.learning_rate
         return self.recipe.learning_rate * 0.5 * (1 + np.cos(np.pi * epoch / self.recipe.epochs))
 
-    def _compiled(self, model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-        optimizer = keras.optimizers.AdamW(
-            learning_rate=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
-        )
-        optimizer.build(model.trainable_variables)
+    @tf.function(jit_compile=True)
+    def _run(self, order: tf.Tensor) -> tf.Tensor:
+        """Train on batches of rows, shape (n_batches, batch_size); return the sum of the losses."""
+        total = tf.constant(0.0)
+        for step in tf.range(tf.shape(order)[0]):
+            x = tf.gather(self._table, order[step])
+            y = tf.gather(self._target, order[step])
+            with tf.GradientTape() as tape:
+                loss = self._loss(self._network(x, training=True)[:, 0] - y)
+            variables = self._network.trainable_variables
+            self._optimizer.apply(tape.gradient(loss, variables), variables)
+            total += loss
+        return total
 
-        @tf.function(jit_compile=True)
-        def run(order: tf.Tensor) -> tf.Tensor:
-            total = tf.constant(0.0)
-            optimizer.learning_rate.assign(self._rate)
-            for step in tf.range(tf.shape(order)[0]):
-                x = tf.gather(self._table, order[step])
-                y = tf.gather(self._y, order[step])
-                with tf.GradientTape() as tape:
-                    loss = self._loss(model(x, training=True)[:, 0] - y)
-                gradients = tape.gradient(loss, model.trainable_variables)
-                optimizer.apply(gradients, model.trainable_variables)
-                total += loss
-            return total
+    def _validate(self, rows: np.ndarray) -> float:
+        flux = self._network(tf.gather(self._table, rows), training=False)[:, 0]
+        return float(self._loss(flux - tf.gather(self._target, rows)))
 
-        return run
+    def _estimate(self) -> np.ndarray:
+        return np.asarray(self._network(self._table, training=False)[:, 0])
 
-    def _evaluate(self, model: keras.Model, rows: np.ndarray) -> float:
-        estimate = model(tf.gather(self._table, rows), training=False)[:, 0]
-        return float(self._loss(estimate - tf.gather(self._y, rows)))
+    def _remove_bias(self, rows: np.ndarray) -> None:
+        error = (self._estimate() - self._y)[rows].astype(np.float64)
+        bias = self._network.layers[-1].bias
+        bias.assign(bias - np.average(error, weights=self._area[rows]))
