@@ -239,7 +239,8 @@ def bilinear_weights(
     parts = parts[number_of_cell]
     if not len(parts):
         return sparse.csr_array((len(target), n), dtype=np.float64)
-    tree = BoxTree.build(vertices, parts, number_of_cell)
+    columns = nx if periodic else nx - 1
+    tree = BoxTree.build(vertices, parts, number_of_cell, columns)
     cell, local = _locate(target, wanted, vertices, tree.parts, tree.owner, tree.boxes, tree.starts)
     row = np.flatnonzero(cell >= 0)
     corners = tree.parts[cell[row]]

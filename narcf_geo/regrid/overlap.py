@@ -31,32 +31,47 @@ if TYPE_CHECKING:
 Normalisation = Literal["conservative", "conservative_normed"]
 
 
+@nb.njit(cache=True, nogil=True, inline="always")
+def _side(buffers: Any, at: int, k: int, edges: Any, e: int) -> float:
+    """How far inside the plane of an edge a corner is; 0 within rounding of the plane.
+
+    The difference to a point of the plane keeps the sign exact near the edge.
+    """
+    s = (
+        edges[e, 3] * (buffers[at, k, 0] - edges[e, 0])
+        + edges[e, 4] * (buffers[at, k, 1] - edges[e, 1])
+        + edges[e, 5] * (buffers[at, k, 2] - edges[e, 2])
+    )
+    return s if abs(s) > edges[e, 6] else 0.0
+
+
 @nb.njit(cache=True, nogil=True)
 def _clip(buffers: Any, n: int, edges: Any, n_edges: int, side: Any) -> tuple[int, int]:
     """Sutherland-Hodgman: the part of the convex polygon `buffers[0]` inside all of `edges`.
 
-    `edges` holds a point and an inward normal a row. Returns the number of corners left and
-    which of the two buffers holds them.
+    Returns the number of corners left and which of the two buffers holds them.
     """
-    at = 0
+    crossed = 0
     for e in range(n_edges):
-        px, py, pz = edges[e, 0], edges[e, 1], edges[e, 2]
-        nx, ny, nz = edges[e, 3], edges[e, 4], edges[e, 5]
         inside, outside = 0, 0
         for k in range(n):
-            # The difference to a point of the plane keeps the sign exact near the edge.
-            s = (
-                nx * (buffers[at, k, 0] - px)
-                + ny * (buffers[at, k, 1] - py)
-                + nz * (buffers[at, k, 2] - pz)
-            )
-            side[k] = s
+            s = _side(buffers, 0, k, edges, e)
             inside += s > 0.0
             outside += s < 0.0
         if inside == 0:
-            return 0, at
-        if outside == 0:
+            return 0, 0
+        if outside > 0:
+            crossed |= 1 << e
+    at = 0
+    for e in range(n_edges):
+        if not crossed >> e & 1:
             continue
+        inside = 0
+        for k in range(n):
+            side[k] = _side(buffers, at, k, edges, e)
+            inside += side[k] > 0.0
+        if inside == 0:
+            return 0, at
         to = 1 - at
         m = 0
         x0, y0, z0 = buffers[at, n - 1, 0], buffers[at, n - 1, 1], buffers[at, n - 1, 2]
@@ -81,15 +96,27 @@ def _clip(buffers: Any, n: int, edges: Any, n_edges: int, side: Any) -> tuple[in
 
 @nb.njit(cache=True, nogil=True)
 def _edge_planes(polygon: Any, n: int, edges: Any) -> None:
-    """A point and the inward normal of the great circle of each edge."""
+    """A point of each edge, the inward normal of its plane, and the rounding along that."""
     for k in range(n):
         m = (k + 1) % n
         px, py, pz = polygon[k, 0], polygon[k, 1], polygon[k, 2]
         dx, dy, dz = polygon[m, 0] - px, polygon[m, 1] - py, polygon[m, 2] - pz
         edges[k, 0], edges[k, 1], edges[k, 2] = px, py, pz
-        edges[k, 3] = py * dz - pz * dy
-        edges[k, 4] = pz * dx - px * dz
-        edges[k, 5] = px * dy - py * dx
+        nx, ny, nz = py * dz - pz * dy, pz * dx - px * dz, px * dy - py * dx
+        edges[k, 3], edges[k, 4], edges[k, 5] = nx, ny, nz
+        edges[k, 6] = 4e-16 * np.sqrt(nx * nx + ny * ny + nz * nz)
+
+
+@nb.njit(cache=True, nogil=True)
+def _beyond_an_edge(boxes: Any, b: int, edges: Any, n_edges: int) -> bool:
+    """Is a box wholly outside the plane of one of the edges."""
+    x, y, z = boxes[b, 0] + boxes[b, 3], boxes[b, 1] + boxes[b, 4], boxes[b, 2] + boxes[b, 5]
+    dx, dy, dz = boxes[b, 3] - boxes[b, 0], boxes[b, 4] - boxes[b, 1], boxes[b, 5] - boxes[b, 2]
+    for e in range(n_edges):
+        nx, ny, nz = edges[e, 3], edges[e, 4], edges[e, 5]
+        if nx * x + ny * y + nz * z + abs(nx) * dx + abs(ny) * dy + abs(nz) * dz < 0.0:
+            return True
+    return False
 
 
 @nb.njit(cache=True, nogil=True)
@@ -110,7 +137,7 @@ def _overlap_rows(
     area = np.empty(capacity)
     target, buffers = np.empty((4, 3)), np.empty((2, 12, 3))
     source, clipped = buffers[0], buffers[1]
-    edges, side, box = np.empty((4, 6)), np.empty(12), np.empty(6)
+    edges, side, box = np.empty((4, 7)), np.empty(12), np.empty(6)
     levels = starts.shape[0] - 1
     stack_level = np.empty(FANOUT * levels + 1, np.int64)
     stack_node = np.empty(FANOUT * levels + 1, np.int64)
@@ -133,6 +160,7 @@ def _overlap_rows(
                 or boxes[b, 3] < box[0]
                 or boxes[b, 4] < box[1]
                 or boxes[b, 5] < box[2]
+                or _beyond_an_edge(boxes, b, edges, n_corners)
             ):
                 continue
             if level > 0:

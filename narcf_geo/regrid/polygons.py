@@ -242,6 +242,25 @@ def _z_order(vertices: Any, parts: Any) -> Any:
     return code
 
 
+@nb.njit(cache=True, nogil=True)
+def _z_order_of_index(owner: Any, columns: int) -> Any:
+    """Position of each part's cell along a space-filling curve through rows and columns."""
+    code = np.empty(owner.shape[0], np.int64)
+    for i in range(owner.shape[0]):
+        z = np.int64(0)
+        row = owner[i] // columns
+        for axis, bits in enumerate((owner[i] - row * columns, row)):
+            # Spread 31 bits over every second bit.
+            bits = (bits | bits << 16) & 0x0000FFFF0000FFFF
+            bits = (bits | bits << 8) & 0x00FF00FF00FF00FF
+            bits = (bits | bits << 4) & 0x0F0F0F0F0F0F0F0F
+            bits = (bits | bits << 2) & 0x3333333333333333
+            bits = (bits | bits << 1) & 0x5555555555555555
+            z |= bits << axis
+        code[i] = z
+    return code
+
+
 @dataclass(frozen=True)
 class BoxTree:
     """Packed tree of boxes in three dimensions: the poles and the dateline are nothing special.
@@ -255,9 +274,16 @@ class BoxTree:
     starts: Integers
 
     @classmethod
-    def build(cls, vertices: Floats, parts: NDArray[np.int32], owner: Integers) -> BoxTree:
-        """Index parts (at least one) of finite corners."""
-        order = np.argsort(_z_order(vertices, parts))
+    def build(
+        cls, vertices: Floats, parts: NDArray[np.int32], owner: Integers, columns: int = 0
+    ) -> BoxTree:
+        """Index parts (at least one) of finite corners.
+
+        `columns` is the number of columns of a structured grid, where neighbours in the index
+        are neighbours on the sphere; 0 for cells in any order.
+        """
+        along = _z_order_of_index(owner, columns) if columns else _z_order(vertices, parts)
+        order = np.argsort(along)
         parts = parts[order]
         counts = [-(-len(parts) // FANOUT)]
         while counts[-1] > 1:
@@ -280,6 +306,8 @@ class Polygons:
         Cell of each part, ascending.
     degenerate
         Cells without an area, which have no part.
+    columns
+        Of a structured grid; 0 for cells in any order.
     """
 
     size: int
@@ -287,53 +315,43 @@ class Polygons:
     parts: NDArray[np.int32]
     owner: Integers
     degenerate: Integers
+    columns: int = 0
 
     @classmethod
     def from_corners(
         cls, lon_c: ArrayLike, lat_c: ArrayLike, mask: ArrayLike | None = None
     ) -> Polygons:
-        """Cells of a structured grid from corners in degrees, both of shape (ny + 1, nx + 1).
+        """Cells of a structured grid; concave ones are cut in two.
 
-        `mask` of shape (ny, nx) leaves out the cells where it is 0.
-        """
-        xyz = unit_vectors(lon_c, lat_c)
-        ny, nx = xyz.shape[0] - 1, xyz.shape[1] - 1
-        first = (
-            np.arange(ny, dtype=np.int32)[:, None] * np.int32(nx + 1)
-            + np.arange(nx, dtype=np.int32)[None, :]
-        ).ravel()
-        owner = np.arange(ny * nx)
-        if mask is not None:
-            keep = np.asarray(mask).reshape(-1) != 0
-            first, owner = first[keep], owner[keep]
-        parts = first[:, None] + np.array([0, 1, nx + 2, nx + 1], np.int32)
-        return cls.from_parts(ny * nx, xyz.reshape(-1, 3), parts, owner, (ny, nx))
-
-    @classmethod
-    def from_parts(
-        cls,
-        size: int,
-        vertices: Floats,
-        parts: NDArray[np.int32],
-        owner: Integers,
-        shape: tuple[int, ...],
-    ) -> Polygons:
-        """Check quadrilaterals and triangles, and cut concave quadrilaterals in two.
+        Parameters
+        ----------
+        lon_c, lat_c
+            Corners in degrees, both of shape (ny + 1, nx + 1), in either direction.
+        mask
+            Shape (ny, nx); cells where it is 0 are left out.
 
         Raises
         ------
         NarcfError
             When a cell has crossing edges, a corner that is not finite, or does not fit in half
-            a sphere; the message names the first such cell by its indices in `shape`.
+            a sphere; the message names the first such cell.
         """
+        vertices = unit_vectors(lon_c, lat_c)
+        shape = ny, nx = vertices.shape[0] - 1, vertices.shape[1] - 1
+        vertices = vertices.reshape(-1, 3)
+        first = np.add.outer(np.arange(ny) * (nx + 1), np.arange(nx)).astype(np.int32).ravel()
+        owner = np.arange(ny * nx)
+        if mask is not None:
+            keep = np.asarray(mask).reshape(-1) != 0
+            first, owner = first[keep], owner[keep]
+        parts = first[:, None] + np.array([0, 1, nx + 2, nx + 1], np.int32)
         kind = _normalise_parts(vertices, parts)
         for refused, (reason, advice) in _REFUSED.items():
             cells = owner[kind == refused]
             if cells.size:
-                index = tuple(int(i) for i in np.unravel_index(cells[0], shape))
                 raise NarcfError(
-                    f"{cells.size} of {size} cells cannot be used, first the one at index {index} "
-                    f"(grid shape {shape}): {reason}; {advice}"
+                    f"{cells.size} of {ny * nx} cells cannot be used, first the one at index "
+                    f"{divmod(int(cells[0]), nx)} (grid shape {shape}): {reason}; {advice}"
                 )
         degenerate = owner[kind == _DEGENERATE]
         concave = kind == _CONCAVE
@@ -345,9 +363,9 @@ class Polygons:
             owner = np.concatenate([owner[convex], owner[concave], owner[concave]])
             order = np.argsort(owner, kind="stable")
             parts, owner = parts[order], owner[order]
-        return cls(size, vertices, parts, owner, degenerate)
+        return cls(ny * nx, vertices, parts, owner, degenerate, columns=nx)
 
     @cached_property
     def tree(self) -> BoxTree:
         """Spatial index of the parts."""
-        return BoxTree.build(self.vertices, self.parts, self.owner)
+        return BoxTree.build(self.vertices, self.parts, self.owner, self.columns)
