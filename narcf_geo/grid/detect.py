@@ -55,7 +55,10 @@ def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
             return _collapsed(projected if four is None else four)
         return _collapsed(projected)
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 2 and lat.dims == lon.dims:
-        return _collapsed(_four_corners(ds, lat, lon) or _interpolated(ds, lat, lon))
+        four = _four_corners(ds, lat, lon)
+        if four is not None:
+            return _collapsed(four)
+        return _meshed(ds, lat, lon) or _interpolated(ds, lat, lon)
     raise NarcfError(
         "expected latitude and longitude coordinates (1-D, or 2-D of one shape), or x and y axes "
         f"with a grid mapping, found {_summary(ds)}; add units degrees_north and degrees_east or "
@@ -358,6 +361,17 @@ def _joined(vertices: np.ndarray) -> np.ndarray:
     corners[-1, -1] = vertices[-1, -1, 2]
     corners[-1, :-1] = vertices[-1, :, 3]
     return corners
+
+
+def _meshed(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid | None:
+    """Return the rectilinear grid when 2-D centres lie on meridians and parallels."""
+    rows, columns = lat.dims
+    eps = np.finfo(lat.dtype).eps if lat.dtype.kind == "f" else 0.0
+    tolerance = max(4 * eps * 360, 1e-9)
+    turn = (lon - lon.isel({rows: 0}) + 180) % 360 - 180
+    if np.abs(lat - lat.isel({columns: 0})).max() > tolerance or np.abs(turn).max() > tolerance:
+        return None
+    return _rectilinear(ds, lat.isel({columns: 0}), lon.isel({rows: 0}))
 
 
 def _interpolated(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid:

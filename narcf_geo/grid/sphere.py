@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import roots_legendre
 
 from narcf_geo.constants import EARTH_RADIUS
 
@@ -97,12 +98,15 @@ def gaussian_edges(lat: np.ndarray) -> np.ndarray | None:
     The edges are the latitudes between which a band has the area of its quadrature weight.
     """
     n = lat.size
-    if n < 4 or n % 2:
+    tolerance = min(0.01, 0.02 * 180 / n)
+    # The outermost node is close to the first zero of the Bessel function J0: a quick test.
+    outermost = 90 - np.degrees(2.404825557695773 / (n + 0.5))
+    if n < 4 or n % 2 or abs(max(lat[0], lat[-1]) - outermost) > tolerance:
         return None
-    nodes, weights = np.polynomial.legendre.leggauss(n)
+    nodes, weights = roots_legendre(n)
     if lat[0] > lat[-1]:
         nodes = -nodes
-    if np.abs(np.degrees(np.arcsin(nodes)) - lat).max() > min(0.01, 0.02 * 180 / n):
+    if np.abs(np.degrees(np.arcsin(nodes)) - lat).max() > tolerance:
         return None
     edges = np.degrees(np.arcsin(np.clip(np.concatenate([[-1], -1 + np.cumsum(weights)]), -1, 1)))
     edges[-1] = 90.0
