@@ -49,8 +49,17 @@ VARIABLES: dict[str, Variable] = {
     "flux": Variable(
         FLUX_UNITS, "net land-to-atmosphere CO2 flux", (-100.0, 100.0), None, "carbon"
     ),
+    "bio_flux": Variable(
+        FLUX_UNITS, "biosphere CO2 flux to the atmosphere", (-100.0, 100.0), None, "carbon"
+    ),
+    "fire_flux": Variable(
+        FLUX_UNITS, "fire CO2 flux to the atmosphere", (-100.0, 100.0), None, "carbon"
+    ),
     "flux_std": Variable(
         FLUX_UNITS, "standard error of the net CO2 flux", (0.0, 100.0), None, "carbon"
     ),
 }
 """Any other name may be used for a predictor too; the catalog then has to state its unit."""
+
+SIGNED = ("flux", "bio_flux", "fire_flux")
+"""The variables that have the sign of a flux."""

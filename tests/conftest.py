@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
+from tiny_project import write_project
 
 from narcf_geo.constants import EARTH_RADIUS, FLUX_SIGN, FLUX_UNITS
 from narcf_geo.months import month_starts, with_month_axis
@@ -73,3 +80,47 @@ def america() -> xr.Dataset:
             )
             biome[i, j] = 0 if counts[0] > 200 else 1 + counts[1:18].argmax()
     return prediction_dataset(lat, lon, biome, "2014-01", "2015-12")
+
+
+@pytest.fixture(scope="session")
+def cli() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run ``narcf-geo`` as a user does: a process of its own."""
+    command = Path(sys.executable).with_name("narcf-geo")
+
+    def run(*arguments: object, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [command, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            env={**os.environ, "COLUMNS": "200"},
+            **kwargs,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny project, its inputs alone. Copy it before changing it."""
+    return write_project(tmp_path_factory.mktemp("tiny") / "inputs")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_inputs: Path, cli: Callable) -> Path:
+    """The tiny project, run once. Copy it before changing it."""
+    project = Path(shutil.copytree(tiny_inputs, tiny_inputs.with_name("finished")))
+    done = cli("run", "-C", project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
+    """Copy a project, its time stamps too."""
+
+    def copy(project: Path) -> Path:
+        return Path(shutil.copytree(project, tmp_path / "project", symlinks=True))
+
+    return copy

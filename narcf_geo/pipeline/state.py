@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import narcf_geo
-from narcf_geo.files import atomic_path
+from narcf_geo.files import atomic_path, remove
 from narcf_geo.pipeline.stages import STAGES, Stage
 from narcf_geo.project import Project
 
@@ -52,10 +53,14 @@ class State:
             [
                 name,
                 catalog[name].source.model_dump(mode="json"),
-                [[str(path), *_stamp(path)] for path in catalog[name].files()],
+                [[self._relative(path), *_stamp(path)] for path in catalog[name].files()],
             ]
             for name in names
         ]
+
+    def _relative(self, path: Path) -> str:
+        """Return `path` as seen from the project, which may move with its data."""
+        return Path(os.path.relpath(path.resolve(), self.project.directory.resolve())).as_posix()
 
     def is_current(self, stage: Stage) -> bool:
         """Tell whether the stage was run on just these inputs and its files are still there."""
@@ -68,7 +73,10 @@ class State:
         )
 
     def record(self, stage: Stage, outputs: Iterable[Path], seconds: float) -> None:
-        """Write down that `stage` is done."""
+        """Write down that `stage` is done; remove what it wrote before and does not write now."""
+        outputs = list(outputs)
+        for path in set(self.outputs(stage)) - set(outputs):
+            remove(path)
         self.records[stage.name] = {
             "fingerprint": self.fingerprint(stage),
             "outputs": {

@@ -13,7 +13,7 @@ from narcf_geo.constants import FLUX_SIGN
 from narcf_geo.errors import NarcfError
 from narcf_geo.months import to_month_starts, with_month_axis
 from narcf_geo.units import convert
-from narcf_geo.variables import VARIABLES
+from narcf_geo.variables import SIGNED, VARIABLES
 
 if TYPE_CHECKING:
     from narcf_geo.catalog import Entry
@@ -98,8 +98,11 @@ def _variable(
     if variable.select:
         try:
             array = array.sel(variable.select)
-        except KeyError as error:
-            raise NarcfError(f"{where}: select: {error} is not among the labels") from None
+        except KeyError:
+            labels = {d: array[d].values.tolist() for d in variable.select if d in array.dims}
+            raise NarcfError(
+                f"{where}: select: {variable.select} is not there; the labels are {labels}"
+            ) from None
     if variable.month:
         array = (
             array.sel(time=variable.month)
@@ -116,6 +119,12 @@ def _variable(
         ],
         drop=True,
     )
+    others = [d for d in array.dims if d != "time" and d not in _plane(native)]
+    if others:
+        raise NarcfError(
+            f"{where}: expected a field in the plane, found it along {', '.join(map(str, others))} "
+            f"too; choose with `select: {{{others[0]}: VALUE}}` under this variable"
+        )
     known = VARIABLES.get(name)
     stated = variable.units or units.get(str(array.attrs.get("units", "")).strip())
     if stated:
@@ -131,7 +140,7 @@ def _variable(
     }
     if known and known.standard_name:
         attrs["standard_name"] = known.standard_name
-    if name == "flux":
+    if name in SIGNED:
         if entry.metadata.sign == "uptake":
             array = -array
         attrs["sign"] = FLUX_SIGN
@@ -154,3 +163,9 @@ def _horizontal(native: xr.Dataset) -> set[str]:
         for d in native.dims
         if str(d).lower() in {"x", "y", "lat", "lon", "latitude", "longitude", "rlat", "rlon"}
     }
+
+
+def _plane(native: xr.Dataset) -> set[str]:
+    """Return the dimensions of the grid: those named so, and those of 2-D coordinates."""
+    curvilinear = [native[c].dims for c in native.coords if native[c].ndim == 2]
+    return _horizontal(native).union(*(map(str, dims) for dims in curvilinear))

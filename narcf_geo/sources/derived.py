@@ -36,10 +36,12 @@ def specific_humidity(
 def precipitation_30d(precip: xr.DataArray) -> xr.DataArray:
     """Return the precipitation of the 30 days before a month, kg m-2, from kg m-2 day-1.
 
-    Monthly data hold no shorter memory, so it is 30 days at the rate of the month before; the first
-    month has none and is NaN.
+    Monthly data hold no shorter memory, so it is 30 days at the rate of the month before; a month
+    without one before it, such as the first, is NaN.
     """
-    return 30.0 * precip.shift(time=1)
+    month = 12 * precip["time"].dt.year + precip["time"].dt.month
+    follows = month - month.shift(time=1) == 1
+    return 30.0 * precip.shift(time=1).where(follows)
 
 
 def near_infrared_reflectance_of_vegetation(ndvi: xr.DataArray, nir: xr.DataArray) -> xr.DataArray:

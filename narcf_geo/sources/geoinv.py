@@ -23,7 +23,8 @@ def read(entry: Entry) -> xr.Dataset:
     Raises
     ------
     NarcfError
-        When there is no companion file with ``lat`` and ``lon``, or it has another length.
+        When there is no companion file with ``lat`` and ``lon``, it has another length, or its
+        points are not those of one raster.
     """
     native = open_native(entry)
     if entry.companion is None:
@@ -37,7 +38,16 @@ def read(entry: Entry) -> xr.Dataset:
             f"{entry.companion}: expected {native.sizes['x']} points as in {entry.urlpaths[0]}, "
             f"found {points.sizes['x']}"
         )
-    return canonical(_scatter(native, points["lon"].values, points["lat"].values), entry)
+    lon, lat = points["lon"].values, points["lat"].values
+    for name, values in (("lon", lon), ("lat", lat)):
+        steps = (values - values.min()) / RESOLUTION
+        if not np.allclose(steps, np.rint(steps), atol=0.01):
+            raise NarcfError(
+                f"{entry.companion}: expected {name} in steps of {RESOLUTION:g} degree, found "
+                f"others, such as {values[np.argmax(np.abs(steps - np.rint(steps)))]:g}"
+            )
+    vectors = native[[name for name, array in native.data_vars.items() if "x" in array.dims]]
+    return canonical(_scatter(vectors, lon, lat), entry)
 
 
 def _scatter(native: xr.Dataset, lon: np.ndarray, lat: np.ndarray) -> xr.Dataset:
