@@ -84,19 +84,19 @@ def predict(cube: xr.Dataset, bundle: Bundle) -> xr.Dataset:
     result = cube[["biome", "land_fraction", "cell_area"]].assign_coords(
         {name: cube[name] for name in ("time", "time_bnds")}
     )
-    attrs = {
-        "units": FLUX_UNITS,
+    attrs = {"units": FLUX_UNITS, "cell_methods": "time: mean area: mean"}
+    result["flux"] = both.isel(statistic=0)
+    result["flux"].attrs = {
+        **attrs,
+        "long_name": "net land-to-atmosphere CO2 flux",
         "sign": FLUX_SIGN,
-        "cell_methods": "time: mean area: mean",
     }
-    result["flux"] = both.isel(statistic=0).assign_attrs(
-        attrs, long_name="net land-to-atmosphere CO2 flux"
-    )
     if len(bundle.information["members"]) > 1:
-        result["flux_std"] = both.isel(statistic=1).assign_attrs(
-            {"units": FLUX_UNITS, "cell_methods": "time: mean area: mean"},
-            long_name="standard deviation of the flux over the ensemble members",
-            comment="spread of the members, not an error bar",
-        )
+        result["flux_std"] = both.isel(statistic=1)
+        result["flux_std"].attrs = {
+            **attrs,
+            "long_name": "standard deviation of the flux over the ensemble members",
+            "comment": "spread of the members, not an error bar",
+        }
     result.attrs = dict(cube.attrs)
     return result

@@ -78,10 +78,16 @@ class LandCover(Schema):
 
 
 class FluxSource(Schema):
-    """A flux in the catalog: the entry and the canonical variable in it."""
+    """A flux in the catalog: the entry, the canonical variable in it, and its name in figures."""
 
     source: str
     variable: str = "flux"
+    label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What figures and the report call it."""
+        return self.label or self.source
 
 
 class PeriodSplit(Schema):

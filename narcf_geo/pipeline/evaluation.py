@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.budget import monthly_total
+from narcf_geo.cube import FLUX_NAMES
 from narcf_geo.evaluate import by_biome, by_month, compare
 from narcf_geo.model.fit import cross_validation
 from narcf_geo.model.splits import PARTS
@@ -119,7 +120,8 @@ def evaluation_figures(
             test,
             observed,
             metrics=metrics["test"],
-            title="Estimated and inverted flux on data the model has not seen",
+            labels=("Estimate", str(observed.attrs["product"])),
+            title="Estimate on data the model has not seen",
             subtitle=first if first == last else f"{first} to {last}",
             synthetic=synthetic,
         ),
@@ -128,9 +130,10 @@ def evaluation_figures(
         return
     area = cube["cell_area"]
     known = prediction["flux"].notnull()
-    names = {"flux_target": "Inversion", "flux_reference": "Reference", "flux_truth": "Truth"}
     fluxes = {"Estimate": prediction["flux"]} | {
-        label: cube[name].where(known) for name, label in names.items() if name in cube
+        str(cube[name].attrs["product"]): cube[name].where(known)
+        for name in FLUX_NAMES.values()
+        if name in cube
     }
     series = {
         label: monthly_total(flux, area).assign_attrs(units="TgC month-1")

@@ -28,8 +28,9 @@ def project_maps(cube: xr.Dataset, prediction: xr.Dataset) -> Iterator[tuple[str
             f"flux_{year}_months",
             maps.month_panel(last, area=area, synthetic=synthetic),
         )
-    for name, label in (("flux_target", "Inversion"), ("flux_reference", "Reference")):
+    for name in ("flux_target", "flux_reference"):
         if name in cube:
+            label = str(cube[name].attrs["product"])
             yield (
                 f"comparison_{name.removeprefix('flux_')}",
                 maps.comparison(

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-# Name of the file of a figure, or its start, heading, and what it shows.
+# Folder and pattern of a figure's file, its heading, and what it shows.
 _FIGURES = (
-    ("maps", "flux_", "Monthly flux", "Map of the monthly net CO2 flux of each 1 degree cell"),
+    ("maps", "flux_*_months", "The year by month", "Maps of the net CO2 flux of twelve months"),
+    ("maps", "flux_*-[01][0-9]", "One month", "Map of the net CO2 flux of a month"),
     (
         "maps",
         "comparison_target",
@@ -53,7 +54,10 @@ def write_page(project: Project, cube: xr.Dataset, prediction: xr.Dataset) -> li
         table.to_csv(temporary, index=False, float_format="%.6g")
     synthetic = cube.attrs.get("synthetic", "")
     bars = folder / "biome_bars.png"
-    save_figure(charts.biome_bars(table, synthetic=synthetic or None), bars)
+    settings = project.settings
+    label = settings.reference.name if settings.reference else "reference"
+    figure = charts.biome_bars(table, synthetic=synthetic or None, reference_label=label)
+    save_figure(figure, bars)
     page = write_report(folder / "index.html", _context(project, cube, prediction, table))
     return [page, folder / "biome_budget.csv", bars]
 
@@ -65,7 +69,7 @@ def _context(
     metrics = json.loads(project.path("evaluation", "metrics.json").read_text(encoding="utf-8"))
     bundle = json.loads(project.path("model", "bundle.json").read_text(encoding="utf-8"))
     catalog = project.catalog()
-    reference = settings.reference.source if settings.reference else "the reference"
+    reference = settings.reference.name if settings.reference else "the reference"
     return ReportContext(
         title=settings.title,
         months=list(prediction["time"].dt.strftime("%Y-%m").values),
@@ -74,7 +78,7 @@ def _context(
         figures=[
             ReportFigure(title, alt, path)
             for folder, stem, title, alt in _FIGURES
-            for path in sorted(project.path(folder).glob(f"{stem}*.png"))
+            for path in sorted(project.path(folder).glob(f"{stem}.png"))
         ],
         provenance=[
             *((f"Source {n}", _provenance(catalog[n])) for n in project.sources()),
@@ -88,10 +92,9 @@ def _context(
             "Region": _box(project),
             "Grid": f"{settings.resolution:g} degree, {int(is_land(prediction['biome']).sum()):,} "
             "land cells",
-            "Period": str(settings.period),
         },
         synthetic=cube.attrs.get("synthetic", ""),
-        target=settings.target.source,
+        target=settings.target.name,
         reference=reference,
         warnings=_warnings(metrics, prediction),
         citation=[

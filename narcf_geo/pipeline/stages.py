@@ -109,6 +109,7 @@ def _required_months(project: Project, name: str) -> pd.DatetimeIndex:
 
 
 def _write_netcdf(ds: xr.Dataset, path: Path) -> None:
+    ds.encoding = {}
     encoding = {
         str(name): {"zlib": True, "complevel": 1, "shuffle": True}
         for name in ds.data_vars
@@ -159,7 +160,7 @@ def build_cube(project: Project, progress: Progress) -> list[Path]:
         if flux is None:
             continue
         source = regridded(flux.source)
-        fluxes[name] = source[flux.variable]
+        fluxes[name] = source[flux.variable].assign_attrs(product=flux.name)
         if role == "target" and "flux_std" in source:
             fluxes["flux_target_std"] = source["flux_std"]
     biomes = xr.load_dataset(project.path("biomes.nc"), engine="netcdf4")
