@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -113,7 +115,6 @@ def _axis(ds: xr.Dataset, kind: str) -> xr.DataArray | None:
 
 def _crs(ds: xr.Dataset) -> Any:
     """Return the pyproj CRS of the grid mapping, None when there is no mapping."""
-    from pyproj import CRS
     from pyproj.exceptions import CRSError
 
     names = [v.attrs.get("grid_mapping") or v.encoding.get("grid_mapping") for v in ds.values()]
@@ -125,12 +126,20 @@ def _crs(ds: xr.Dataset) -> Any:
         return None
     attrs = {k: v.tolist() if hasattr(v, "tolist") else v for k, v in ds[name].attrs.items()}
     try:
-        return CRS.from_cf(attrs | _earth(str(name), attrs))
+        return _parsed(json.dumps(attrs | _earth(str(name), attrs)))
     except (CRSError, KeyError, ValueError) as error:
         raise NarcfError(
             f"expected a CF grid mapping in variable {name!r}, found {attrs}, which pyproj cannot "
             f"read ({error}); correct its attributes"
         ) from error
+
+
+@lru_cache
+def _parsed(mapping: str) -> Any:
+    # pyproj looks a datum up for most of a second; the files of one product share theirs.
+    from pyproj import CRS
+
+    return CRS.from_cf(json.loads(mapping))
 
 
 def _earth(name: str, attrs: dict[str, Any]) -> dict[str, float]:
