@@ -141,12 +141,7 @@ class Trainer:
         mean, variance = self._prepare(train_rows, seed)
         batch = min(self.recipe.batch_size, len(train_rows))
         batches = len(train_rows) // batch
-        per_call = min(# TensorFlow tells of absent GPUs before its own log level holds; a Python error still shows.
-with quiet_stderr():
-    import keras
-    import tensorflow as tf
-
-BATCHES_PER_CALL, batches)
+        per_call = min(BATCHES_PER_CALL, batches)
         history = History([], [], 0)
         best_weights = self._network.get_weights()
         for epoch in range(self.recipe.epochs):
