@@ -11,6 +11,8 @@ from narcf_geo.grid import Grid
 
 NODATA = -1
 UNCLASSIFIED = 17
+MAX_UNCLASSIFIED = 0.05
+"""Share of a map without water; real maps of this legend leave next to nothing unclassified."""
 
 
 def class_fractions(
@@ -45,6 +47,13 @@ def class_fractions(
             f"land cover: expected IGBP classes 0 to 17 and -1 for nodata, found {found.min()} to "
             f"{found.max()}; check the legend of the catalog entry"
         )
+    counts = {number: int((land_cover == number).sum()) for number in (0, UNCLASSIFIED)}
+    if counts[0] == 0 and counts[UNCLASSIFIED] > MAX_UNCLASSIFIED * land_cover.size:
+        raise NarcfError(
+            f"land cover: {counts[UNCLASSIFIED] / land_cover.size:.0%} of the map is unclassified "
+            "and nothing is water, so the legend is probably the other: metadata.legend is "
+            "igbp_water0 where water is 0, igbp_water17 where it is 17"
+        )
     source = Grid.from_dataset(land_cover.to_dataset(name="land_cover"))
     mapped = land_cover != NODATA
     fractions = []
@@ -72,9 +81,10 @@ def majority(class_fraction: xr.DataArray, *, min_land: float = 0.5) -> xr.DataA
     # Equal areas may differ in the last bits after summation: call that a tie.
     fraction = np.round(class_fraction.values.astype(np.float64), 6)
     land = fraction[1:UNCLASSIFIED]
+    land_fraction = class_fraction.values[1:UNCLASSIFIED].astype(np.float64).sum(axis=0).round(6)
     known = np.isfinite(fraction).all(axis=0)
     biome = np.where(
-        np.nansum(land, axis=0) >= min_land,
+        land_fraction >= min_land,
         1 + np.nan_to_num(land, nan=-1.0).argmax(axis=0),
         np.where(fraction[UNCLASSIFIED] > 0.5, UNCLASSIFIED, 0),
     )

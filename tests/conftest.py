@@ -124,3 +124,25 @@ def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
         return Path(shutil.copytree(project, tmp_path / "project", symlinks=True))
 
     return copy
+
+
+@pytest.fixture
+def in_process(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the entry point of ``narcf-geo`` in this process, which saves its imports."""
+    from narcf_geo.cli import main
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        argv = ["narcf-geo", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", argv)
+        monkeypatch.setenv("COLUMNS", "200")
+        capfd.readouterr()
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        return subprocess.CompletedProcess(argv, code, *capfd.readouterr())
+
+    return run

@@ -81,6 +81,8 @@ def _regridded(project: Project, name: str, variables: list[str]) -> xr.Dataset:
         result: xr.Dataset = regrid(
             aligned, project.target_grid, source=grid, min_coverage=project.settings.min_coverage
         ).compute()
+    except NarcfError as error:
+        raise type(error)(f"{where}: {error}") from None
     except (OSError, RuntimeError) as error:
         raise NarcfError(
             f"{entry.urlpaths[0]}: {where}: reading failed ({error}); the file may be damaged or "
@@ -126,8 +128,15 @@ def map_biomes(project: Project, progress: Progress) -> list[Path]:
     settings = project.settings
     entry = project.catalog()[settings.land_cover.source]
     source = entry.read()
+    try:
+        land_cover = source["land_cover"].load()
+    except (OSError, RuntimeError) as error:
+        raise NarcfError(
+            f"{entry.urlpaths[0]}: source {entry.name!r}: reading failed ({error}); the file may "
+            "be damaged or incomplete: fetch it again"
+        ) from None
     ds = biomes.map_biomes(
-        source["land_cover"],
+        land_cover,
         project.target_grid,
         min_land=settings.land_cover.min_land,
         min_coverage=settings.min_coverage,

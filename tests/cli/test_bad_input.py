@@ -1,0 +1,198 @@
+"""Bad input through the real command: one message, the right exit code, nothing half written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+
+def refused(done: object, code: int, *words: str) -> str:
+    """Check a refusal and return its message."""
+    message = done.stderr  # type: ignore[attr-defined]
+    assert done.returncode == code, message  # type: ignore[attr-defined]
+    assert "Traceback" not in message
+    assert message.count("Error") == 1, message
+    for word in words:
+        assert word in " ".join(message.replace("│", " ").split()), message
+    return message
+
+
+def contents(project: Path) -> dict[str, int]:
+    return {
+        p.relative_to(project).as_posix(): p.stat().st_mtime_ns
+        for p in project.rglob("*")
+        if p.is_file()
+    }
+
+
+@pytest.fixture
+def project(tiny_inputs: Path, copy_of: Callable) -> Path:
+    return copy_of(tiny_inputs)
+
+
+def edit(project: Path, name: str, before: str, after: str) -> None:
+    text = (project / name).read_text()
+    assert before in text
+    (project / name).write_text(text.replace(before, after, 1))
+
+
+def rewrite(path: Path, change: Callable[[xr.Dataset], xr.Dataset], **kwargs: str) -> None:
+    with xr.open_dataset(path) as ds:
+        changed = change(ds.load())
+    changed.to_netcdf(path, **kwargs)
+
+
+NARCF, CATALOG = "narcf.yaml", "data_catalog.yaml"
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "code", "words"),
+    [
+        (NARCF, "title:", "tilte:", 2, ["narcf.yaml:1", "did you mean 'title'"]),
+        (NARCF, "west: -100", "west: -88", 2, ["narcf.yaml:2", "region is empty"]),
+        (NARCF, "west: -100", "west: -100.4", 2, ["resolution that divides the box"]),
+        (NARCF, "[temp, R_sw]", "[temp, R_sv]", 1, ["'weather'", "R_sv", "variables:"]),
+        (NARCF, "weather: [", "wether: [", 2, ["'wether'", "weather, ndvi, inversion"]),
+        (NARCF, "region: {name: Tiny, west: -100, south: 40, east: -88, north: 50}",
+         "region: {name: Tiny, west: 10, south: 40, east: 22, north: 50}", 1,
+         ["'weather'", "source touches"]),
+        (NARCF, "start: 2007-01, end: 2009-12}\nland", "start: 2007-01, end: 2010-12}\nland", 1,
+         ["'weather'", "2010-01 to 2010-12", "12 of them are absent", "2007-01 to 2009-12"]),
+        (NARCF, "train: {start: 2007-01", "train: {start: 2006-12", 2, ["outside the period"]),
+        (CATALOG, "name: air", "name: temperature", 1,
+         ["weather.nc", "'temperature'", "not in the file", "air, dswrf"]),
+        (CATALOG, "{name: dswrf}", "{name: dswrf, units: K}", 1,
+         ["weather.nc", "'K' does not convert to 'W m-2'"]),
+        (CATALOG, "{{ data }}/weather.nc", "{{ data }}/wether.nc", 1,
+         ["'weather'", "wether.nc", "found none"]),
+        (CATALOG, "{{ data }}/weather.nc", "{{ date }}/weather.nc", 2,
+         ["'weather'", "{{ date }}", "parameter"]),
+        (CATALOG, "product: fluxcom", "product: fluxnet", 2, ["'fluxnet'", "narr"]),
+        (CATALOG, "driver: netcdf", "driver: netcfd", 2, ["data_catalog.yaml:4", "'netcdf'"]),
+    ],
+)  # fmt: skip
+def test_settings_and_catalog(
+    project: Path,
+    in_process: Callable,
+    name: str,
+    before: str,
+    after: str,
+    code: int,
+    words: list[str],
+) -> None:
+    edit(project, name, before, after)
+    inputs = contents(project)
+    refused(in_process("run", "-C", project), code, *words)
+    after = contents(project)
+    assert {k: v for k, v in after.items() if not k.startswith("regridded/")} == inputs
+    assert not [k for k in after if ".partial" in k]
+
+
+def test_as_a_user_sees_it(project: Path, cli: Callable) -> None:
+    edit(project, NARCF, "title:", "tilte:")
+    done = cli("run", "-C", project)
+    refused(done, 2, "narcf.yaml:1", "did you mean 'title'")
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_unit_that_is_missing(project: Path, in_process: Callable) -> None:
+    def strip(ds: xr.Dataset) -> xr.Dataset:
+        del ds["air"].attrs["units"]
+        return ds
+
+    rewrite(project / "data" / "weather.nc", strip)
+    refused(in_process("regrid", "-C", project), 1, "weather.nc", "'air'", "'degC'", "units:")
+    assert not (project / "regridded").exists()
+
+
+@pytest.mark.parametrize("share", [0.02, 0.7])
+def test_a_truncated_file(project: Path, in_process: Callable, share: float) -> None:
+    path = project / "data" / "inversion.nc"
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    refused(in_process("run", "-C", project), 1, "inversion.nc", "'inversion'", "damaged")
+    assert not (project / "cube.zarr").exists()
+    assert not (project / "regridded" / "inversion.nc").exists()
+
+
+def test_a_file_whose_data_are_damaged(project: Path, in_process: Callable) -> None:
+    path = project / "data" / "inversion.nc"
+    with xr.open_dataset(path) as ds:
+        ds.load()
+    encoding = {n: {"zlib": True, "fletcher32": True} for n in ds.data_vars}
+    path.unlink()
+    ds.to_netcdf(path, engine="netcdf4", encoding=encoding)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 4000] = bytes(4000)
+    path.write_bytes(data)
+    refused(in_process("run", "-C", project), 1, "inversion", "damaged")
+    assert not (project / "regridded" / "inversion.nc").exists()
+
+
+def test_a_damaged_land_cover(project: Path, in_process: Callable) -> None:
+    path = project / "data" / "igbp.tif"
+    path.write_bytes(path.read_bytes()[:1500])
+    refused(in_process("biomes", "-C", project), 1, "igbp")
+    assert not (project / "biomes.nc").exists()
+
+
+def test_a_text_file_instead_of_netcdf(project: Path, in_process: Callable) -> None:
+    (project / "data" / "weather.nc").write_text("<html>404 Not Found</html>")
+    refused(in_process("regrid", "-C", project), 1, "weather.nc", "cannot be opened as netcdf")
+
+
+def test_a_target_without_a_value(project: Path, in_process: Callable) -> None:
+    rewrite(project / "data" / "inversion.nc", lambda ds: ds * np.nan)
+    words = ["'inversion'", "'flux'"]
+    edit(project, CATALOG, "name: sink}", "name: sink, units: mol m-2 s-1}")
+    edit(project, CATALOG, "name: sink_error}", "name: sink_error, units: mol m-2 s-1}")
+    refused(in_process("run", "-C", project), 1, *words, "no valid value in the region")
+
+
+def test_parameters_of_the_catalog(project: Path, in_process: Callable) -> None:
+    refused(in_process("regrid", "-C", project, "--set", "folder=x"), 2, "folder", "known: data")
+    refused(in_process("regrid", "-C", project, "--set", "data"), 2, "NAME=VALUE")
+    refused(in_process("regrid", "-C", project, "--set", "=x"), 2, "NAME=VALUE")
+    missing = project / "nowhere"
+    refused(
+        in_process("regrid", "-C", project, "--set", f"data={missing}"), 1, "nowhere/weather.nc"
+    )
+
+
+def test_questions_that_are_none(tmp_path: Path, in_process: Callable) -> None:
+    refused(in_process("run", "-C", tmp_path / "absent"), 2, "narcf.yaml", "narcf-geo init")
+    refused(in_process("catalog", "show", "wind"), 2, "no source 'wind'", "narr")
+    refused(in_process("trane"), 2, "No such command")
+    refused(in_process("regrid", "only.nc"), 2, "name the file to write")
+    assert not list(tmp_path.iterdir())
+
+
+def test_init_does_not_overwrite(project: Path, in_process: Callable, tmp_path: Path) -> None:
+    inputs = contents(project)
+    refused(in_process("init", project), 2, "narcf.yaml", "not overwritten")
+    assert contents(project) == inputs
+    file = tmp_path / "file"
+    file.write_text("mine")
+    refused(in_process("init", file), 2, "expected a folder")
+    assert file.read_text() == "mine"
+
+
+def test_a_failed_stage_keeps_what_was_done(
+    tiny_run: Path, copy_of: Callable, in_process: Callable
+) -> None:
+    project = copy_of(tiny_run)
+    before = contents(project)
+    member = project / "model" / "member_0.keras"
+    member.write_bytes(member.read_bytes() + b"x")
+    done = in_process("predict", "-C", project, "--force")
+    refused(done, 1, "member_0.keras", "changed after training")
+    after = contents(project)
+    assert {k: v for k, v in after.items() if "member" not in k} == {
+        k: v for k, v in before.items() if "member" not in k
+    }

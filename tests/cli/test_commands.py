@@ -1,0 +1,99 @@
+"""The commands themselves: help that is quick, init, the catalog."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from narcf_geo.catalog import PACKAGED, Catalog
+from narcf_geo.project import Project
+
+SAMPLE = PACKAGED.parent / "data" / "sample"
+
+_HELP = """
+import sys, json
+sys.argv = ["narcf-geo", *{arguments}]
+from narcf_geo.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+heavy = {{"numpy", "xarray", "pandas", "dask", "tensorflow", "keras", "matplotlib"}}
+print("LOADED", json.dumps(sorted(heavy & set(sys.modules))))
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["catalog", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _HELP.format(arguments=arguments)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "Usage" in done.stdout
+    assert json.loads(done.stdout.rpartition("LOADED ")[2]) == []
+    # The control: the version does not come for free, and the test would see it.
+    assert "numpy" not in done.stdout
+
+
+def test_the_check_of_imports_sees_an_import() -> None:
+    code = _HELP.format(arguments=["--help"]).replace("try:", "import numpy\ntry:", 1)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.rpartition("LOADED ")[2]) == ["numpy"]
+
+
+def test_every_command_is_there(in_process: Callable) -> None:
+    text = in_process("--help").stdout
+    for name in ("init", "run", "catalog", "regrid", "biomes", "train", "predict", "evaluate",
+                 "map", "report"):  # fmt: skip
+        assert f" {name} " in text
+
+
+def test_version(in_process: Callable) -> None:
+    from narcf_geo import __version__
+
+    assert in_process("--version").stdout.strip() == f"narcf-geo {__version__}"
+
+
+def test_init_writes_a_project_that_opens(in_process: Callable, tmp_path: Path) -> None:
+    done = in_process("init", tmp_path / "new")
+    assert done.returncode == 0, done.stderr
+    project = Project.open(tmp_path / "new")
+    assert project.catalog()["igbp_2019"].files()[0].stat().st_size > 1e6
+    assert set(project.sources()) <= set(project.catalog())
+    listed = in_process("catalog", "list", "-C", tmp_path / "new")
+    assert listed.returncode == 0
+    for name in project.catalog():
+        assert name in listed.stdout
+
+
+def test_packaged_templates_fit_the_schema() -> None:
+    catalog = Catalog.open()
+    assert {"narr", "carbontracker", "geoinv", "igbp_2019"} <= set(catalog)
+    for entry in catalog.values():
+        assert entry.source.description
+        assert entry.urlpaths
+    project = Project.open(SAMPLE)
+    wanted = project.sources()
+    assert {"narr", "sif", "vegetation", "inversion", "fluxcom", "truth"} == set(wanted)
+    assert project.target_grid.shape == (60, 120)
+
+
+def test_catalog_check_and_show(in_process: Callable, tiny_inputs: Path, copy_of: Callable) -> None:
+    project = copy_of(tiny_inputs)
+    assert in_process("catalog", "check", "-C", project).returncode == 0
+    shown = in_process("catalog", "show", "inversion", "-C", project)
+    assert "umol m-2 s-1" in shown.stdout
+    assert "2007-01 to 2009-12, 36 months" in shown.stdout
+    text = (project / "data_catalog.yaml").read_text()
+    (project / "data_catalog.yaml").write_text(
+        text.replace("{name: sink}", "{name: sink, scale: 1.0e6}")
+    )
+    wrong = in_process("catalog", "check", "-C", project)
+    assert wrong.returncode == 1
+    assert "1 of 5 sources" in wrong.stdout
+    assert "units:" in wrong.stdout
