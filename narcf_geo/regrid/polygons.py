@@ -46,7 +46,10 @@ def unit_vectors(lon: ArrayLike, lat: ArrayLike) -> Floats:
     """Points on the unit sphere, shape (..., 3), from longitudes and latitudes in degrees."""
     lon, lat = np.broadcast_arrays(np.asarray(lon, np.float64), np.asarray(lat, np.float64))
     # One angle for each meridian, so that the edges of two grids coincide whatever their range.
-    theta, phi = np.deg2rad((lon + 180.0) % 360.0 - 180.0), np.deg2rad(lat)
+    if lon.size and not (lon.min() >= -180.0 and lon.max() < 180.0):
+        lon = lon - 360.0 * np.rint(lon / 360.0)
+        lon = np.where(lon == 180.0, -180.0, lon)
+    theta, phi = np.deg2rad(lon), np.deg2rad(lat)
     xyz = np.empty((*lon.shape, 3))
     xyz[..., 2] = np.sin(phi)
     cos_phi = np.where(np.abs(lat) == 90.0, 0.0, np.cos(phi))
@@ -148,12 +151,39 @@ def _lowest(polygon: Any, n: int) -> float:
 
 
 @nb.njit(cache=True, nogil=True)
+def _turn(vertices: Any, i: int, j: int, k: int) -> float:
+    """Triple product of three vertices: positive for a turn to the left at the second."""
+    x, y, z = vertices[j, 0], vertices[j, 1], vertices[j, 2]
+    ux, uy, uz = x - vertices[i, 0], y - vertices[i, 1], z - vertices[i, 2]
+    vx, vy, vz = vertices[k, 0] - x, vertices[k, 1] - y, vertices[k, 2] - z
+    if ux * ux + uy * uy + uz * uz > 0.1:
+        return np.nan
+    return x * (uy * vz - uz * vy) + y * (uz * vx - ux * vz) + z * (ux * vy - uy * vx)
+
+
+@nb.njit(cache=True, nogil=True)
+def _plain(vertices: Any, parts: Any, i: int) -> bool:
+    """Make a small, clearly convex quadrilateral counter-clockwise; False for all other parts."""
+    a, b, c, d = parts[i, 0], parts[i, 1], parts[i, 2], parts[i, 3]
+    one, two = _turn(vertices, a, b, c), _turn(vertices, b, c, d)
+    three, four = _turn(vertices, c, d, a), _turn(vertices, d, a, b)
+    if one > 1e-13 and two > 1e-13 and three > 1e-13 and four > 1e-13:
+        return True
+    if one < -1e-13 and two < -1e-13 and three < -1e-13 and four < -1e-13:
+        parts[i, 1], parts[i, 3] = d, b
+        return True
+    return False
+
+
+@nb.njit(cache=True, nogil=True)
 def _normalise_parts(vertices: Any, parts: Any) -> Any:
     """Make every part counter-clockwise without repeated corners, in place; return its kind."""
     kind = np.zeros(parts.shape[0], np.int8)
     polygon = np.empty((4, 3))
     part = np.empty(4, parts.dtype)
     for i in range(parts.shape[0]):
+        if _plain(vertices, parts, i):
+            continue
         n = _merge_corners(vertices, parts, i, polygon, part)
         if n < 3:
             kind[i] = _NOT_FINITE if n < 0 else _DEGENERATE
