@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 64 * 2**20
 TARGET_BLOCK_CELLS = 2**20
 ROUNDING = 1e-9
+SLIVER = 1e-12
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Rule:
     @property
     def least(self) -> float:
         """Smallest covered fraction of a valid cell, free of rounding; never just 0."""
-        return max(self.min_coverage - ROUNDING, ROUNDING)
+        return max(self.min_coverage - ROUNDING, SLIVER)
 
 
 def result_dtype(dtype: np.dtype) -> np.dtype:

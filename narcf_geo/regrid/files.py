@@ -133,7 +133,7 @@ def regrid_file(
             quantity=quantity,
             weights=made,
         )
-        out = _described(out, source_path)
+        out = _described(out, source_path, names)
         sums = _integrals(ds, out, names, made, quantity)
         values = _write(out, target_path, names, sums)
     seconds = time.perf_counter() - started
@@ -169,14 +169,14 @@ def open_fields(path: Path) -> xr.Dataset:
     if path.suffix.lower() in RASTERS:
         ds = _open_raster(path)
     elif path.is_dir() or path.suffix == ".zarr":
-        ds = xr.open_zarr(path, decode_coords="all", decode_times=False, consolidated=False)
+        ds = xr.open_zarr(path, decode_times=False, consolidated=False)
     elif path.suffix.lower() in GRIB:
         if find_spec("cfgrib") is None:
             raise NarcfError(f"expected cfgrib for reading {path}; pip install cfgrib")
         ds = xr.open_dataset(path, engine="cfgrib", decode_times=False)
     else:
         try:
-            ds = xr.open_dataset(path, decode_coords="all", decode_times=False)
+            ds = xr.open_dataset(path, decode_times=False)
         except (ValueError, OSError) as error:
             raise NarcfError(
                 f"expected NetCDF, Zarr, GeoTIFF or GRIB, found that {path} cannot be opened "
@@ -252,17 +252,16 @@ def _extent(source: Grid, dlon: float, dlat: float) -> tuple[float, float, float
     return west, south, east, north
 
 
-def _described(out: xr.Dataset, source_path: Path) -> xr.Dataset:
+def _described(out: xr.Dataset, source_path: Path, names: Sequence[str]) -> xr.Dataset:
     from narcf_geo import __version__
 
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     line = f"{stamp} narcf-geo {__version__}: regridded from {source_path.name}"
     history = "\n".join(filter(None, [line, str(out.attrs.get("history", ""))]))
     out = out.assign_attrs(Conventions="CF-1.11", history=history)
-    for variable in out.variables.values():
-        variable.encoding = {}
-        if variable.dtype.kind != "f" or variable.ndim < 2:
-            variable.encoding["_FillValue"] = None
+    fields = {f for name in names for f in (name, f"{name}_valid_fraction")}
+    for name, variable in out.variables.items():
+        variable.encoding = {} if name in fields else {"_FillValue": None}
     return out
 
 

@@ -51,7 +51,6 @@ def apply_sparse(
     indices: Any,
     weights: Any,
     cover: Any,
-    covered: Any,
     lanes: int,
     values: Any,
     fraction: Any,
@@ -61,10 +60,15 @@ def apply_sparse(
     """Apply a sparse matrix.
 
     `fields` is (n_fields, n_source); `cells` are the source cells in use, to which `indices`
-    point; `weights` make the sum, `cover` the covered fraction, `covered` is the row sum of
-    `cover`. `lanes` fields are worked on together, side by side in memory.
+    point; `weights` make the sum, `cover` the covered fraction. `lanes` fields are worked on
+    together, side by side in memory.
     """
     n_fields = fields.shape[0]
+    # Summed in the order of the gaps' branch below: a result must not depend on its neighbours.
+    covered = np.zeros(indptr.size - 1)
+    for t in range(covered.size):
+        for k in range(indptr[t], indptr[t + 1]):
+            covered[t] += cover[k]
     ny, nx = values.shape[1:]
     buffer = np.empty((cells.size, lanes), fields.dtype)
     s = np.empty(lanes)

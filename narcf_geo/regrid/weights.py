@@ -59,8 +59,13 @@ class SeparableWeights:
 
     @property
     def target_area(self) -> np.ndarray:
-        """Areas of the target cells in m2, edges along latitude being parallels."""
+        """Areas of the target cells in m2."""
         return self.target.area
+
+    @property
+    def source_area(self) -> np.ndarray:
+        """Areas of the source cells in m2."""
+        return self.source.area
 
     def matrix(self) -> sparse.csr_array:
         """Return the whole matrix (n_target, n_source), C order: large, for files and checks."""
@@ -92,17 +97,29 @@ class SeparableWeights:
 
 @dataclass(frozen=True, eq=False)
 class SparseWeights:
-    """Weights of any two structured grids as one matrix (n_target, n_source), C order."""
+    """Weights of any two structured grids as one matrix (n_target, n_source), C order.
+
+    `parallels` tells that cells were cut along parallels and not along great circles.
+    """
 
     source: Grid
     target: Grid
     csr: sparse.csr_array
     method: str = "conservative"
+    parallels: bool = False
 
     @property
     def target_area(self) -> np.ndarray:
-        """Areas of the target cells in m2, all edges being great circles."""
-        return great_circle_area(*self.target.corners())
+        """Areas of the target cells in m2, with the edges of the weights."""
+        return self._area(self.target)
+
+    @property
+    def source_area(self) -> np.ndarray:
+        """Areas of the source cells in m2, with the edges of the weights."""
+        return self._area(self.source)
+
+    def _area(self, grid: Grid) -> np.ndarray:
+        return grid.area if self.parallels else great_circle_area(*grid.corners())
 
     def matrix(self) -> sparse.csr_array:
         """Return the matrix (n_target, n_source), C order."""
@@ -141,10 +158,8 @@ class SparseWeights:
     ) -> Part:
         weights = cover.data
         if quantity == "total":
-            source_area = great_circle_area(*self.source.corners())
-            weights = _rescaled(
-                cover, self.target_area[window].ravel(), source_area[source].ravel()
-            )
+            areas = self.target_area[window].ravel(), self.source_area[source].ravel()
+            weights = _rescaled(cover, *areas)
         used = np.zeros(cover.shape[1], bool)
         used[cover.indices] = True
         indices = (np.cumsum(used) - 1)[cover.indices].astype(np.uint32)
@@ -213,7 +228,7 @@ class _SparsePart:
         lanes = max(1, min(LANES, BUFFER_BYTES // (self.cells.size * fields.itemsize)))
         lanes = -(-n // -(-n // lanes))
         c = self.cover
-        matrix = (c.indptr, self.indices, self.weights, c.data, c.sum(1), lanes)
+        matrix = (c.indptr, self.indices, self.weights, c.data, lanes)
         flat = fields.reshape(n, -1)
         apply_sparse(flat, self.cells, *matrix, values, fraction, least, mean)
 
@@ -264,7 +279,7 @@ def source_areas(weights: Weights, quantity: str) -> list[tuple[np.ndarray, tupl
     if isinstance(weights, SparseWeights):
         inside = (weights.csr.T @ weights.target_area.ravel()).reshape(source.shape)
         if quantity == "total":
-            inside = inside / great_circle_area(*source.corners())
+            inside = inside / weights.source_area
         return [(inside, source.dims)]
     factors: list[tuple[np.ndarray, tuple[str, ...]]] = []
     for axis, matrix in enumerate((weights.y, weights.x)):

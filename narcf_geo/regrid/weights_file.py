@@ -17,7 +17,6 @@ from narcf_geo.constants import EARTH_RADIUS
 from narcf_geo.errors import NarcfError, UsageError
 from narcf_geo.files import atomic_path
 from narcf_geo.grid import Grid
-from narcf_geo.grid.sphere import great_circle_area
 from narcf_geo.regrid.weights import SeparableWeights, SparseWeights, Weights, compute_weights
 
 LAYOUT = "1"
@@ -73,10 +72,7 @@ def save_weights(weights: Weights, path: str | Path) -> Path:
             "narcf_weights": _checksum(matrix.data, row, column),
         },
     )
-    areas = [
-        great_circle_area(*g.corners()).ravel() / EARTH_RADIUS**2
-        for g in (weights.source, weights.target)
-    ]
+    areas = [a.ravel() / EARTH_RADIUS**2 for a in (weights.source_area, weights.target_area)]
     fractions = matrix.T @ areas[1] / areas[0], matrix.sum(axis=1)
     for side, grid, area, fraction in zip(
         ("src", "dst"), (weights.source, weights.target), areas, fractions, strict=True
@@ -134,7 +130,8 @@ def load_weights(
         )
     shape = int(np.prod(target.shape)), int(np.prod(source.shape))
     matrix = sparse.csr_array((data, (row - 1, column - 1)), shape=shape)
-    return SparseWeights(source, target, matrix, method)
+    parallels = method == "conservative" and source.is_rectilinear and target.is_rectilinear
+    return SparseWeights(source, target, matrix, method, parallels)
 
 
 def stored_weights(
