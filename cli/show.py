@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from narcf_geo.pipeline import Result
     from narcf_geo.pipeline.stages import Progress
     from narcf_geo.project import Project
+    from narcf_geo.regrid.files import Summary
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -95,19 +96,12 @@ def _summary(project: Project) -> list[str]:
     return lines
 
 
-def regrid_table(rows: Sequence[Any], output: Path) -> None:
-    """Show what was regridded: grids, coverage, integrals, seconds."""
-    if rows:
-        table = Table()
-        fields = list(rows[0]) if isinstance(rows[0], dict) else list(vars(rows[0]))
-        for name in fields:
-            table.add_column(name.replace("_", " "))
-        for row in rows:
-            values = row if isinstance(row, dict) else vars(row)
-            table.add_row(*(_text(values[name]) for name in fields))
-        console.print(table)
-    console.print(f"Written: {output}")
-
-
-def _text(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def regrid_table(rows: Sequence[Summary], output: Path) -> None:
+    """Show what was regridded: the grids once, then coverage and integrals of each variable."""
+    table = Table("variable", "covered", "integral before", "after", "unit")
+    for row in rows:
+        numbers = (f"{row.integral_before:.6g}", f"{row.integral_after:.6g}")
+        table.add_row(row.variable, f"{row.coverage:.1%}", *numbers, row.units)
+    console.print(f"From  {rows[0].source_grid}\nTo    {rows[0].target_grid}")
+    console.print(table)
+    console.print(f"Written in {rows[0].seconds:.1f} s: {output}")
