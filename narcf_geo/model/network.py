@@ -35,7 +35,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """A chain of Dense layers in float32; `mean` (n_features,) stands for a missing feature."""
+    """A chain of Dense layers in float32 on features less their `mean`, shape (n_features,)."""
 
     layers: tuple[Layer, ...]
     mean: np.ndarray
@@ -66,6 +66,8 @@ class Network:
         if not isinstance(first, _Affine):
             raise NarcfError(f"{path}: expected a Normalization layer first, found none")
         mean = (-first.shift / first.scale).astype(np.float32)
+        # Folded in, the mean of a feature that varies little would cost digits to cancellation.
+        steps[0] = _Affine(first.scale, np.zeros_like(first.shift))
         return cls(tuple(_fold(steps)), mean)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
@@ -73,7 +75,7 @@ class Network:
         result = np.empty(len(x), np.float32)
         for start in range(0, len(x), BLOCK_ROWS):
             block = np.asarray(x[start : start + BLOCK_ROWS], dtype=np.float32)
-            block = np.where(np.isnan(block), self.mean, block)
+            block = np.where(np.isnan(block), np.float32(0), block - self.mean)
             for layer in self.layers:
                 block = block @ layer.kernel
                 block += layer.bias
