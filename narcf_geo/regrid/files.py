@@ -309,11 +309,8 @@ def _write(
         if path.suffix == ".zarr":
             job = out.to_zarr(temporary, mode="w", compute=False, consolidated=False)
         else:
-            encoding: dict[Any, dict[str, Any]] = {
-                n: {"zlib": True, "shuffle": True, "complevel": 1}
-                for n, v in out.variables.items()
-                if v.ndim >= 2 and v.dtype.kind == "f"
-            }
+            fields = [f for name in names for f in (name, f"{name}_valid_fraction")]
+            encoding = {n: {"zlib": True, "shuffle": True, "complevel": 1} for n in fields}
             job = out.to_netcdf(temporary, engine="netcdf4", encoding=encoding, compute=False)
         _, values = dask.compute(job, sums)
     return values

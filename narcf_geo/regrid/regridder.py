@@ -273,7 +273,8 @@ def _mappings(ds: xr.Dataset) -> list[str]:
 def _crs_variable() -> xr.DataArray:
     from pyproj import CRS
 
-    return xr.DataArray(0, attrs=CRS.from_epsg(4326).to_cf())
+    attrs = {"long_name": "coordinate reference system", **CRS.from_epsg(4326).to_cf()}
+    return xr.DataArray(np.int32(0), attrs=attrs)
 
 
 def _cell_methods(old: str, quantity: str) -> str:
