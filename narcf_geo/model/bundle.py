@@ -48,13 +48,23 @@ class Bundle:
         path = directory / "bundle.json"
         if not path.exists():
             raise NarcfError(f"{path}: no such file; train a model with `narcf-geo train`")
-        information = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            information = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise NarcfError(
+                f"{path}: cannot be read as JSON ({error}); train again with `narcf-geo train`"
+            ) from None
         if information.get("bundle_version") != VERSION:
             raise NarcfError(
                 f"{path}: bundle version {information.get('bundle_version')}, expected {VERSION}; "
                 "train again with `narcf-geo train`"
             )
         for name, digest in information["members"].items():
+            if not (directory / name).exists():
+                raise NarcfError(
+                    f"{directory / name}: no such file, though {path.name} names it; train again "
+                    "with `narcf-geo train`"
+                )
             found = hashlib.sha256((directory / name).read_bytes()).hexdigest()
             if found != digest:
                 raise NarcfError(

@@ -1,0 +1,293 @@
+"""Who learns from what, what the network computes, and what a bundle refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from narcf_geo.errors import NarcfError
+from narcf_geo.grid import Grid
+from narcf_geo.model import bundle, splits
+from narcf_geo.model.bundle import Bundle
+from narcf_geo.model.features import Features, Samples
+from narcf_geo.model.network import Network
+from narcf_geo.model.presets import PRESETS, Recipe, recipe
+from narcf_geo.months import month_starts, with_month_axis
+from narcf_geo.predict import predict
+from narcf_geo.project import BlockSplit, ModelSettings, PeriodSplit
+
+SPLIT = PeriodSplit.model_validate(
+    {
+        "train": {"start": "2007-01", "end": "2007-12"},
+        "validation": {"start": "2008-01", "end": "2008-06"},
+        "test": {"start": "2008-07", "end": "2008-12"},
+    }
+)
+QUICK = Recipe(hidden=(8,), epochs=3, batch_size=64)
+
+
+def table(rows: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x = (rng.normal(0, 1, (rows, 3)) * [1, 20, 0.01] + [0, 300, 5]).astype(np.float32)
+    y = (x[:, 0] - 0.05 * (x[:, 1] - 300) + 0.4).astype(np.float32)
+    return x, y, rng.uniform(0.2, 5, rows)
+
+
+@pytest.fixture(scope="module")
+def cube() -> xr.Dataset:
+    """4 x 5 cells, two years; a lake, the sea, and gaps in one predictor."""
+    rng = np.random.default_rng(2)
+    grid = Grid.regular(-100, 40, -95, 44, 1)
+    months = month_starts("2007-01", "2008-12")
+    dims, shape = ("time", "lat", "lon"), (24, *grid.shape)
+    biome = np.full(grid.shape, 5, np.int8)
+    biome[0, 0], biome[3, 4], biome[1, 2] = 0, -1, 12
+    fraction = np.zeros((18, *grid.shape), np.float32)
+    for number in (0, 5, 12):
+        fraction[number][biome == number] = 1
+    temp = rng.normal(10, 8, shape).astype(np.float32)
+    sif = rng.normal(1, 0.5, shape).astype(np.float32)
+    sif[5, 2, 1], sif[20] = np.nan, np.nan
+    units = "umol m-2 s-1"
+    ds = xr.Dataset(
+        {
+            "temp": (dims, temp, {"units": "degC"}),
+            "sif": (dims, sif, {"units": "mW m-2 nm-1 sr-1"}),
+            "static": (dims[1:], rng.normal(0, 1, grid.shape).astype("f4"), {"units": "1"}),
+            "flux_target": (dims, 0.1 * temp - np.nan_to_num(sif), {"units": units}),
+            "biome": (dims[1:], biome),
+            "land_fraction": (dims[1:], (biome > 0).astype("f4")),
+            "class_fraction": (("igbp_class", *dims[1:]), fraction),
+            "cell_area": (dims[1:], grid.area, {"units": "m2"}),
+        },
+        coords=grid.coords(),
+    )
+    return with_month_axis(ds.assign_coords(time=months), months)
+
+
+def test_parts_by_period_are_disjoint_and_whole() -> None:
+    time = month_starts("2007-01", "2008-12")
+    month = np.repeat(np.arange(24), 7)
+    parts = splits.by_period(SPLIT, time, month)
+    assert sorted(np.concatenate([parts.train, parts.validation, parts.test])) == list(range(168))
+    assert set(month[parts.validation]) == set(range(12, 18))
+    assert set(month[parts.test]) == set(range(18, 24))
+    with pytest.raises(NarcfError, match=r"split\.test .* has no sample"):
+        splits.by_period(SPLIT, time, month[month < 18])
+
+
+@pytest.mark.parametrize("parts", [([0, 1], [1, 2], [3]), ([0], [1], [2, 0]), ([0], [1, 2], [2])])
+def test_a_planted_overlap_raises(parts: tuple) -> None:
+    with pytest.raises(NarcfError, match="share rows"):
+        splits.Split(*(np.array(p) for p in parts))
+
+
+def test_a_block_is_never_divided() -> None:
+    rng = np.random.default_rng(1)
+    lon, lat = rng.uniform(-130, -60, 2000), rng.uniform(-5, 60, 2000)
+    split = BlockSplit(kind="blocks", degrees=10, folds=5)
+    block = splits.block_of(lon, lat, 10)
+    assert len(np.unique(block)) == 49
+    tested = []
+    for parts in splits.by_blocks(split, lon, lat, 7):
+        named = [set(block[getattr(parts, p)]) for p in splits.PARTS]
+        assert not named[0] & named[1]
+        assert not named[0] & named[2]
+        assert not named[1] & named[2]
+        assert 0.1 < len(parts.test) / 2000 < 0.3
+        tested.append(parts.test)
+    assert sorted(np.concatenate(tested)) == list(range(2000))
+    # The control: random folds divide blocks.
+    parts = next(splits.by_blocks(split, lon, lat, 7, random=True))
+    assert set(block[parts.train]) & set(block[parts.test])
+    with pytest.raises(NarcfError, match="found 49"):
+        splits.folds_of(block, 50, 0)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_the_network_is_what_keras_predicts(preset: str, tmp_path: Path) -> None:
+    from narcf_geo.model.training import Trainer
+
+    x, y, area = table(300)
+    plan = recipe(ModelSettings(preset=preset, epochs=2, batch_size=64))  # type: ignore[arg-type]
+    model = Trainer(plan, x, y, area).fit(np.arange(200), np.arange(200, 250), 1).model
+    model.save(tmp_path / "m.keras")
+    network = Network.load(tmp_path / "m.keras")
+    expected = model.predict(x, verbose=0)[:, 0]
+    np.testing.assert_allclose(network(x), expected, atol=1e-5 * max(1, np.abs(expected).max()))
+    assert np.ptp(expected) > 1e-3
+    # A missing feature counts as the mean of the training rows.
+    holed, filled = x.copy(), x.copy()
+    holed[:, 1], filled[:, 1] = np.nan, x[:200, 1].mean(dtype=np.float64)
+    np.testing.assert_allclose(network(holed), network(filled), atol=1e-4)
+
+
+@pytest.mark.parametrize(("row", "moves"), [(450, False), (550, False), (10, True)])
+def test_normalisation_sees_training_rows_alone(row: int, moves: bool) -> None:
+    from narcf_geo.model.training import Trainer
+
+    x, y, area = table()
+    train, validation = np.arange(400), np.arange(400, 500)
+    planted = x.copy()
+    planted[row, 1] = 1e6
+
+    def mean(values: np.ndarray) -> float:
+        model = Trainer(QUICK, values, y, area).fit(train, validation, 1).model
+        return float(np.ravel(model.layers[0].mean)[1])
+
+    assert mean(x) == pytest.approx(x[:400, 1].mean(dtype=float), rel=1e-6)
+    assert (abs(mean(planted) - mean(x)) > 1000) is moves
+
+
+def test_one_seed_gives_one_model_and_another_another() -> None:
+    from narcf_geo.model.training import Trainer
+
+    x, y, area = table()
+    rows = np.arange(400), np.arange(400, 500)
+    a, b, c = (Trainer(QUICK, x, y, area).fit(*rows, s).model.get_weights() for s in (3, 3, 4))
+    for first, second in zip(a, b, strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert any(not np.array_equal(first, third) for first, third in zip(a, c, strict=True))
+
+
+@pytest.mark.parametrize("unbiased", [True, False])
+def test_unbiased_means_no_area_weighted_training_bias(unbiased: bool) -> None:
+    from narcf_geo.model.training import Trainer
+
+    x, y, area = table()
+    trainer = Trainer(Recipe(hidden=(8,), epochs=2, unbiased=unbiased), x, y, area)
+    error = (trainer.fit(np.arange(400), np.arange(400, 500), 1).estimate - y)[:400]
+    assert bool(abs(np.average(error, weights=area[:400])) < 1e-5) is unbiased
+    assert abs(error.mean()) > 1e-5
+
+
+def test_no_rows_and_a_loss_that_explodes() -> None:
+    from narcf_geo.model.training import Trainer
+
+    x, y, area = table()
+    trainer = Trainer(QUICK, x, y, area)
+    with pytest.raises(NarcfError, match="found 10 and 0"):
+        trainer.fit(np.arange(10), np.arange(0), 1)
+    y[3] = np.inf
+    with pytest.raises(NarcfError, match="loss became"):
+        Trainer(QUICK, x, y, area).fit(np.arange(400), np.arange(400, 500), 1)
+
+
+def test_samples_of_a_cube(cube: xr.Dataset) -> None:
+    dropped = Features.of(cube, ["temp", "sif"], missing="drop", biome="majority")
+    samples = Samples.of(cube, dropped)
+    land = 4 * 5 - 2
+    assert samples.y.size == land * 24 - land - 1
+    assert samples.missing == {"temp": 0, "sif": land + 1, "flux_target": 0}
+    assert dropped.names[:2] == ("temp", "sif")
+    assert len(dropped.names) == samples.x.shape[1] == 20
+    for row in (0, 77, -1):
+        month, (i, j) = samples.month[row], divmod(samples.cell[row], 5)
+        assert samples.x[row, 0] == cube["temp"].values[month, i, j]
+        assert samples.y[row] == pytest.approx(cube["flux_target"].values[month, i, j])
+        assert samples.x[row, 2:].argmax() == cube["biome"].values[i, j]
+    masked = Features.of(cube, ["temp", "sif", "static"], missing="mask", biome="fractions")
+    assert masked.masked == ("sif",)
+    assert masked.names[3] == "has_sif"
+    whole = Samples.of(cube, masked)
+    assert whole.y.size == land * 24
+    np.testing.assert_array_equal(whole.x[:, 3], np.isfinite(whole.x[:, 1]))
+    assert not {"lat", "lon", "month", "year"} & set(masked.names)
+    with pytest.raises(NarcfError, match=f"sif: {land * 24}"):
+        Samples.of(cube.assign(sif=cube["sif"] * np.nan).assign(
+            sif=lambda d: d["sif"].assign_attrs(units="mW m-2 nm-1 sr-1")), dropped)  # fmt: skip
+
+
+def written(cube: xr.Dataset, directory: Path, missing: str, members: int = 1) -> Bundle:
+    """Train on the first year and write a bundle."""
+    from narcf_geo.model.training import Trainer
+
+    features = Features.of(cube, ["temp", "sif", "static"], missing=missing, biome="fractions")
+    samples = Samples.of(cube, features)
+    parts = splits.by_period(SPLIT, pd.DatetimeIndex(cube["time"].values), samples.month)
+    trainer = Trainer(QUICK, samples.x, samples.y, np.ones(samples.y.size))
+    models = [trainer.fit(parts.train, parts.validation, k).model for k in range(members)]
+    bundle.write(directory, features, models)
+    return Bundle.load(directory)
+
+
+@pytest.fixture(scope="module")
+def masked(cube: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return written(cube, tmp_path_factory.mktemp("masked") / "model", "mask", members=2)
+
+
+def test_prediction_is_missing_at_sea_and_without_a_predictor(
+    cube: xr.Dataset, tmp_path: Path
+) -> None:
+    found = predict(cube, written(cube, tmp_path / "model", "drop"))
+    known = (cube["biome"] > 0) & cube["sif"].notnull()
+    np.testing.assert_array_equal(found["flux"].notnull(), known.transpose("time", "lat", "lon"))
+    assert "flux_std" not in found
+    assert found["flux"].attrs["units"] == "umol m-2 s-1"
+
+
+def test_prediction_with_a_masked_predictor(cube: xr.Dataset, masked: Bundle) -> None:
+    found = predict(cube, masked)
+    land = (cube["biome"] > 0).broadcast_like(found["flux"])
+    np.testing.assert_array_equal(found["flux"].notnull(), land)
+    samples = Samples.of(cube, masked.features)
+    members = masked.predict(samples.x)
+    values = found["flux"].values.reshape(24, -1)[samples.month, samples.cell]
+    np.testing.assert_allclose(values, members.mean(axis=0), atol=1e-6)
+    spread = found["flux_std"].values.reshape(24, -1)[samples.month, samples.cell]
+    np.testing.assert_allclose(spread, members.std(axis=0), atol=1e-6)
+    assert spread.max() > 0
+    with pytest.raises(NarcfError, match="'static'"):
+        predict(cube.drop_vars("static"), masked)
+
+
+@pytest.mark.parametrize("chunks", [{"time": 5}, {"time": 7, "lat": 3, "lon": 2}, {"time": -1}])
+def test_chunks_do_not_matter_and_nothing_is_computed_early(
+    cube: xr.Dataset, masked: Bundle, chunks: dict
+) -> None:
+    import dask
+
+    def never(*args: object, **kwargs: object) -> None:
+        raise AssertionError("computed while the graph was built")
+
+    maps = ["biome", "class_fraction"]
+    chunked = cube.chunk(chunks).assign({name: cube[name] for name in maps})
+    with dask.config.set(scheduler=never):
+        lazy = predict(chunked, masked)
+    assert lazy["flux"].chunks is not None
+    # A matrix product adds in an order that depends on the number of rows: the last bits differ.
+    whole = predict(cube, masked)["flux"].values
+    np.testing.assert_allclose(lazy["flux"].values, whole, rtol=0, atol=1e-6)
+
+
+def test_what_a_bundle_refuses(cube: xr.Dataset, tmp_path: Path) -> None:
+    with pytest.raises(NarcfError, match="narcf-geo train"):
+        Bundle.load(tmp_path / "none")
+    loaded = written(cube, tmp_path / "model", "mask")
+    with pytest.raises(NarcfError, match=r"'temp'.*has:"):
+        loaded.features.check(cube.drop_vars("temp"))
+    other = cube.assign(temp=cube["temp"].assign_attrs(units="K"))
+    with pytest.raises(NarcfError, match=r"trained in 'degC', the cube has 'K'"):
+        loaded.features.check(other)
+    path = tmp_path / "model" / "bundle.json"
+    text = path.read_text()
+    path.write_text(json.dumps({**json.loads(text), "bundle_version": 99}))
+    with pytest.raises(NarcfError, match="version 99"):
+        Bundle.load(tmp_path / "model")
+    path.write_text(text)
+    member = tmp_path / "model" / "member_0.keras"
+    data = member.read_bytes()
+    member.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(NarcfError, match="changed after training"):
+        Bundle.load(tmp_path / "model")
+    member.unlink()
+    with pytest.raises(NarcfError, match="member_0"):
+        Bundle.load(tmp_path / "model")
+    path.write_text("{half")
+    with pytest.raises(NarcfError, match=r"bundle\.json"):
+        Bundle.load(tmp_path / "model")
