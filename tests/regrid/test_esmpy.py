@@ -192,6 +192,13 @@ def test_an_installed_esmpy_is_left_alone(tmp_path: Path) -> None:
     )
     out = run(code, PYTHONPATH=str(tmp_path))
     assert out.split() == ["True", "False", "True", "narcf_geo.regrid.esmpy"]
+    assert run("import ESMF\nprint(ESMF.real)", PYTHONPATH=str(tmp_path)) == "True"
+
+
+def test_an_esmpy_that_cannot_be_imported_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "esmpy.py").write_text("raise ImportError('ESMFMKFILE is not set')\n")
+    code = "import xesmf\nprint(xesmf.backend.ESMF.RegridMethod.__module__)"
+    assert run(code, PYTHONPATH=str(tmp_path)) == "narcf_geo.regrid.esmpy.constants"
 
 
 def test_importing_the_stand_in_compiles_nothing() -> None:
