@@ -334,6 +334,25 @@ def test_meshgrids_are_rectilinear_again() -> None:
         assert Grid.from_dataset(ds) == flat
 
 
+@pytest.mark.parametrize("flat", [True, False])
+def test_corners_named_as_in_xesmf(flat: bool) -> None:
+    from narcf_geo.regrid.weights import xesmf_grid
+
+    grid = Grid.from_corners([350.0, 355, 370], [10.0, 40, 50, 80])
+    if not flat:
+        grid = Grid.from_corners(*grid.corners())
+        ds = xesmf_grid(grid).assign(f=(grid.dims, np.zeros(grid.shape)))
+    else:
+        ds = axes(grid.lat, grid.lon).assign_coords(
+            lat_b=("y_b", grid.lat_b), lon_b=("x_b", (grid.lon_b + 180) % 360 - 180)
+        )
+    found = Grid.from_dataset(ds)
+    assert found.is_rectilinear == flat
+    np.testing.assert_allclose(found.area, grid.area)
+    with pytest.raises(NarcfError, match="one longer than the cells"):
+        Grid.from_dataset(ds.isel({ds["lat"].dims[0]: slice(2)}))
+
+
 def test_no_grid_is_an_error() -> None:
     with pytest.raises(NarcfError, match="found f\\('a', 'b'\\)"):
         Grid.from_dataset(xr.Dataset({"f": (("a", "b"), np.zeros((2, 2)))}))

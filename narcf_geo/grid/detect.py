@@ -12,9 +12,9 @@ import xarray as xr
 
 from narcf_geo.constants import NARR_EARTH_RADIUS
 from narcf_geo.errors import NarcfError
+from narcf_geo.grid.curvilinear import collapsed, four_corners, interpolated
 from narcf_geo.grid.grid import Grid
 from narcf_geo.grid.sphere import (
-    corners_from_centers,
     distance,
     edges_from_centers,
     gaussian_edges,
@@ -44,6 +44,8 @@ def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
         ds = ds.to_dataset(name=ds.name or "field")
     lat, lon = _geographic(ds, "latitude"), _geographic(ds, "longitude")
     x, y = _axis(ds, "x"), _axis(ds, "y")
+    if lat is not None and lon is not None and {"lat_b", "lon_b"} <= set(ds.variables):
+        return _with_corners(ds, lat, lon)
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 1:
         return _rectilinear(ds, lat, lon)
     crs = _crs(ds)
@@ -53,14 +55,14 @@ def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
         projected = _projected(ds, x, y, crs)
         if lat is not None and lon is not None:
             _same_place(projected, ds, lat, lon)
-            four = _four_corners(ds, lat, lon)
-            return _collapsed(projected if four is None else four)
-        return _collapsed(projected)
+            four = four_corners(ds, lat, lon)
+            return collapsed(projected if four is None else four)
+        return collapsed(projected)
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 2 and lat.dims == lon.dims:
-        four = _four_corners(ds, lat, lon)
+        four = four_corners(ds, lat, lon)
         if four is not None:
-            return _collapsed(four)
-        return _meshed(ds, lat, lon) or _interpolated(ds, lat, lon)
+            return collapsed(four)
+        return _meshed(ds, lat, lon) or interpolated(lat, lon)
     raise NarcfError(
         "expected latitude and longitude coordinates (1-D, or 2-D of one shape), or x and y axes "
         f"with a grid mapping, found {_summary(ds)}; add units degrees_north and degrees_east or "
@@ -181,6 +183,25 @@ def _rectilinear(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid:
     centers = np.unwrap(lon.values.astype("float64"), period=360)
     dims = str(lat.dims[0]), str(lon.dims[0])
     return Grid.from_corners(lon_b, lat_b, lon=centers, lat=lat.values, dims=dims)
+
+
+def _with_corners(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid:
+    """Return the grid of xESMF's corner variables ``lat_b`` and ``lon_b``."""
+    dims = lat.dims if lat.ndim == 2 else (*lat.dims, *lon.dims)
+    lat_b, lon_b = ds["lat_b"].values, ds["lon_b"].values
+    if lon_b.ndim == 1:
+        lon_b = np.unwrap(lon_b.astype("float64"), period=360)
+    rows, columns = (str(d) for d in dims)
+    grid = Grid.from_corners(lon_b, lat_b, dims=(rows, columns))
+    if grid.shape != (ds.sizes[rows], ds.sizes[columns]):
+        raise NarcfError(
+            f"expected lat_b and lon_b one longer than the cells along {dims}, found corners of "
+            f"{grid.shape} cells for {(ds.sizes[rows], ds.sizes[columns])}"
+        )
+    if lat.ndim != lat_b.ndim:
+        return grid
+    centers = np.unwrap(lon.values, period=360) if lon.ndim == 1 else lon.transpose(*dims).values
+    return Grid.from_corners(lon_b, lat_b, lon=centers, lat=lat.values, dims=(rows, columns))
 
 
 def _edges(ds: xr.Dataset, axis: xr.DataArray, limit: float | None) -> np.ndarray:
@@ -326,52 +347,6 @@ def _place(lon: np.ndarray, lat: np.ndarray, j: int, i: int) -> str:
     return f"{abs(north):.3f}{side[0]} {abs(east):.3f}{side[1]}"
 
 
-def _four_corners(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid | None:
-    """Return the grid of 2-D centres with four CF vertices a cell, None when there are none."""
-    names = [v.attrs.get("bounds") or v.encoding.get("bounds") for v in (lat, lon)]
-    if not all(n in ds.variables and ds[n].ndim == 3 for n in names):
-        return None
-    vertex = [d for d in ds[names[0]].dims if d not in lat.dims]
-    lat_v, lon_v = (ds[n].transpose(*lat.dims, *vertex).values.astype("float64") for n in names)
-    if lat_v.shape != (*lat.shape, 4):
-        return None
-    p = to_xyz(lon_v, lat_v)
-    tolerance = 1e-3 * np.median(np.linalg.norm(p[..., 0, :] - p[..., 2, :], axis=-1)) + 1e-7
-    for order in [
-        (k, (k + s) % 4, (k + 2 * s) % 4, (k + 3 * s) % 4) for s in (1, -1) for k in range(4)
-    ]:
-        a, b, c, d = (p[..., k, :] for k in order)
-        if (
-            _close(a[:, 1:], b[:, :-1], tolerance)
-            and _close(a[1:], d[:-1], tolerance)
-            and _close(c[:-1, :-1], a[1:, 1:], tolerance)
-        ):
-            lon_c, lat_c = (_joined(v[..., list(order)]) for v in (lon_v, lat_v))
-            dims = str(lat.dims[0]), str(lat.dims[1])
-            return Grid.from_corners(
-                lon_c, lat_c, lon=lon.transpose(*lat.dims).values, lat=lat.values, dims=dims
-            )
-    raise NarcfError(
-        f"expected the four vertices in {names[0]!r} and {names[1]!r} to be shared between "
-        "neighbouring cells, found gaps; only structured grids without gaps can be used"
-    )
-
-
-def _close(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
-    return bool((np.abs(a - b) <= tolerance).all())
-
-
-def _joined(vertices: np.ndarray) -> np.ndarray:
-    """Return shared corners (ny + 1, nx + 1) of cells with vertices (ny, nx, 4) in turn."""
-    ny, nx = vertices.shape[:2]
-    corners = np.empty((ny + 1, nx + 1))
-    corners[:-1, :-1] = vertices[..., 0]
-    corners[:-1, -1] = vertices[:, -1, 1]
-    corners[-1, -1] = vertices[-1, -1, 2]
-    corners[-1, :-1] = vertices[-1, :, 3]
-    return corners
-
-
 def _meshed(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid | None:
     """Return the rectilinear grid when 2-D centres lie on meridians and parallels."""
     rows, columns = lat.dims
@@ -381,34 +356,3 @@ def _meshed(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid | None
     if np.abs(lat - lat.isel({columns: 0})).max() > tolerance or np.abs(turn).max() > tolerance:
         return None
     return _rectilinear(ds, lat.isel({columns: 0}), lon.isel({rows: 0}))
-
-
-def _interpolated(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid:
-    if min(lat.shape) < 2:
-        raise NarcfError(
-            f"expected at least 2 x 2 cell centres in {lat.name!r}, found shape {lat.shape}; "
-            "add CF bounds with the four corners of each cell"
-        )
-    warnings.warn(
-        f"{lat.name!r} and {lon.name!r} have no bounds and no grid mapping: cell corners are "
-        "interpolated from the centres; add CF bounds or the grid mapping for exact ones",
-        UserWarning,
-        stacklevel=4,
-    )
-    lat_v, lon_v = lat.values.astype("float64"), lon.transpose(*lat.dims).values.astype("float64")
-    corners = corners_from_centers(lon_v, lat_v)
-    dims = str(lat.dims[0]), str(lat.dims[1])
-    return Grid.from_corners(*corners, lon=lon_v, lat=lat_v, dims=dims)
-
-
-def _collapsed(grid: Grid) -> Grid:
-    """Return the rectilinear grid when 2-D corners are meridians and parallels."""
-    if grid.is_rectilinear:
-        return grid
-    lon_b = np.unwrap(grid.lon_b[grid.shape[0] // 2], period=360)
-    lat_b = grid.lat_b[:, 0]
-    off_lon = np.abs((grid.lon_b - lon_b + 180) % 360 - 180) * np.cos(np.radians(grid.lat_b))
-    if off_lon.max() > 1e-5 or np.abs(grid.lat_b - lat_b[:, None]).max() > 1e-5:
-        return grid
-    lon = np.unwrap(grid.lon[grid.shape[0] // 2], period=360)
-    return Grid.from_corners(lon_b, lat_b, lon=lon, lat=grid.lat[:, 0], dims=grid.dims)
