@@ -141,7 +141,7 @@ def _layer(view: View, layer: str, scale: str) -> MplPath:
     # Far enough to fill the corners of the window, short of the meridian where the cone is cut.
     reach = 150 if view.east - view.west <= 180 else 180
     near = shapely.box(middle - reach, max(view.south - 40, -90), middle + reach, 90)
-    shapes = np.array(_natural_earth(layer, "10m" if layer == "states" else scale))
+    shapes = np.array(natural_earth(layer, "10m" if layer == "states" else scale))
     turns = [shapely.transform(shapes, partial(np.add, (turn, 0))) for turn in (-360, 0, 360)]
     shapes = shapely.intersection(np.concatenate(turns), near)
     shapes = shapes[~shapely.is_empty(shapes)]
@@ -156,7 +156,8 @@ def _layer(view: View, layer: str, scale: str) -> MplPath:
 
 
 @lru_cache(maxsize=16)
-def _natural_earth(layer: str, scale: str) -> tuple[shapely.Geometry, ...]:
+def natural_earth(layer: str, scale: str) -> tuple[shapely.Geometry, ...]:
+    """Return the shapes of a layer (land, lakes, coastline, borders, states) at 110m, 50m, 10m."""
     # Cartopy downloads at draw time unless its files are where this points.
     cartopy.config["pre_existing_data_dir"] = Path(str(files("narcf_geo") / "data/natural_earth"))
     return tuple(cfeature.NaturalEarthFeature(*_LAYERS[layer], scale).geometries())

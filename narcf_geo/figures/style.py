@@ -19,6 +19,9 @@ FLUX_CMAP = "BrBG_r"
 DIFFERENCE_CMAP = "PuOr_r"
 """Purple is more uptake than the reference, orange is more release."""
 
+FRACTION_CMAP = "YlGn"
+"""From none of the cell to all of it."""
+
 UNITS_TEXT = "µmol m⁻² s⁻¹"
 
 INK = "#1b2a33"
@@ -92,10 +95,19 @@ def flux_limit(values: np.ndarray, quantile: float = 0.98) -> float:
 
 def flux_colors(count: int) -> list[str]:
     """Return `count` colours (``#rrggbb``) evenly along the flux colour map, uptake first."""
+    return _colors(FLUX_CMAP, count)
+
+
+def fraction_colors(count: int) -> list[str]:
+    """Return `count` colours (``#rrggbb``) from 0 to 1 of a class fraction, light to dark."""
+    return _colors(FRACTION_CMAP, count)
+
+
+def _colors(name: str, count: int) -> list[str]:
     import matplotlib
     from matplotlib.colors import to_hex
 
-    return [to_hex(color) for color in matplotlib.colormaps[FLUX_CMAP](np.linspace(0, 1, count))]
+    return [to_hex(color) for color in matplotlib.colormaps[name](np.linspace(0, 1, count))]
 
 
 def synthetic_text(kind: str) -> str:

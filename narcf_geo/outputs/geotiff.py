@@ -16,7 +16,11 @@ from narcf_geo.figures.style import flux_limit
 from narcf_geo.files import atomic_path
 from narcf_geo.grid import Grid
 from narcf_geo.outputs.netcdf import check_flux
-from narcf_geo.outputs.qgis import write_biome_style, write_flux_style
+from narcf_geo.outputs.qgis import (
+    write_biome_style,
+    write_flux_style,
+    write_fraction_style,
+)
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 _BIOME_NODATA = 255
 
 
-def write_flux_geotiffs(ds: xr.Dataset, folder: str | Path) -> list[Path]:
+def write_flux_geotiffs(ds: xr.Dataset, folder: str | Path, *, monthly: bool = False) -> list[Path]:
     """Write ``flux_<year>.tif`` for each year: one band a month, and a ``.qml`` beside it.
 
     North-up COG in EPSG:4326, float32, missing cells NaN (declared as nodata). Bands are named
@@ -37,11 +41,13 @@ def write_flux_geotiffs(ds: xr.Dataset, folder: str | Path) -> list[Path]:
         ``flux`` (time, lat, lon) in umol m-2 s-1 on a regular grid.
     folder : path
         Where the files go; made when absent.
+    monthly : bool
+        Write ``flux_<year>-<month>.tif`` for each month instead.
 
     Returns
     -------
     list of path
-        The GeoTIFFs, by year.
+        The GeoTIFFs, by time.
 
     Raises
     ------
@@ -52,9 +58,10 @@ def write_flux_geotiffs(ds: xr.Dataset, folder: str | Path) -> list[Path]:
     flux = ds["flux"]
     limit = flux_limit(flux.values)
     paths = []
-    for year, months in flux.groupby("time.year"):
-        path = Path(folder) / f"flux_{year}.tif"
-        _write_year(months, path, ds.attrs)
+    stamps = flux["time"].dt.strftime("%Y-%m" if monthly else "%Y").values
+    for stamp in dict.fromkeys(stamps):
+        path = Path(folder) / f"flux_{stamp}.tif"
+        _write_months(flux[stamps == stamp], path, ds.attrs)
         write_flux_style(path.with_suffix(".qml"), limit)
         paths.append(path)
     return paths
@@ -105,11 +112,50 @@ def write_biomes_geotiff(biome: xr.DataArray, path: str | Path) -> Path:
     return path
 
 
+def write_fractions_geotiff(class_fraction: xr.DataArray, path: str | Path) -> Path:
+    """Write the share of each cell that each IGBP class covers: a float32 band a class.
+
+    Bands are named ``ENF evergreen needleleaf forest`` and so on; the style beside the file shows
+    the land class that covers most.
+
+    Parameters
+    ----------
+    class_fraction : xarray.DataArray
+        (igbp_class, lat, lon), 0 to 1; NaN is missing.
+    path : path
+        The ``.tif`` file.
+
+    Raises
+    ------
+    NarcfError
+        When a class is no IGBP class, or the grid is not regular.
+    """
+    path = Path(path)
+    numbers = class_fraction["igbp_class"].values.astype(int).tolist()
+    if not set(numbers) <= set(range(len(IGBP))):
+        raise NarcfError(f"expected IGBP classes 0 to {len(IGBP) - 1}, found {numbers}")
+    fraction, transform = _north_up(class_fraction.transpose("igbp_class", "lat", "lon"))
+    values = fraction.values.astype("float32")
+    tags = {"long_name": "fraction of the cell in each IGBP land cover class", "units": "1"}
+
+    def fill(raster: DatasetWriter) -> None:
+        raster.write(values)
+        for band, number in enumerate(numbers, start=1):
+            raster.set_band_description(band, f"{IGBP[number].code} {IGBP[number].name}")
+            raster.set_band_unit(band, "1")
+            raster.update_tags(band, igbp_class=number, **_statistics(values[band - 1]))
+
+    _write_cog(path, values, transform, float("nan"), tags, fill, _FLUX_COG)
+    cover = [float(np.nansum(v)) if n else -1.0 for n, v in zip(numbers, values, strict=True)]
+    write_fraction_style(path.with_suffix(".qml"), int(np.argmax(cover)) + 1)
+    return path
+
+
 _FLUX_COG = {"predictor": "YES", "overview_resampling": "AVERAGE"}
 _CLASS_COG = {"predictor": "NO", "overview_resampling": "MODE"}
 
 
-def _write_year(flux: xr.DataArray, path: Path, attrs: dict[str, Any]) -> None:
+def _write_months(flux: xr.DataArray, path: Path, attrs: dict[str, Any]) -> None:
     flux, transform = _north_up(flux)
     values = flux.values.astype("float32")
     months = pd.DatetimeIndex(flux["time"].values).strftime("%Y-%m")

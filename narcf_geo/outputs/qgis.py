@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from narcf_geo.constants import IGBP
-from narcf_geo.figures.style import flux_colors
+from narcf_geo.figures.style import flux_colors, fraction_colors
 from narcf_geo.files import atomic_path
 
 _STOPS = 17
@@ -29,47 +29,35 @@ def write_flux_style(path: str | Path, limit: float, band: int = 1) -> Path:
     band : int
         Band shown first, from 1.
     """
-    stops = np.linspace(-limit, limit, _STOPS)
-    root, pipe = _style_root()
-    renderer = ET.SubElement(
-        pipe,
-        "rasterrenderer",
-        type="singlebandpseudocolor",
-        band=str(band),
-        opacity="1",
-        alphaBand="-1",
-        classificationMin=f"{-limit:g}",
-        classificationMax=f"{limit:g}",
-        nodataColor="",
-    )
-    origin = ET.SubElement(renderer, "minMaxOrigin")
-    ET.SubElement(origin, "limits").text = "None"
-    ET.SubElement(origin, "extent").text = "WholeRaster"
-    shader = ET.SubElement(
-        ET.SubElement(renderer, "rastershader"),
-        "colorrampshader",
-        colorRampType="INTERPOLATED",
-        classificationMode="2",
-        clip="0",
-        minimumValue=f"{-limit:g}",
-        maximumValue=f"{limit:g}",
-        labelPrecision="2",
-    )
-    for value, color in zip(stops, flux_colors(_STOPS), strict=True):
-        ET.SubElement(
-            shader,
-            "item",
-            value=f"{value:.6g}",
-            color=color,
-            alpha="255",
-            label=_label(value, limit),
-        )
-    return _write(path, root)
+    return write_xml(path, _style(flux_pipe(limit, band)))
 
 
 def write_biome_style(path: str | Path, classes: Sequence[int]) -> Path:
     """Write the paletted style of a biome raster: a legend entry for each class in `classes`."""
-    root, pipe = _style_root()
+    return write_xml(path, _style(biome_pipe(classes)))
+
+
+def write_fraction_style(path: str | Path, band: int = 1) -> Path:
+    """Write the style of the class fractions: one band from 0 to 1, light to dark green."""
+    return write_xml(path, _style(fraction_pipe(band)))
+
+
+def flux_pipe(limit: float, band: int) -> ET.Element:
+    """Return how QGIS draws one band of a flux raster."""
+    stops = np.linspace(-limit, limit, _STOPS)
+    labels = [_label(value, limit) for value in stops]
+    return _ramp_pipe(stops, flux_colors(_STOPS), labels, band)
+
+
+def fraction_pipe(band: int) -> ET.Element:
+    """Return how QGIS draws the fraction of one class."""
+    stops = np.linspace(0, 1, 5)
+    return _ramp_pipe(stops, fraction_colors(5), [f"{100 * s:.0f} %" for s in stops], band)
+
+
+def biome_pipe(classes: Sequence[int]) -> ET.Element:
+    """Return how QGIS draws IGBP classes, with the names of those in `classes`."""
+    pipe = _pipe()
     renderer = ET.SubElement(
         pipe,
         "rasterrenderer",
@@ -90,7 +78,41 @@ def write_biome_style(path: str | Path, classes: Sequence[int]) -> Path:
             alpha="255",
             label=f"{biome.code} – {biome.name}",
         )
-    return _write(path, root)
+    return pipe
+
+
+def _ramp_pipe(
+    stops: np.ndarray, colors: Sequence[str], labels: Sequence[str], band: int
+) -> ET.Element:
+    pipe = _pipe()
+    low, high = f"{stops[0]:g}", f"{stops[-1]:g}"
+    renderer = ET.SubElement(
+        pipe,
+        "rasterrenderer",
+        type="singlebandpseudocolor",
+        band=str(band),
+        opacity="1",
+        alphaBand="-1",
+        classificationMin=low,
+        classificationMax=high,
+        nodataColor="",
+    )
+    origin = ET.SubElement(renderer, "minMaxOrigin")
+    ET.SubElement(origin, "limits").text = "None"
+    ET.SubElement(origin, "extent").text = "WholeRaster"
+    shader = ET.SubElement(
+        ET.SubElement(renderer, "rastershader"),
+        "colorrampshader",
+        colorRampType="INTERPOLATED",
+        classificationMode="2",
+        clip="0",
+        minimumValue=low,
+        maximumValue=high,
+        labelPrecision="2",
+    )
+    for value, color, label in zip(stops, colors, labels, strict=True):
+        ET.SubElement(shader, "item", value=f"{value:.6g}", color=color, alpha="255", label=label)
+    return pipe
 
 
 def _label(value: float, limit: float) -> str:
@@ -102,9 +124,14 @@ def _label(value: float, limit: float) -> str:
     return text
 
 
-def _style_root() -> tuple[ET.Element, ET.Element]:
+def _style(pipe: ET.Element) -> ET.Element:
     root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology")
-    pipe = ET.SubElement(root, "pipe")
+    root.append(pipe)
+    return root
+
+
+def _pipe() -> ET.Element:
+    pipe = ET.Element("pipe")
     provider = ET.SubElement(pipe, "provider")
     # A mean of neighbours would show values that the file does not hold.
     ET.SubElement(
@@ -115,16 +142,19 @@ def _style_root() -> tuple[ET.Element, ET.Element]:
         zoomedInResamplingMethod="nearestNeighbour",
         zoomedOutResamplingMethod="nearestNeighbour",
     )
-    return root, pipe
+    return pipe
 
 
-def _write(path: str | Path, root: ET.Element) -> Path:
-    path = Path(path)
+def xml_text(root: ET.Element) -> str:
+    """Return the document that QGIS reads: its type, then `root`, indented."""
     ET.indent(root)
     body = ET.tostring(root, encoding="unicode")
+    return f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n{body}\n"
+
+
+def write_xml(path: str | Path, root: ET.Element) -> Path:
+    """Write `root` as a style file."""
+    path = Path(path)
     with atomic_path(path) as temporary:
-        temporary.write_text(
-            "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + body + "\n",
-            encoding="utf-8",
-        )
+        temporary.write_text(xml_text(root), encoding="utf-8")
     return path

@@ -246,23 +246,18 @@ def train_model(project: Project, progress: Progress) -> list[Path]:
 def predict_flux(project: Project, progress: Progress) -> list[Path]:
     """Predict every land cell and month -> ``prediction.zarr`` and the products."""
     from narcf_geo.model.bundle import Bundle
-    from narcf_geo.outputs.geotiff import write_biomes_geotiff, write_flux_geotiffs
-    from narcf_geo.outputs.netcdf import write_flux_netcdf
+    from narcf_geo.outputs.products import write_products
     from narcf_geo.predict import predict
 
     bundle = Bundle.load(project.path("model"))
     store = project.path("prediction.zarr")
-    progress(0, 3, "prediction.zarr")
-    write_zarr(predict(open_cube(project), bundle), store)
+    progress(0, 2, "prediction.zarr")
+    cube = open_cube(project)
+    write_zarr(predict(cube, bundle), store)
+    progress(1, 2, "products")
+    fractions = cube["class_fraction"].load()
     prediction = open_prediction(project).load()
-    progress(1, 3, "flux.nc")
-    products = project.path("products")
-    netcdf = products / "flux.nc"
-    write_flux_netcdf(prediction, netcdf)
-    progress(2, 3, "GeoTIFF")
-    biomes = products / "biomes.tif"
-    write_biomes_geotiff(prediction["biome"], biomes)
-    return [store, netcdf, *write_flux_geotiffs(prediction, products), biomes]
+    return [store, *write_products(prediction, project.path("products"), class_fraction=fractions)]
 
 
 def evaluate_flux(project: Project, progress: Progress) -> list[Path]:

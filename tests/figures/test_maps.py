@@ -34,7 +34,7 @@ def texts(fig) -> str:
 
 def test_every_map_draws_without_a_network(america, no_network, tmp_path):
     basemap._layer.cache_clear()
-    basemap._natural_earth.cache_clear()
+    basemap.natural_earth.cache_clear()
     flux = america["flux"]
     figures = {
         "month": maps.flux_map(flux.isel(time=6)),
@@ -54,7 +54,7 @@ def test_every_map_draws_without_a_network(america, no_network, tmp_path):
 
 def test_twelve_panels_in_under_ten_seconds(america, tmp_path):
     basemap._layer.cache_clear()
-    basemap._natural_earth.cache_clear()
+    basemap.natural_earth.cache_clear()
     start = time.perf_counter()
     save_figure(maps.month_panel(america["flux"].sel(time="2014")), tmp_path / "panel.png")
     assert time.perf_counter() - start < 10

@@ -1,0 +1,73 @@
+"""All files a run hands out, in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import xarray as xr
+
+from narcf_geo.figures.style import flux_limit
+from narcf_geo.outputs.geotiff import (
+    write_biomes_geotiff,
+    write_flux_geotiffs,
+    write_fractions_geotiff,
+)
+from narcf_geo.outputs.netcdf import write_flux_netcdf
+from narcf_geo.outputs.qgis_project import write_qgis_project
+from narcf_geo.outputs.stac import write_stac
+
+
+def write_products(
+    ds: xr.Dataset,
+    folder: str | Path,
+    *,
+    class_fraction: xr.DataArray | None = None,
+    monthly: bool = False,
+    years: Sequence[int] | None = None,
+) -> list[Path]:
+    """Write NetCDF, GeoTIFFs with styles, the QGIS project and the STAC item of a prediction.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        ``flux`` (time, lat, lon) in umol m-2 s-1, optionally ``biome`` and ``land_fraction``.
+    folder : path
+        Where the files go; made when absent.
+    class_fraction : xarray.DataArray, optional
+        (igbp_class, lat, lon), 0 to 1.
+    monthly : bool
+        A GeoTIFF a month rather than a year.
+    years : sequence of int, optional
+        The years whose months the QGIS project shows; by default all.
+
+    Returns
+    -------
+    list of path
+        The NetCDF file first, then the rasters, the project and the STAC files.
+
+    Raises
+    ------
+    NarcfError
+        When the flux is missing, in another unit or not on a regular grid.
+    """
+    folder = Path(folder)
+    netcdf = write_flux_netcdf(ds, folder / "flux.nc")
+    fluxes = write_flux_geotiffs(ds, folder, monthly=monthly)
+    biomes = write_biomes_geotiff(ds["biome"], folder / "biomes.tif") if "biome" in ds else None
+    fractions = None
+    if class_fraction is not None:
+        fractions = write_fractions_geotiff(class_fraction, folder / "class_fractions.tif")
+    project = write_qgis_project(
+        folder / "narcf.qgz",
+        fluxes,
+        limit=flux_limit(ds["flux"].values),
+        biomes=biomes,
+        fractions=fractions,
+        title=str(ds.attrs.get("title", "Monthly net CO2 flux of the land")),
+        years=years,
+    )
+    rasters = [*fluxes, *(p for p in (biomes, fractions) if p)]
+    context = project.with_name("context.gpkg")
+    stac = write_stac(ds, [netcdf, *rasters, context, project], folder)
+    return [netcdf, *rasters, project, context, *stac]

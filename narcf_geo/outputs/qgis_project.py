@@ -1,0 +1,323 @@
+"""One QGIS project (``narcf.qgz``) of all products: a layer a month for the time slider."""
+
+from __future__ import annotations
+
+import io
+import xml.etree.ElementTree as ET
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from narcf_geo.errors import NarcfError
+from narcf_geo.files import atomic_path
+from narcf_geo.outputs.qgis import biome_pipe, flux_pipe, fraction_pipe, xml_text
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+_VERSION = "3.22.0"
+_SECOND = pd.Timedelta(seconds=1)
+_LINES = {
+    "region": ("#b2182b", 0.5),
+    "coastline": ("#1b2a33", 0.35),
+    "borders": ("#1b2a33", 0.5),
+    "states": ("#56656e", 0.2),
+}
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A layer of the project: its element, and its name and place in the tree of layers."""
+
+    name: str
+    element: ET.Element
+    group: str = ""
+    checked: bool = True
+
+    @property
+    def id(self) -> str:
+        return str(self.element.findtext("id"))
+
+
+def write_qgis_project(
+    path: str | Path,
+    fluxes: Sequence[Path],
+    *,
+    limit: float,
+    biomes: Path | None = None,
+    fractions: Path | None = None,
+    title: str = "Net CO2 flux of the land",
+    years: Sequence[int] | None = None,
+) -> Path:
+    """Write the project and ``context.gpkg`` (region, coastline, borders, states) beside it.
+
+    Paths in it are relative: the folder can be moved. Each month is a layer with its time, so that
+    the time slider of QGIS (3.14 or newer) goes through the months.
+
+    Parameters
+    ----------
+    path : path
+        The ``.qgz`` file, in the folder of the rasters.
+    fluxes : sequence of path
+        As `write_flux_geotiffs` wrote them.
+    limit : float
+        End of the colour scale, umol m-2 s-1.
+    biomes, fractions : path, optional
+        As `write_biomes_geotiff` and `write_fractions_geotiff` wrote them.
+    title : str
+        Of the project.
+    years : sequence of int, optional
+        Take only the months of these years.
+
+    Raises
+    ------
+    NarcfError
+        When no month is left, or a raster lies in another folder.
+    """
+    import rasterio
+
+    path = Path(path)
+    strange = [p for p in (*fluxes, biomes, fractions) if p and Path(p).parent != path.parent]
+    if strange:
+        raise NarcfError(f"expected the rasters of a project in {path.parent}, found {strange[0]}")
+    months: dict[pd.Timestamp, tuple[Path, int]] = {}
+    for flux in map(Path, fluxes):
+        with rasterio.open(flux) as raster:
+            box = raster.bounds
+            for band, name in enumerate(raster.descriptions, start=1):
+                month = pd.Timestamp(name)
+                if years is None or month.year in years:
+                    months[month] = (flux, band)
+    if not months:
+        raise NarcfError(f"expected months of {years} in {[p.name for p in fluxes]}, found none")
+    context = path.with_name("context.gpkg")
+    lines = _write_context(context, box)
+    layers = [
+        *(_line_layer(context, name, color, width, box) for name, (color, width) in lines.items()),
+        *(_month_layer(*months[month], month, limit, box) for month in sorted(months)),
+    ]
+    if biomes is not None:
+        with rasterio.open(biomes) as raster:
+            present = [int(n) for n in np.unique(raster.read(1)) if n != raster.nodata]
+        layers.append(
+            _Layer(
+                "Biomes (IGBP)", _raster("biomes", biomes, biome_pipe(present), box), checked=False
+            )
+        )
+    if fractions is not None:
+        with rasterio.open(fractions) as raster:
+            layers += [
+                _Layer(
+                    name,
+                    _raster(f"fraction_{band}", fractions, fraction_pipe(band), box, name),
+                    "Class fractions",
+                    checked=False,
+                )
+                for band, name in enumerate(raster.descriptions, start=1)
+            ]
+    document = xml_text(_project(title, layers, box, sorted(months)))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        # A fixed date: the same products give the same bytes.
+        member = zipfile.ZipInfo(f"{path.stem}.qgs", (1980, 1, 1, 0, 0, 0))
+        member.compress_type = zipfile.ZIP_DEFLATED
+        archive.writestr(member, document.encode("utf-8"))
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+    return path
+
+
+def _project(
+    title: str,
+    layers: Sequence[_Layer],
+    box: tuple[float, float, float, float],
+    months: Sequence[pd.Timestamp],
+) -> ET.Element:
+    root = ET.Element("qgis", version=_VERSION, projectname=title)
+    ET.SubElement(root, "title").text = title
+    ET.SubElement(root, "projectCrs").append(_wgs84())
+    tree = ET.SubElement(root, "layer-tree-group")
+    groups: dict[str, ET.Element] = {"": tree}
+    for layer in layers:
+        parent = tree
+        for depth in range(layer.group.count("/") + 1 if layer.group else 0):
+            name = "/".join(layer.group.split("/")[: depth + 1])
+            if name not in groups:
+                shown = "1" if layer.checked and "/" not in name else "0"
+                groups[name] = ET.SubElement(
+                    parent,
+                    "layer-tree-group",
+                    name=name.split("/")[-1],
+                    checked="Qt::Checked" if layer.checked else "Qt::Unchecked",
+                    expanded=shown,
+                )
+            parent = groups[name]
+        ET.SubElement(
+            parent,
+            "layer-tree-layer",
+            id=layer.id,
+            name=layer.name,
+            source=str(layer.element.findtext("datasource")),
+            providerKey=str(layer.element.findtext("provider")),
+            checked="Qt::Checked" if layer.checked else "Qt::Unchecked",
+            expanded="1" if layer.name == "Biomes (IGBP)" else "0",
+        )
+    canvas = ET.SubElement(root, "mapcanvas", name="theMapCanvas")
+    ET.SubElement(canvas, "units").text = "degrees"
+    canvas.append(_extent(box))
+    ET.SubElement(canvas, "destinationsrs").append(_wgs84())
+    ET.SubElement(root, "projectlayers").extend(layer.element for layer in layers)
+    order = ET.SubElement(root, "layerorder")
+    for layer in layers:
+        ET.SubElement(order, "layer", id=layer.id)
+    start, end = _instant(months[0]), _instant(_last(months[-1]))
+    properties = ET.SubElement(root, "properties")
+    for section, name, kind, value in (
+        ("Paths", "Absolute", "bool", "false"),
+        ("SpatialRefSys", "ProjectionsEnabled", "int", "1"),
+        # 1: the slider is on when the project opens, at the first month.
+        ("TemporalControllerWidget", "NavigationMode", "int", "1"),
+        ("TemporalControllerWidget", "StartDateTime", "QString", start),
+        ("TemporalControllerWidget", "EndDateTime", "QString", end),
+    ):
+        if properties.find(section) is None:
+            ET.SubElement(properties, section)
+        ET.SubElement(properties.findall(section)[0], name, type=kind).text = value
+    settings = ET.SubElement(
+        root,
+        "ProjectTimeSettings",
+        timeStepUnit="mon",
+        timeStep="1",
+        frameRate="1",
+        cumulativeTemporalRange="0",
+    )
+    span = ET.SubElement(settings, "TemporalRange")
+    ET.SubElement(span, "start").text = start
+    ET.SubElement(span, "end").text = end
+    return root
+
+
+def _month_layer(
+    path: Path, band: int, month: pd.Timestamp, limit: float, box: tuple[float, ...]
+) -> _Layer:
+    name = f"{month:%Y-%m}"
+    element = _raster(f"flux_{month:%Y_%m}", path, flux_pipe(limit, band), box, name)
+    temporal = ET.SubElement(element, "temporal", enabled="1", mode="0", fetchMode="0")
+    span = ET.SubElement(temporal, "fixedRange")
+    # QGIS counts both ends in: a second off them keeps the month out of the steps beside it.
+    ET.SubElement(span, "start").text = _instant(month + _SECOND)
+    ET.SubElement(span, "end").text = _instant(_last(month))
+    return _Layer(name, element, f"Net CO₂ flux (µmol m⁻² s⁻¹)/{month:%Y}")
+
+
+def _raster(
+    number: str, path: Path, pipe: ET.Element, box: tuple[float, ...], name: str = ""
+) -> ET.Element:
+    element = _map_layer("raster", number, f"./{Path(path).name}", "gdal", name or number, box)
+    element.append(pipe)
+    return element
+
+
+def _line_layer(path: Path, name: str, color: str, width: float, box: tuple[float, ...]) -> _Layer:
+    source = f"./{path.name}|layername={name}"
+    element = _map_layer("vector", name, source, "ogr", name, box)
+    area = name == "region"
+    element.set("geometry", "Polygon" if area else "Line")
+    renderer = ET.SubElement(element, "renderer-v2", type="singleSymbol", symbollevels="0")
+    symbol = ET.SubElement(
+        ET.SubElement(renderer, "symbols"),
+        "symbol",
+        type="fill" if area else "line",
+        name="0",
+        alpha="1",
+    )
+    layer = ET.SubElement(symbol, "layer", {"class": "SimpleLine", "enabled": "1", "pass": "0"})
+    options = ET.SubElement(layer, "Option", type="Map")
+    rgb = ",".join(str(int(color[i : i + 2], 16)) for i in (1, 3, 5))
+    for key, value in (("line_color", f"{rgb},255"), ("line_width", f"{width:g}")):
+        ET.SubElement(options, "Option", type="QString", name=key, value=value)
+    return _Layer(name, element)
+
+
+def _map_layer(
+    kind: str, number: str, source: str, provider: str, name: str, box: tuple[float, ...]
+) -> ET.Element:
+    element = ET.Element("maplayer", type=kind)
+    element.append(_extent(box))
+    # QGIS does not find layers again by an id of ten characters or fewer.
+    for tag, text in (("id", f"narcf_geo_{number}"), ("datasource", source), ("layername", name)):
+        ET.SubElement(element, tag).text = text
+    ET.SubElement(element, "srs").append(_wgs84())
+    ET.SubElement(element, "provider", encoding="UTF-8").text = provider
+    return element
+
+
+def _extent(box: tuple[float, ...]) -> ET.Element:
+    extent = ET.Element("extent")
+    for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True):
+        ET.SubElement(extent, tag).text = f"{value:.10g}"
+    return extent
+
+
+@cache
+def _wgs84_text() -> str:
+    from pyproj import CRS
+
+    return str(CRS.from_epsg(4326).to_wkt())
+
+
+def _wgs84() -> ET.Element:
+    system = ET.Element("spatialrefsys")
+    for tag, text in (
+        ("wkt", _wgs84_text()),
+        ("proj4", "+proj=longlat +datum=WGS84 +no_defs"),
+        ("srid", "4326"),
+        ("authid", "EPSG:4326"),
+        ("description", "WGS 84"),
+        ("projectionacronym", "longlat"),
+        ("ellipsoidacronym", "EPSG:7030"),
+        ("geographicflag", "true"),
+    ):
+        ET.SubElement(system, tag).text = text
+    return system
+
+
+def _last(month: pd.Timestamp) -> pd.Timestamp:
+    return month + pd.offsets.MonthBegin(1) - _SECOND
+
+
+def _instant(time: pd.Timestamp) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%S}Z"
+
+
+def _write_context(
+    path: Path, box: tuple[float, float, float, float]
+) -> dict[str, tuple[str, float]]:
+    """Write region, coastline, borders and states in the box; return the layers that are there."""
+    import geopandas as gpd
+    import shapely
+
+    from narcf_geo.figures.basemap import natural_earth
+    from narcf_geo.outputs.geopackage import write_geopackage
+
+    region = shapely.box(*box)
+    layers: dict[str, gpd.GeoDataFrame] = {
+        "region": gpd.GeoDataFrame({"name": ["region"]}, geometry=[region], crs="EPSG:4326")
+    }
+    for name in ("coastline", "borders", "states"):
+        scale = "10m" if name == "states" else "50m"
+        shapes = shapely.intersection(np.array(natural_earth(name, scale)), region)
+        shapes = shapely.get_parts(shapes[~shapely.is_empty(shapes)])
+        shapes = shapes[shapely.get_dimensions(shapes) == 1]
+        if shapes.size:
+            layers[name] = gpd.GeoDataFrame(
+                {"source": ["Natural Earth"] * shapes.size}, geometry=shapes, crs="EPSG:4326"
+            )
+    write_geopackage(layers, path)
+    return {name: line for name, line in _LINES.items() if name in layers}

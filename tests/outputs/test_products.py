@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import xml.etree.ElementTree as ET
+import zipfile
+
+import numpy as np
+import pytest
+import rasterio
+import xarray as xr
+
+from narcf_geo.errors import NarcfError
+from narcf_geo.outputs.geotiff import write_flux_geotiffs, write_fractions_geotiff
+from narcf_geo.outputs.products import write_products
+from narcf_geo.outputs.qgis_project import write_qgis_project
+
+
+@pytest.fixture
+def fraction(small_prediction: xr.Dataset) -> xr.DataArray:
+    shares = np.random.default_rng(2).dirichlet(np.ones(18), (4, 5)).astype("float32")
+    return xr.DataArray(
+        np.moveaxis(shares, -1, 0),
+        {"igbp_class": np.arange(18), **small_prediction["biome"].coords},
+        ("igbp_class", "lat", "lon"),
+    )
+
+
+def document(path) -> ET.Element:
+    with zipfile.ZipFile(path) as archive:
+        return ET.fromstring(archive.read("narcf.qgs"))
+
+
+def test_everything_is_written_and_named_in_the_item(small_prediction, fraction, tmp_path):
+    paths = write_products(small_prediction, tmp_path, class_fraction=fraction)
+    assert paths[0].name == "flux.nc"
+    item = json.loads((tmp_path / "item.json").read_text(encoding="utf-8"))
+    assert item["bbox"] == [-101.0, 40.0, -96.0, 44.0]
+    assert item["properties"]["start_datetime"] == "2014-11-01T00:00:00Z"
+    assert item["properties"]["end_datetime"] == "2015-02-28T23:59:59Z"
+    named = {a["href"] for a in item["assets"].values()}
+    assert named == {f"./{p.name}" for p in paths if p.suffix != ".json"}
+    for asset in item["assets"].values():
+        content = (tmp_path / asset["href"]).read_bytes()
+        assert asset["file:size"] == len(content)
+        assert asset["file:checksum"] == "1220" + hashlib.sha256(content).hexdigest()
+    raster = item["assets"]["flux_2015"]
+    assert raster["proj:shape"] == [4, 5]
+    assert raster["proj:transform"] == [1.0, 0.0, -101.0, 0.0, -1.0, 44.0]
+    assert [band["name"] for band in raster["bands"]] == ["2015-01", "2015-02"]
+
+
+def test_the_item_and_collection_are_valid(small_prediction, tmp_path):
+    validation = pytest.importorskip("pystac.validation", reason="pystac is in the extra 'test'")
+    write_products(small_prediction, tmp_path)
+    for name in ("item", "collection"):
+        content = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
+        # The schemas of extensions are not on this machine; those of the core are pystac's own.
+        core = content | {"stac_extensions": []}
+        assert validation.validate_dict(core)
+        with pytest.raises(validation.stac_validator.STACValidationError):
+            validation.validate_dict(core | {"links": None})
+
+
+def test_the_same_bytes_again(small_prediction, fraction, tmp_path):
+    digests = []
+    for name in ("a", "b"):
+        paths = write_products(small_prediction, tmp_path / name, class_fraction=fraction)
+        digests.append([hashlib.sha256(p.read_bytes()).hexdigest() for p in paths])
+    assert digests[0] == digests[1]
+
+
+def test_a_layer_a_month_with_its_own_time_and_band(small_prediction, tmp_path):
+    fluxes = write_flux_geotiffs(small_prediction, tmp_path)
+    root = document(write_qgis_project(tmp_path / "narcf.qgz", fluxes, limit=2.0))
+    layers = {m.findtext("layername"): m for m in root.iter("maplayer")}
+    month = layers["2015-02"]
+    assert month.findtext("datasource") == "./flux_2015.tif"
+    assert month.find("pipe/rasterrenderer").get("band") == "2"
+    span = month.find("temporal/fixedRange")
+    assert span.findtext("start") == "2015-02-01T00:00:01Z"
+    assert span.findtext("end") == "2015-02-28T23:59:59Z"
+    assert {name for name in layers if name.startswith("20")} == {
+        "2014-11", "2014-12", "2015-01", "2015-02"
+    }  # fmt: skip
+    sources = [layer.findtext("datasource") for layer in layers.values()]
+    assert all(source.startswith("./") for source in sources)
+    assert all(len(layer.findtext("id")) > 10 for layer in layers.values())
+    assert root.findtext("properties/Paths/Absolute") == "false"
+
+
+def test_a_project_of_one_year(small_prediction, tmp_path):
+    fluxes = write_flux_geotiffs(small_prediction, tmp_path)
+    path = write_qgis_project(tmp_path / "narcf.qgz", fluxes, limit=2.0, years=[2014])
+    assert len(document(path).findall(".//temporal")) == 2
+    with pytest.raises(NarcfError, match=r"months of \[1999\]"):
+        write_qgis_project(tmp_path / "b.qgz", fluxes, limit=2.0, years=[1999])
+    with pytest.raises(NarcfError, match="expected the rasters of a project in"):
+        write_qgis_project(tmp_path / "elsewhere" / "narcf.qgz", fluxes, limit=2.0)
+
+
+def test_a_file_a_month_on_request(small_prediction, tmp_path):
+    paths = write_flux_geotiffs(small_prediction, tmp_path, monthly=True)
+    assert [p.name for p in paths] == [
+        "flux_2014-11.tif", "flux_2014-12.tif", "flux_2015-01.tif", "flux_2015-02.tif"
+    ]  # fmt: skip
+    with rasterio.open(paths[3]) as raster:
+        assert raster.descriptions == ("2015-02",)
+        north_up = small_prediction["flux"][3, ::-1].values
+        np.testing.assert_array_equal(raster.read(1), north_up)
+
+
+def test_class_fractions_keep_name_value_and_place(fraction, tmp_path):
+    path = write_fractions_geotiff(fraction, tmp_path / "fractions.tif")
+    with rasterio.open(path) as raster:
+        assert raster.count == 18
+        assert raster.descriptions[12] == "CRO croplands"
+        assert raster.tags(13)["igbp_class"] == "12"
+        np.testing.assert_array_equal(raster.read(13), fraction[12, ::-1].values)
+        assert raster.read().sum(axis=0) == pytest.approx(1.0, abs=1e-6)
+    with pytest.raises(NarcfError, match="expected IGBP classes"):
+        write_fractions_geotiff(fraction.assign_coords(igbp_class=np.arange(18) + 1), path)

@@ -1,0 +1,115 @@
+"""QGIS opens the products of a run: values, names, styles, and the months of its slider."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from narcf_geo.outputs.products import write_products
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+SCRIPT = Path(__file__).with_name("read_products.py")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def qgis_python() -> str:
+    if (
+        not Path(SYSTEM_PYTHON).exists()
+        or subprocess.run(
+            [SYSTEM_PYTHON, "-c", "import qgis.core"], capture_output=True, check=False
+        ).returncode
+    ):
+        pytest.skip("QGIS with Python is not installed (Debian: apt-get install python3-qgis)")
+    return SYSTEM_PYTHON
+
+
+@pytest.fixture(scope="module")
+def points(america: xr.Dataset) -> list[list[float]]:
+    rows, columns = np.nonzero(america["flux"][0].notnull().values)
+    chosen = np.random.default_rng(3).choice(rows.size, 20, replace=False)
+    return [[float(america["lon"][columns[i]]), float(america["lat"][rows[i]])] for i in chosen]
+
+
+@pytest.fixture(scope="module")
+def found(america, points, qgis_python, tmp_path_factory) -> dict:
+    folder = tmp_path_factory.mktemp("qgis") / "written"
+    biome = america["biome"]
+    shares = [(biome == n).astype("float32") for n in range(18)]
+    fraction = xr.concat(shares, dim="igbp_class").assign_coords(igbp_class=np.arange(18))
+    write_products(america, folder, class_fraction=fraction)
+    moved = Path(shutil.move(folder, folder.with_name("moved to another place")))
+    done = subprocess.run(
+        [qgis_python, SCRIPT, moved, json.dumps(points)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return {**json.loads(done.stdout), "folder": moved}
+
+
+def test_every_file_opens_where_it_lies(found):
+    for name, raster in found["rasters"].items():
+        assert raster["valid"], name
+        assert raster["crs"] == "EPSG:4326"
+        assert raster["extent"] == [-170.0, 10.0, -50.0, 80.0]
+    assert set(found["rasters"]) == {
+        "biomes.tif", "class_fractions.tif", "flux_2014.tif", "flux_2015.tif"
+    }  # fmt: skip
+    assert found["netcdf"]
+    assert all(valid and count for valid, count in found["vectors"].values())
+    assert set(found["vectors"]) == {"region", "coastline", "borders", "states"}
+
+
+def test_values_at_points_are_those_of_the_netcdf(found, points):
+    with xr.open_dataset(found["folder"] / "flux.nc") as ds:
+        for year in (2014, 2015):
+            flux = ds["flux"].sel(time=str(year))
+            for (lon, lat), values in zip(
+                points, found["rasters"][f"flux_{year}.tif"]["values"], strict=True
+            ):
+                np.testing.assert_array_equal(np.float32(values), flux.sel(lon=lon, lat=lat).values)
+        biome = [ds["biome"].sel(lon=lon, lat=lat).item() for lon, lat in points]
+    assert [v[0] for v in found["rasters"]["biomes.tif"]["values"]] == biome
+
+
+def test_bands_styles_and_statistics(found, america):
+    raster = found["rasters"]["flux_2015.tif"]
+    assert raster["bands"][6].endswith("2015-07")
+    assert raster["renderer"] == "singlebandpseudocolor"
+    low, high = raster["range"]
+    assert low == -high < 0
+    january = america["flux"].sel(time="2015-01-01")
+    assert raster["statistics"] == pytest.approx([float(january.min()), float(january.max())])
+    biomes = found["rasters"]["biomes.tif"]
+    assert biomes["renderer"] == "paletted"
+    assert biomes["classes"]["12.0"] == "CRO – croplands"
+    fractions = found["rasters"]["class_fractions.tif"]
+    assert fractions["bands"][12].endswith("CRO croplands")
+    assert fractions["range"] == [0.0, 1.0]
+
+
+def test_the_project_has_a_layer_for_each_step_of_the_slider(found):
+    project = found["project"]
+    assert found["opened"]
+    assert all(project["valid"].values())
+    assert project["unresolved"] == []
+    assert project["crs"] == "EPSG:4326"
+    assert project["title"] == "A test product"
+    months = project["months"]
+    assert sorted(months) == [f"{y}-{m:02d}" for y in (2014, 2015) for m in range(1, 13)]
+    assert set(months) <= set(project["steps"])
+    for name, month in months.items():
+        assert month["shown"] == [name]
+        assert month["band"] == int(name[-2:])
+        assert Path(month["source"]).name == f"flux_{name[:4]}.tif"
+    assert all(str(found["folder"]) in source for source in project["sources"])
