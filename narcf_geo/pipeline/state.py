@@ -76,7 +76,9 @@ class State:
         """Write down that `stage` is done; remove what it wrote before and does not write now."""
         outputs = list(outputs)
         for path in set(self.outputs(stage)) - set(outputs):
-            remove(path)
+            # With the side-cars of a raster: its style and its statistics.
+            for stale in {path, *path.parent.glob(f"{path.stem}.*")} - set(outputs):
+                remove(stale)
         self.records[stage.name] = {
             "fingerprint": self.fingerprint(stage),
             "outputs": {
