@@ -1,4 +1,4 @@
-"""The flux product as one CF-1.8 NetCDF4 file."""
+"""The flux product as one CF-1.11 NetCDF4 file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHUNK = {"time": 24, "lat": 32, "lon": 64}
 
 
 def write_flux_netcdf(ds: xr.Dataset, path: str | Path) -> Path:
-    """Write the predicted flux and what belongs to it as CF-1.8 NetCDF4, whole or not at all.
+    """Write the predicted flux and what belongs to it as CF-1.11 NetCDF4, whole or not at all.
 
     Two runs over the same values give the same bytes: nothing in the file says when it was written.
 
@@ -92,7 +92,7 @@ def _product(ds: xr.Dataset) -> xr.Dataset:
     }
     out["cell_area"] = (("lat", "lon"), grid.area, area)
     out = with_month_axis(out.assign_coords(time=ds["time"].values), ds["time"].values)
-    out["time"].attrs["axis"] = "T"
+    out["time"].attrs |= {"axis": "T", "units_metadata": "leap_seconds: none"}
     out["crs"] = _crs()
     for name in ("flux", "flux_std", "land_fraction", "biome"):
         if name in out:
@@ -157,7 +157,7 @@ def _global_attributes(ds: xr.Dataset, out: xr.Dataset) -> dict[str, Any]:
         "source": f"narcf-geo {__version__}: neural network trained on an atmospheric inversion",
         "history": f"made by narcf-geo {__version__}",
         **kept,
-        "Conventions": "CF-1.8",
+        "Conventions": "CF-1.11",
         "time_coverage_start": str(first),
         "time_coverage_end": str(last),
     }
