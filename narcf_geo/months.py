@@ -62,7 +62,8 @@ def to_month_starts(time: xr.DataArray) -> np.ndarray:
         twice = pd.Timestamp(unique[counts > 1][0]).strftime("%Y-%m")
         raise NarcfError(
             f"expected one value a month, found {counts.max()} time stamps in {twice}; "
-            "average the file to months first"
+            "average it to months with `monthly_mean: 0.9` (the share of a month that must be "
+            "covered) in the catalog entry"
         )
     return starts
 

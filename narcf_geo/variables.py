@@ -43,6 +43,13 @@ VARIABLES: dict[str, Variable] = {
         (0.0, 600.0),
         "surface_downwelling_shortwave_flux_in_air",
     ),
+    "gdd": Variable(
+        "K day",
+        "growing degree-days above 5 degC since 1 January",
+        (0.0, 15000.0),
+        "integral_wrt_time_of_air_temperature_excess",
+    ),
+    "nir": Variable("1", "near-infrared reflectance", (0.0, 1.2)),
     "sif": Variable("mW m-2 nm-1 sr-1", "sun-induced chlorophyll fluorescence", (-5.0, 10.0)),
     "ndvi": Variable("1", "normalized difference vegetation index", (-1.0, 1.0)),
     "nirv": Variable("1", "near-infrared reflectance of vegetation", (-1.0, 1.0)),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,6 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from narcf_geo.errors import UsageError
 
 MAX_NODES = 200_000
+MAX_DEPTH = 100
+
+# libyaml reads ten times as fast; a build of PyYAML without it reads the same files.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Schema(BaseModel):
@@ -24,8 +29,32 @@ class Schema(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
+@dataclass(frozen=True)
+class Document(Generic[Model]):
+    """A file that fits its schema, and where in it each key is."""
+
+    path: Path
+    content: Model
+    node: yaml.Node
+
+    def line(self, *keys: int | str) -> int:
+        """Return the line, from 1, of the deepest of nested `keys` that the file has."""
+        return _line(self.node, keys)
+
+
 def load(path: Path, schema: type[Model]) -> Model:
     """Read the YAML file at `path` and return it as `schema`.
+
+    Raises
+    ------
+    UsageError
+        As from `read`.
+    """
+    return read(path, schema).content
+
+
+def read(path: Path, schema: type[Model]) -> Document[Model]:
+    """Read the YAML file at `path`, its content as `schema`.
 
     Raises
     ------
@@ -40,26 +69,45 @@ def load(path: Path, schema: type[Model]) -> Model:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as UTF-8 text ({error})") from None
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        _check_depth(text, path)
+        node = yaml.compose(text, Loader=_Loader)
         _check_tree(node, path)
-        data = yaml.safe_load(text)
+        data = _Loader("").construct_document(node) if node else None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UsageError(f"{path}:{line}: not valid YAML: {error.problem}") from None
+        tab = "\t" in "".join(text.split("\n")[line - 1 : line])
+        hint = "; indent with spaces, not with a tab" if tab else ""
+        raise UsageError(f"{path}:{line}: not valid YAML: {error.problem}{hint}") from None
     except UsageError:
         raise
-    except Exception as error:  # PyYAML lets many kinds through, for a wrong tag or deep nesting
+    except Exception as error:  # PyYAML lets many kinds through, for a wrong tag among others
         raise UsageError(f"{path}: not valid YAML: {error or type(error).__name__}") from None
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) or node is None:
         raise UsageError(f"{path}: expected a mapping of keys to values, found {_kind(data)}")
     try:
-        return schema.model_validate(data)
+        return Document(path, schema.model_validate(data), node)
     except ValidationError as error:
         raise UsageError(_explain(error, path, node, schema)) from None
 
 
 def _kind(data: object) -> str:
     return "an empty file" if data is None else f"a {type(data).__name__}"
+
+
+def _check_depth(text: str, path: Path) -> None:
+    """Refuse nesting that would exhaust the stack of the composer."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise UsageError(
+                f"{path}:{line}: not valid YAML: nested deeper than {MAX_DEPTH} levels; is a "
+                "bracket not closed?"
+            )
 
 
 def _check_tree(node: yaml.Node | None, path: Path) -> None:
@@ -127,17 +175,34 @@ def _explain(
         location = _in_file(problem["loc"], node)
         where = ".".join(str(part) for part in location)
         message = problem["msg"].removeprefix("Value error, ")
+        context = problem.get("ctx", {})
+        if problem["type"].startswith("union_tag"):
+            location = [*location, context["discriminator"].strip("'")]
+            where = ".".join(str(part) for part in location)
+            message = _choice(context)
         if problem["type"] == "extra_forbidden":
             known = _known_keys(schema, location[:-1])
             message = f"unknown key; known here: {', '.join(sorted(known))}"
             close = difflib.get_close_matches(str(location[-1]), known, n=1)
             if close:
                 message = f"unknown key; did you mean {close[0]!r}?"
-        elif problem["type"] != "missing" and not isinstance(problem["input"], dict | list):
+        elif problem["type"] not in ("missing", "union_tag_invalid") and not isinstance(
+            problem["input"], dict | list
+        ):
             message += f" (found {problem['input']!r})"
         place = f"{path}:{_line(node, location)}"
         lines.append(f"{place}: {where}: {message}" if where else f"{place}: {message}")
     return "\n".join(lines)
+
+
+def _choice(context: dict[str, Any]) -> str:
+    """Say which values a key takes that tells which kind of thing it stands in."""
+    if "tag" not in context:
+        return "Field required"
+    known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+    close = difflib.get_close_matches(context["tag"], known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"expected one of {', '.join(known)} (found {context['tag']!r}){hint}"
 
 
 def _known_keys(schema: type[BaseModel], location: Sequence[int | str]) -> list[str]:

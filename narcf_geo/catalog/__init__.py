@@ -2,89 +2,37 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from narcf_geo.catalog.schema import CatalogFile, Metadata, SourceEntry
-from narcf_geo.errors import NarcfError, UsageError
-from narcf_geo.yamlfile import load
+from narcf_geo.catalog.entry import Entry
+from narcf_geo.catalog.schema import CatalogFile, NestedEntry, Parameter, SourceEntry
+from narcf_geo.errors import UsageError
+from narcf_geo.yamlfile import Document, read
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-__all__ = ["Catalog", "Entry"]
+__all__ = ["PACKAGED", "Catalog", "Entry"]
 
 PACKAGED = Path(__file__).parents[1] / "data_catalog.yaml"
 """The packaged catalog of real products."""
 
 _TEMPLATE = re.compile(r"\{\{\s*(.+?)\s*\}\}")
-_PATTERN = re.compile(r"\{(\w+)(?::[^}]*)?\}")
+_TYPES = {"str": str, "int": int, "float": float}
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A source of the catalog, its templates filled in."""
+class _Located:
+    """A source and where it is written."""
 
-    name: str
     source: SourceEntry
-    urlpaths: tuple[str, ...]
-    companion: Path | None
-    catalog_path: Path
-
-    @property
-    def metadata(self) -> Metadata:
-        """Our keys of the entry."""
-        return self.source.metadata
-
-    def files(self) -> list[Path]:
-        """Return the files of the entry, sorted; globs and ``{year}`` patterns expanded.
-
-        Raises
-        ------
-        NarcfError
-            When a path leads to no file.
-        """
-        files: list[Path] = []
-        for urlpath in self.urlpaths:
-            pattern = _PATTERN.sub("*", urlpath)
-            if any(mark in pattern for mark in "*?["):
-                found = sorted(Path(p) for p in glob.glob(pattern))
-            else:
-                found = [Path(urlpath)] if Path(urlpath).exists() else []
-            if not found:
-                hint = f"; it can be had from {self.metadata.url}" if self.metadata.url else ""
-                raise NarcfError(
-                    f"{self.catalog_path}: source {self.name!r}: expected a file at {urlpath}, "
-                    f"found none{hint}. Put it there, or change urlpath"
-                )
-            files += found
-        if self.companion:
-            if not self.companion.exists():
-                raise NarcfError(
-                    f"{self.catalog_path}: source {self.name!r}: expected the companion file "
-                    f"{self.companion}, found none"
-                )
-            files.append(self.companion)
-        return files
-
-    def data_files(self) -> list[Path]:
-        """Return the files without the companion."""
-        return [path for path in self.files() if path != self.companion]
-
-    def read(self) -> xr.Dataset:
-        """Open the source lazily as canonical variables on its native grid."""
-        from narcf_geo.sources import read
-
-        return read(self)
+    document: Document[CatalogFile]
+    key: str
 
 
 class Catalog(Mapping[str, Entry]):
-    """The sources of a catalog file by name.
+    """The sources of a catalog file by name, those of nested catalogs as ``outer.inner``.
 
     Examples
     --------
@@ -93,10 +41,12 @@ class Catalog(Mapping[str, Entry]):
     'landcover'
     """
 
-    def __init__(self, path: Path, file: CatalogFile, parameters: Mapping[str, str]) -> None:
+    def __init__(
+        self, path: Path, sources: Mapping[str, _Located], parameters: Mapping[str, str]
+    ) -> None:
         self.path = path
-        self.file = file
         self.parameters = dict(parameters)
+        self._sources = dict(sources)
 
     @classmethod
     def open(cls, path: str | Path = PACKAGED, **parameters: str) -> Catalog:
@@ -105,64 +55,149 @@ class Catalog(Mapping[str, Entry]):
         Raises
         ------
         UsageError
-            When the file does not fit the schema, or a value is for no parameter of it.
+            When the file does not fit the schema, catalogs hold one another in a circle, or a
+            value is for no parameter.
         """
         path = Path(path)
-        file = load(path, CatalogFile)
-        known = {name for entry in file.sources.values() for name in entry.parameters}
+        sources = _collect(path, ())
+        known = {name for located in sources.values() for name in located.source.parameters}
         unknown = sorted(set(parameters) - known)
         if unknown:
             raise UsageError(
                 f"{path}: no source takes the parameter {', '.join(unknown)}; "
                 f"known: {', '.join(sorted(known)) or 'none'}"
             )
-        return cls(path, file, parameters)
+        return cls(path, sources, parameters)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.file.sources)
+        return iter(self._sources)
 
     def __len__(self) -> int:
-        return len(self.file.sources)
+        return len(self._sources)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._sources
+
+    def source(self, name: str) -> SourceEntry:
+        """Return what the catalog says of a source, its templates as they are."""
+        return self._sources[name].source
 
     def __getitem__(self, name: str) -> Entry:
-        source = self.file.sources[name]
-        urlpaths = source.args.urlpath
-        texts = [urlpaths] if isinstance(urlpaths, str) else urlpaths
-        companion = source.metadata.companion
+        located = self._sources[name]
+        fill = _Filling(located, name, self.parameters)
+        companion = located.source.metadata.companion
         return Entry(
             name=name,
-            source=source,
-            urlpaths=tuple(self._path(text, name, source) for text in texts),
-            companion=Path(self._path(companion, name, source)) if companion else None,
-            catalog_path=self.path,
+            source=located.source,
+            urlpaths=tuple(fill.path(text) for text in located.source.args.urlpaths),
+            companion=Path(fill.path(companion)) if companion else None,
+            document=located.document,
+            key=located.key,
         )
 
-    def _path(self, text: str, name: str, source: SourceEntry) -> str:
-        filled = self._fill(text, name, source)
-        return str(Path(filled)) if os.path.isabs(filled) else str(self.path.parent / filled)
+    def folder(self, name: str) -> Path:
+        """Return the folder that ``catalog fetch`` puts the files of a source into."""
+        located = self._sources[name]
+        fetch = located.source.metadata.fetch
+        fill = _Filling(located, name, self.parameters)
+        if fetch and fetch.folder:
+            return Path(fill.path(fetch.folder))
+        return Path(fill.path(located.source.args.urlpaths[0])).parent
 
-    def _fill(self, text: str, name: str, source: SourceEntry) -> str:
-        """Fill ``{{ CATALOG_DIR }}``, ``{{ env(NAME) }}`` and ``{{ parameter }}`` into `text`."""
 
-        def value(match: re.Match[str]) -> str:
-            key = match[1]
-            where = f"{self.path}: source {name!r}"
-            if key == "CATALOG_DIR":
-                return str(self.path.parent.resolve())
-            if variable := re.fullmatch(r"env\((\w+)\)", key):
-                if variable[1] not in os.environ:
-                    raise UsageError(f"{where}: the environment variable {variable[1]} is not set")
-                return os.environ[variable[1]]
-            if key in source.parameters:
-                given = self.parameters.get(key, source.parameters[key].default)
-                if given is None:
-                    raise UsageError(
-                        f"{where}: the parameter {key!r} has no value; give one with "
-                        f"`--set {key}=VALUE`"
-                    )
-                return _TEMPLATE.sub(value, given)
-            raise UsageError(
-                f"{where}: {match[0]!r} is neither CATALOG_DIR, env(NAME) nor a parameter of it"
-            )
+def _collect(path: Path, chain: tuple[Path, ...]) -> dict[str, _Located]:
+    """Return the sources of the file at `path`, of those it extends, and of those it nests."""
+    document = read(path, CatalogFile)
+    chain = (*chain, path.resolve())
+    sources: dict[str, _Located] = {}
+    extends = document.content.metadata.extends
+    for text in [extends] if isinstance(extends, str) else extends:
+        where = f"{path}:{document.line('metadata', 'extends')}: extends"
+        base = PACKAGED if text == "packaged" else _other(text, document, where, chain)
+        sources |= _collect(base, chain)
+    for key, entry in document.content.sources.items():
+        if isinstance(entry, NestedEntry):
+            where = f"{path}:{document.line('sources', key, 'args', 'path')}: source {key!r}"
+            nested = _collect(_other(entry.args.path, document, where, chain), chain)
+            sources |= {f"{key}.{name}": located for name, located in nested.items()}
+        else:
+            sources[key] = _Located(entry, document, key)
+    return sources
 
-        return _TEMPLATE.sub(value, text)
+
+def _other(text: str, document: Document[CatalogFile], where: str, chain: tuple[Path, ...]) -> Path:
+    """Return the path of another catalog that `document` names."""
+    path = document.path.parent / _substitute(text, document.path, where, {}, {})
+    if not path.is_file():
+        raise UsageError(f"{where}: expected a catalog at {path}, found none; correct the path")
+    if path.resolve() in chain:
+        circle = " -> ".join(p.name for p in (*chain[chain.index(path.resolve()) :], path))
+        raise UsageError(f"{where}: catalogs hold one another in a circle: {circle}; break it")
+    return path
+
+
+@dataclass(frozen=True)
+class _Filling:
+    """Fills the templates of one source."""
+
+    located: _Located
+    name: str
+    given: Mapping[str, str]
+
+    def path(self, text: str) -> str:
+        """Return `text` filled in, relative to the folder of its catalog."""
+        document = self.located.document
+        line = document.line("sources", self.located.key)
+        where = f"{document.path}:{line}: source {self.name!r}"
+        parameters = self.located.source.parameters
+        filled = _substitute(text, document.path, where, parameters, self.given)
+        return str(document.path.parent / os.path.expanduser(filled))
+
+
+def _substitute(
+    text: str,
+    path: Path,
+    where: str,
+    parameters: Mapping[str, Parameter],
+    given: Mapping[str, str],
+    within: tuple[str, ...] = (),
+) -> str:
+    """Fill ``{{ CATALOG_DIR }}``, ``{{ env(NAME) }}`` and ``{{ parameter }}`` into `text`."""
+
+    def value(match: re.Match[str]) -> str:
+        key = match[1]
+        if key == "CATALOG_DIR":
+            return str(path.parent.resolve())
+        if variable := re.fullmatch(r"env\(['\"]?(\w+)['\"]?\)", key):
+            if variable[1] not in os.environ:
+                raise UsageError(f"{where}: the environment variable {variable[1]} is not set")
+            return os.environ[variable[1]]
+        if key in within:
+            raise UsageError(f"{where}: the parameter {key!r} is made of itself; give it a value")
+        if key in parameters:
+            found = _value_of(key, parameters[key], given, where)
+            return _substitute(found, path, where, parameters, given, (*within, key))
+        known = ", ".join(parameters) or "it has none"
+        raise UsageError(
+            f"{where}: {match[0]!r} is neither CATALOG_DIR, env(NAME) nor a parameter ({known})"
+        )
+
+    return _TEMPLATE.sub(value, text)
+
+
+def _value_of(name: str, parameter: Parameter, given: Mapping[str, str], where: str) -> str:
+    value = given.get(name, parameter.default)
+    if value is None:
+        raise UsageError(
+            f"{where}: the parameter {name!r} has no value; give one with `--set {name}=VALUE`"
+        )
+    try:
+        typed = _TYPES[parameter.type](value)
+    except ValueError:
+        raise UsageError(
+            f"{where}: the parameter {name!r} is to be of type {parameter.type}, found {value!r}"
+        ) from None
+    if parameter.allowed is not None and typed not in parameter.allowed:
+        allowed = ", ".join(map(str, parameter.allowed))
+        raise UsageError(f"{where}: the parameter {name!r} may be {allowed}; found {value!r}")
+    return str(typed)

@@ -36,8 +36,7 @@ def read(entry: Entry) -> xr.Dataset:
     product = entry.metadata.product
     if product not in PRODUCTS:
         raise UsageError(
-            f"{entry.catalog_path}: source {entry.name!r}: no reader for product {product!r}; "
-            f"there are: {', '.join(PRODUCTS)}"
+            f"{entry.where()}: no reader for product {product!r}; there are: {', '.join(PRODUCTS)}"
         )
     module = import_module(f"narcf_geo.sources.{product}")
     dataset: xr.Dataset = module.read(entry)

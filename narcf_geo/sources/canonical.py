@@ -12,6 +12,7 @@ import xarray as xr
 from narcf_geo.constants import FLUX_SIGN
 from narcf_geo.errors import NarcfError
 from narcf_geo.months import to_month_starts, with_month_axis
+from narcf_geo.sources.averages import middle_of_bounds, monthly_mean
 from narcf_geo.units import convert
 from narcf_geo.variables import SIGNED, VARIABLES
 
@@ -40,7 +41,7 @@ def canonical(
     NarcfError
         When a variable is absent, its unit does not convert, or its time axis is not one of months.
     """
-    native = _with_time(native, entry)
+    native = _in_months(_with_time(native, entry), entry)
     result = native.drop_vars(list(native.data_vars)).drop_vars("time_bnds", errors="ignore")
     for name in native.data_vars:
         if _is_grid_description(native, str(name)):
@@ -51,7 +52,7 @@ def canonical(
         if result[name].attrs.get("month_of_climatology"):
             result[name] = result[name].drop_vars("time", errors="ignore")
     if "time" in result.dims and not entry.metadata.climatology:
-        result = with_month_axis(result, to_month_starts(result["time"]))
+        result = with_month_axis(result, _month_starts(result["time"], entry))
     result.attrs = {"source": entry.source.description}
     if entry.metadata.synthetic:
         result.attrs["synthetic"] = entry.metadata.synthetic
@@ -78,17 +79,49 @@ def _with_time(native: xr.Dataset, entry: Entry) -> xr.Dataset:
     if entry.metadata.climatology:
         if native.sizes.get("time") != 12:
             raise NarcfError(
-                f"{entry.catalog_path}: source {entry.name!r}: a climatology has 12 months, "
+                f"{entry.where()}: a climatology has 12 months, "
                 f"found {native.sizes.get('time', 'no time dimension')}"
             )
         native = native.assign_coords(time=np.arange(1, 13))
     return native
 
 
+def _in_months(native: xr.Dataset, entry: Entry) -> xr.Dataset:
+    """Average finer time steps to months where the entry asks for it."""
+    share = entry.metadata.monthly_mean
+    if "time" not in native.dims or entry.metadata.climatology:
+        return native
+    if share is None:
+        return middle_of_bounds(native)
+    wanted = [v.name or k for k, v in entry.metadata.variables.items()]
+    others = [
+        name
+        for name, array in native.data_vars.items()
+        if "time" in array.dims and name not in wanted and not _is_time_bounds(native, str(name))
+    ]
+    try:
+        return monthly_mean(native.drop_vars(others), share)
+    except NarcfError as error:
+        raise NarcfError(f"{entry.where('metadata', 'monthly_mean')}: {error}") from None
+
+
+def _is_time_bounds(native: xr.Dataset, name: str) -> bool:
+    time = native["time"]
+    return name == (time.attrs.get("bounds") or time.encoding.get("bounds"))
+
+
+def _month_starts(time: xr.DataArray, entry: Entry) -> np.ndarray:
+    try:
+        return to_month_starts(time)
+    except NarcfError as error:
+        raise NarcfError(f"{entry.where()}: {entry.urlpaths[0]}: {error}") from None
+
+
 def _variable(
     native: xr.Dataset, entry: Entry, name: str, variable: VariableEntry, units: Mapping[str, str]
 ) -> xr.DataArray:
-    where = f"{entry.urlpaths[0]}: source {entry.name!r}, variable {variable.name or name!r}"
+    at = entry.where("metadata", "variables", name)
+    where = f"{at}: {entry.urlpaths[0]}: variable {variable.name or name!r}"
     key = variable.name or name
     if key not in native:
         raise NarcfError(
@@ -137,6 +170,8 @@ def _variable(
         "units": target_units,
         "long_name": known.long_name if known else str(array.attrs.get("long_name", name)),
         "cell_methods": "time: mean area: mean",
+        "original_name": key,
+        "original_units": str(native[key].attrs.get("units", stated or "")),
     }
     if known and known.standard_name:
         attrs["standard_name"] = known.standard_name

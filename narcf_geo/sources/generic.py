@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from narcf_geo.sources import derived
 from narcf_geo.sources.canonical import canonical
 from narcf_geo.sources.native import open_native
 
@@ -14,5 +15,5 @@ if TYPE_CHECKING:
 
 
 def read(entry: Entry) -> xr.Dataset:
-    """Read a file that needs no code of its own."""
-    return canonical(open_native(entry), entry)
+    """Read a file that needs no code of its own; derived predictors come with their inputs."""
+    return derived.add(canonical(open_native(entry), entry))

@@ -29,7 +29,7 @@ def read(entry: Entry) -> xr.Dataset:
     native = open_native(entry)
     if entry.companion is None:
         raise NarcfError(
-            f"{entry.catalog_path}: source {entry.name!r}: expected `companion:`, the file with "
+            f"{entry.where()}: expected `companion:`, the file with "
             "lat and lon of each element of x"
         )
     points = open_native(entry, [entry.companion])

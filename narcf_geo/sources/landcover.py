@@ -24,8 +24,7 @@ def read(entry: Entry) -> xr.Dataset:
     """
     if entry.metadata.legend is None:
         raise NarcfError(
-            f"{entry.catalog_path}: source {entry.name!r}: expected metadata.legend "
-            "(igbp_water0 or igbp_water17), found none"
+            f"{entry.where()}: expected metadata.legend (igbp_water0 or igbp_water17), found none"
         )
     native = open_native(entry)
     variable = entry.metadata.variables.get("land_cover")

@@ -1,10 +1,10 @@
-"""Opening the native files of an entry with the driver it names."""
+"""Opening the native files of an entry with the driver it names, as one dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
@@ -12,9 +12,6 @@ from narcf_geo.errors import NarcfError
 
 if TYPE_CHECKING:
     from narcf_geo.catalog import Entry
-
-_LON_NAMES = ("lon", "longitude", "x")
-_LAT_NAMES = ("lat", "latitude", "y")
 
 
 def open_native(
@@ -53,66 +50,22 @@ def open_native(
         return xr.merge(datasets, join="exact", compat="override", combine_attrs="override")
     except (ValueError, KeyError) as error:
         raise NarcfError(
-            f"{entry.catalog_path}: source {entry.name!r}: its {len(datasets)} files do not fit "
-            f"together ({error}); list files of other grids or periods as sources of their own"
+            f"{entry.where()}: its {len(datasets)} files do not fit together ({error}); list "
+            "files of other grids or periods as sources of their own"
         ) from None
 
 
 def _open_one(entry: Entry, path: Path) -> xr.Dataset:
-    args = entry.source.args
-    chunks = args.chunks if args.chunks is not None else {}
-    try:
-        match entry.source.driver:
-            case "netcdf":
-                kwargs: dict[str, Any] = {"engine": "netcdf4", **args.xarray_kwargs}
-                if entry.metadata.climatology:
-                    kwargs["decode_times"] = False
-                return _decoded(path, chunks, kwargs)
-            case "zarr":
-                return xr.open_zarr(path, chunks=chunks, **args.xarray_kwargs)
-            case "rasterio":
-                import rioxarray
+    from narcf_geo.sources.formats import OPENERS
 
-                raster = rioxarray.open_rasterio(path, chunks={}, **args.xarray_kwargs)
-                assert isinstance(raster, xr.DataArray)
-                return raster.to_dataset(name="band_data")
-            case "csv":
-                return _table(path, args.csv_kwargs)
+    driver = entry.source.driver
+    try:
+        return OPENERS[driver](path, entry)
     except NarcfError:
         raise
     except Exception as error:  # each engine raises its own kinds for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise NarcfError(
-            f"{path}: source {entry.name!r}: cannot be opened as {entry.source.driver} "
-            f"({reason}); the file may be damaged or incomplete, or the driver another"
+            f"{entry.where('driver')}: {path}: cannot be opened as {driver} ({reason}); the file "
+            "may be damaged or incomplete, or the driver another"
         ) from None
-
-
-def _decoded(path: Path, chunks: dict[str, int], kwargs: dict[str, Any]) -> xr.Dataset:
-    """Open a NetCDF file; times that numpy cannot hold become cftime, as they should, quietly."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=xr.SerializationWarning)
-        return xr.open_dataset(path, chunks=chunks, **kwargs)
-
-
-def _table(path: Path, kwargs: dict[str, Any]) -> xr.Dataset:
-    """Read a table of points as a raster: a row is a cell centre."""
-    import pandas as pd
-
-    table = pd.read_csv(path, **kwargs)
-    columns = {str(c).lower(): c for c in table.columns}
-    lon = next((columns[n] for n in _LON_NAMES if n in columns), None)
-    lat = next((columns[n] for n in _LAT_NAMES if n in columns), None)
-    if lon is None or lat is None:
-        raise NarcfError(
-            f"{path}: expected columns of longitude ({', '.join(_LON_NAMES)}) and latitude "
-            f"({', '.join(_LAT_NAMES)}), found {', '.join(map(str, table.columns))}"
-        )
-    raster: xr.Dataset = (
-        table.rename(columns={lon: "lon", lat: "lat"}).set_index(["lat", "lon"]).to_xarray()
-    )
-    raster["lat"].attrs = {"standard_name": "latitude", "units": "degrees_north"}
-    raster["lon"].attrs = {"standard_name": "longitude", "units": "degrees_east"}
-    return raster

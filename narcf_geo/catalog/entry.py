@@ -1,0 +1,104 @@
+"""A source of the catalog with its templates filled in: where its files are, and how to read it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from narcf_geo.catalog.schema import CatalogFile, Metadata, SourceEntry
+from narcf_geo.errors import NarcfError
+from narcf_geo.yamlfile import Document
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_FIELD = re.compile(r"\{(\w+)(?::[^}]*)?\}")
+_DIGITS = {"year": 4, "month": 2, "day": 2}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A source of the catalog, its templates filled in."""
+
+    name: str
+    source: SourceEntry
+    urlpaths: tuple[str, ...]
+    companion: Path | None
+    document: Document[CatalogFile]
+    key: str
+
+    @property
+    def metadata(self) -> Metadata:
+        """Our keys of the entry."""
+        return self.source.metadata
+
+    @property
+    def catalog_path(self) -> Path:
+        """The catalog file that holds the entry."""
+        return self.document.path
+
+    def where(self, *keys: str) -> str:
+        """Return file, line and name of the entry, or of nested `keys` in it, for an error."""
+        line = self.document.line("sources", self.key, *keys)
+        return f"{self.catalog_path}:{line}: source {self.name!r}"
+
+    def files(self) -> list[Path]:
+        """Return the files of the entry, sorted; globs and ``{year}`` patterns expanded.
+
+        Raises
+        ------
+        NarcfError
+            When a path leads to no file.
+        """
+        files: list[Path] = []
+        for urlpath in self.urlpaths:
+            found = sorted(expand(urlpath))
+            if not found:
+                raise NarcfError(
+                    f"{self.where('args', 'urlpath')}: expected a file at {urlpath}, found "
+                    f"none{self._remedy()}"
+                )
+            files += [path for path in found if path not in files]
+        if self.companion:
+            if not self.companion.exists():
+                raise NarcfError(
+                    f"{self.where('metadata', 'companion')}: expected the companion file "
+                    f"{self.companion}, found none{self._remedy()}"
+                )
+            files.append(self.companion)
+        return files
+
+    def data_files(self) -> list[Path]:
+        """Return the files without the companion."""
+        return [path for path in self.files() if path != self.companion]
+
+    def read(self) -> xr.Dataset:
+        """Open the source lazily as canonical variables on its native grid."""
+        from narcf_geo.sources import read
+
+        return read(self)
+
+    def _remedy(self) -> str:
+        if self.metadata.fetch:
+            return f". Get it with `narcf-geo catalog fetch {self.name}`, or change urlpath"
+        at = f"; it can be had from {self.metadata.url}" if self.metadata.url else ""
+        return f"{at}. Put it there, or change urlpath"
+
+
+def expand(urlpath: str) -> Iterator[Path]:
+    """Yield the paths that `urlpath` leads to, a ``{year}`` standing for four digits.
+
+    Folders whose own names hold ``[`` or ``*`` are taken as they are where they exist.
+    """
+    path = Path(urlpath)
+    if path.exists():
+        yield path
+        return
+    base = next(parent for parent in path.parents if parent.exists())
+    rest = str(path.relative_to(base))
+    pattern = _FIELD.sub(lambda field: "[0-9]" * _DIGITS.get(field[1], 0) or "*", rest)
+    if any(mark in pattern for mark in "*?["):
+        yield from base.glob(pattern)
