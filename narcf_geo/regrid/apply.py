@@ -6,7 +6,7 @@ import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,13 +70,12 @@ def apply_eager(fields: np.ndarray, weights: Weights, rule: Rule) -> tuple[np.nd
     rows, columns = weights.target.shape
     fields = fields.reshape(-1, ny, nx)
     n = fields.shape[0]
-    source = slice(0, ny), slice(0, nx)
     threads = os.cpu_count() or 1
     step = max(1, min(BLOCK_BYTES // max(1, fields[:1].nbytes), -(-n // threads)))
     bands = max(-(-rows * columns // TARGET_BLOCK_CELLS), 1 if n > step else 2 * threads)
-    edges = np.linspace(0, rows, min(bands, rows) + 1).astype(int).tolist()
-    targets = [(slice(a, b), slice(0, columns)) for a, b in pairwise(edges)]
-    parts = [p for t in targets if (p := weights.part(source, t, rule.quantity))]
+    target = np.linspace(0, rows, min(bands, rows) + 1).astype(int), np.array([0, columns])
+    source = np.array([0, ny]), np.array([0, nx])
+    parts = list(weights.parts(source, target, rule.quantity).values())
     _require_overlap(bool(parts), weights)
     # One piece of memory for both: large pieces are far cheaper to get from the system.
     values, fraction = np.empty((2, n, rows, columns), rule.fraction_dtype)
@@ -108,10 +107,11 @@ def apply_lazy(fields: da.Array, weights: Weights, rule: Rule) -> tuple[da.Array
 
     lead_chunks, source_chunks = fields.chunks[:-2], fields.chunks[-2:]
     target_chunks = _target_chunks(weights.target.shape)
-    source_edges = [np.cumsum([0, *c]) for c in source_chunks]
-    target_edges = [np.cumsum([0, *c]) for c in target_chunks]
-    touching = sorted(weights.touching(tuple(source_edges), tuple(target_edges)))  # type: ignore[arg-type]
-    _require_overlap(bool(touching), weights)
+    source, target = (
+        (np.cumsum([0, *y]), np.cumsum([0, *x])) for y, x in (source_chunks, target_chunks)
+    )
+    parts = weights.parts(source, target, rule.quantity)
+    _require_overlap(bool(parts), weights)
     identity = weights.source, weights.target, weights.method
     of_weights = tokenize(identity, source_chunks, target_chunks, rule.quantity)
     of_fields = tokenize(fields.name, of_weights, rule)
@@ -120,19 +120,12 @@ def apply_lazy(fields: da.Array, weights: Weights, rule: Rule) -> tuple[da.Array
 
     graph: dict[Any, Any] = {}
     windows: dict[tuple[int, ...], list[tuple[tuple[int, ...], Window]]] = {}
-    for ty, tx, sy, sx in touching:
-        target = _slice(target_edges[0], ty), _slice(target_edges[1], tx)
-        part = weights.part(
-            (_slice(source_edges[0], sy), _slice(source_edges[1], sx)), target, rule.quantity
-        )
-        if part is None:
-            continue
+    for (ty, tx, sy, sx), part in sorted(parts.items()):
         graph[part_name, ty, tx, sy, sx] = part
-        window = tuple(
-            slice(w.start - t.start, w.stop - t.start)
-            for w, t in zip(part.window, target, strict=True)
-        )
-        windows.setdefault((ty, tx), []).append(((sy, sx), window))  # type: ignore[arg-type]
+        y, x = part.window
+        top, left = target[0][ty], target[1][tx]
+        window = slice(y.start - top, y.stop - top), slice(x.start - left, x.stop - left)
+        windows.setdefault((ty, tx), []).append(((sy, sx), window))
     for lead in product(*(range(len(c)) for c in lead_chunks)):
         shape = [c[k] for c, k in zip(lead_chunks, lead, strict=True)]
         for ty, tx in product(*(range(len(c)) for c in target_chunks)):
@@ -190,10 +183,6 @@ def _target_chunks(shape: tuple[int, int]) -> tuple[tuple[int, ...], tuple[int, 
         for n, b in zip(shape, blocks, strict=True)
     )
     return y, x
-
-
-def _slice(edges: np.ndarray, k: int) -> slice:
-    return slice(int(edges[k]), int(edges[k + 1]))
 
 
 def _require_overlap(overlap: bool, weights: Weights) -> None:

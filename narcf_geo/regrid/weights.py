@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -23,6 +25,9 @@ BUFFER_BYTES = 2**25
 
 Window = tuple[slice, slice]
 Edges = tuple[np.ndarray, np.ndarray]
+"""Where the blocks of rows and of columns begin, and where the last ones end."""
+Block = tuple[int, int, int, int]
+"""Row and column of a target block, row and column of a source block."""
 
 
 class Part(Protocol):
@@ -71,12 +76,25 @@ class SeparableWeights:
         """Return the whole matrix (n_target, n_source), C order: large, for files and checks."""
         return sparse.csr_array(sparse.kron(self.y, self.x, format="csr"))
 
-    def part(self, source: Window, target: Window, quantity: str) -> Part | None:
-        """Return the weights between two blocks of cells, None when they do not touch."""
+    def parts(self, source: Edges, target: Edges, quantity: str) -> dict[Block, Part]:
+        """Return the weights between the blocks of source and target cells that touch."""
+        pairs = []
+        for matrix, s, t in zip((self.y, self.x), source, target, strict=True):
+            row, column = matrix.tocoo().coords
+            touching = np.unique(np.stack([_block(t, row), _block(s, column)]), axis=1)
+            pairs.append(list(zip(*touching.tolist(), strict=True)))
+        return {
+            (ty, tx, sy, sx): self._part(
+                (_slice(source[0], sy), _slice(source[1], sx)),
+                (_slice(target[0], ty), _slice(target[1], tx)),
+                quantity,
+            )
+            for (ty, sy), (tx, sx) in product(*pairs)
+        }
+
+    def _part(self, source: Window, target: Window, quantity: str) -> Part:
         y, x = self.y[target[0], source[0]], self.x[target[1], source[1]]
         rows, columns = _touched(y), _touched(x)
-        if rows is None or columns is None:
-            return None
         y, x = y[rows], x[columns]
         y_weights, x_weights = y.data, x.data
         if quantity == "total":
@@ -84,15 +102,6 @@ class SeparableWeights:
             y_weights = _rescaled(y, heights[target[0]][rows], _heights(self.source)[source[0]])
             x_weights = _rescaled(x, widths[target[1]][columns], _widths(self.source)[source[1]])
         return _SeparablePart(_shifted((rows, columns), target), y, x, y_weights, x_weights)
-
-    def touching(self, source: Edges, target: Edges) -> set[tuple[int, ...]]:
-        """Return the (target row, target column, source row, source column) blocks that touch."""
-        pairs = []
-        for matrix, s, t in zip((self.y, self.x), source, target, strict=True):
-            row, column = matrix.tocoo().coords
-            blocks = _unique([_block(t, row), _block(s, column)])
-            pairs.append(list(zip(*(b.tolist() for b in blocks), strict=True)))
-        return {(ty, tx, sy, sx) for ty, sy in pairs[0] for tx, sx in pairs[1]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,56 +134,43 @@ class SparseWeights:
         """Return the matrix (n_target, n_source), C order."""
         return self.csr
 
-    def part(self, source: Window, target: Window, quantity: str) -> Part | None:
-        """Return the weights between two blocks of cells, None when they do not touch."""
-        nx = self.target.shape[1]
-        offset = target[0].start * nx
-        weights = self.csr[offset : target[0].stop * nx]
-        if _whole(source, self.source) and _whole(target[1:], self.target):
-            window = slice(target[0].start, target[0].stop), slice(0, nx)
-            return self._scaled(window, source, weights, quantity) if weights.nnz else None
-        coo = weights.tocoo()
-        t = np.stack(np.unravel_index(coo.coords[0] + offset, self.target.shape))
-        s = np.stack(np.unravel_index(coo.coords[1], self.source.shape))
-        keep = _inside(s, source) & _inside(t, target)
-        t, s, data = t[:, keep], s[:, keep], coo.data[keep]
-        if not data.size:
-            return None
-        window = (
-            slice(int(t[0].min()), int(t[0].max()) + 1),
-            slice(int(t[1].min()), int(t[1].max()) + 1),
-        )
-        sizes = [w.stop - w.start for w in window]
-        block = [w.stop - w.start for w in source]
-        local_row = (t[0] - window[0].start) * sizes[1] + t[1] - window[1].start
-        local_column = (s[0] - source[0].start) * block[1] + s[1] - source[1].start
-        cover = sparse.csr_array(
-            (data, (local_row, local_column)), shape=(sizes[0] * sizes[1], block[0] * block[1])
-        )
-        return self._scaled(window, source, cover, quantity)
-
-    def _scaled(
-        self, window: Window, source: Window, cover: sparse.csr_array, quantity: str
-    ) -> Part:
-        weights = cover.data
+    def parts(self, source: Edges, target: Edges, quantity: str) -> dict[Block, Part]:
+        """Return the weights between the blocks of source and target cells that touch."""
+        cover, scaled = self.csr, self.csr.data
         if quantity == "total":
-            areas = self.target_area[window].ravel(), self.source_area[source].ravel()
-            weights = _rescaled(cover, *areas)
-        used = np.zeros(cover.shape[1], bool)
-        used[cover.indices] = True
-        indices = (np.cumsum(used) - 1)[cover.indices].astype(np.uint32)
-        return _SparsePart(window, cover, weights, np.flatnonzero(used), indices)
-
-    def touching(self, source: Edges, target: Edges) -> set[tuple[int, ...]]:
-        """Return the (target row, target column, source row, source column) blocks that touch."""
-        coo = self.csr.tocoo()
-        index = [
-            *np.unravel_index(coo.coords[0], self.target.shape),
-            *np.unravel_index(coo.coords[1], self.source.shape),
+            scaled = _rescaled(cover, self.target_area.ravel(), self.source_area.ravel())
+        nx = self.target.shape[1]
+        parts: dict[Block, Part] = {}
+        if all(len(e) == 2 for e in (*source, target[1])):
+            for k in range(len(target[0]) - 1):
+                rows = _slice(target[0] * nx, k)
+                entries = slice(cover.indptr[rows.start], cover.indptr[rows.stop])
+                if entries.stop > entries.start:
+                    window = _slice(target[0], k), slice(0, nx)
+                    parts[k, 0, 0, 0] = _sparse_part(window, cover[rows], scaled[entries])
+            return parts
+        row, column = cover.tocoo().coords
+        place = [
+            *np.unravel_index(row, self.target.shape),
+            *np.unravel_index(column, self.source.shape),
         ]
         edges = (*target, *source)
-        blocks = [_block(e, i) for e, i in zip(edges, index, strict=True)]
-        return set(zip(*(b.tolist() for b in _unique(blocks)), strict=True))
+        block = [_block(e, p) for e, p in zip(edges, place, strict=True)]
+        number = np.ravel_multi_index(block, [len(e) - 1 for e in edges])
+        order = np.argsort(number, kind="stable")
+        for group in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
+            if not group.size:
+                continue
+            ty, tx, sy, sx = (p[group] for p in place)
+            key = tuple(int(b[group[0]]) for b in block)
+            window = slice(ty.min(), ty.max() + 1), slice(tx.min(), tx.max() + 1)
+            ours = _slice(source[0], key[2]), _slice(source[1], key[3])
+            local = _flat(ty, tx, window), _flat(sy, sx, ours)
+            shape = _cells(window), _cells(ours)
+            part = sparse.csr_array((cover.data[group], local), shape=shape)
+            weights = sparse.csr_array((scaled[group], local), shape=shape)
+            parts[key] = _sparse_part(window, part, weights.data)  # type: ignore[index]
+        return parts
 
 
 Weights = SeparableWeights | SparseWeights
@@ -231,6 +227,13 @@ class _SparsePart:
         matrix = (c.indptr, self.indices, self.weights, c.data, lanes)
         flat = fields.reshape(n, -1)
         apply_sparse(flat, self.cells, *matrix, values, fraction, least, mean)
+
+
+def _sparse_part(window: Window, cover: sparse.csr_array, weights: np.ndarray) -> _SparsePart:
+    used = np.zeros(cover.shape[1], bool)
+    used[cover.indices] = True
+    indices = (np.cumsum(used) - 1)[cover.indices].astype(np.uint32)
+    return _SparsePart(window, cover, weights, np.flatnonzero(used), indices)
 
 
 def compute_weights(source: Grid, target: Grid, method: str = "conservative") -> Weights:
@@ -325,10 +328,10 @@ def _widths(grid: Grid) -> np.ndarray:
     return np.abs(np.radians(np.diff(grid.lon_b)))
 
 
-def _touched(matrix: sparse.csr_array) -> slice | None:
+def _touched(matrix: sparse.csr_array) -> slice:
     """Return the span of rows that hold entries."""
     rows = np.flatnonzero(np.diff(matrix.indptr))
-    return slice(int(rows[0]), int(rows[-1]) + 1) if rows.size else None
+    return slice(int(rows[0]), int(rows[-1]) + 1)
 
 
 def _block(edges: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -336,23 +339,23 @@ def _block(edges: np.ndarray, index: np.ndarray) -> np.ndarray:
     return np.searchsorted(edges, index, side="right") - 1
 
 
-def _unique(columns: list[np.ndarray]) -> np.ndarray:
-    return np.unique(np.stack(columns), axis=1)
+def _slice(edges: np.ndarray, k: int) -> slice:
+    return slice(int(edges[k]), int(edges[k + 1]))
 
 
-def _whole(blocks: tuple[slice, ...], grid: Grid) -> bool:
-    sizes = grid.shape[-len(blocks) :]
-    return all(b.stop - b.start == n for b, n in zip(blocks, sizes, strict=True))
+def _flat(row: np.ndarray, column: np.ndarray, window: Window) -> np.ndarray:
+    """Return C-order positions within a window of a grid."""
+    y, x = window
+    return (row - y.start) * (x.stop - x.start) + column - x.start
+
+
+def _cells(window: Window) -> int:
+    return math.prod(w.stop - w.start for w in window)
 
 
 def _shifted(window: Window, origin: Window) -> Window:
     y, x = (slice(w.start + o.start, w.stop + o.start) for w, o in zip(window, origin, strict=True))
     return y, x
-
-
-def _inside(index: np.ndarray, block: Window) -> np.ndarray:
-    y, x = block
-    return (index[0] >= y.start) & (index[0] < y.stop) & (index[1] >= x.start) & (index[1] < x.stop)
 
 
 def _rescaled(
