@@ -59,8 +59,8 @@ def run_stages(project: Project, *stages: str, force: bool = False) -> None:
             took = "up to date" if result.seconds is None else f"{result.seconds:8.1f} s"
             console.print(f"  {result.stage:<10}{took:>12}   {_places(project, result)}")
     if report := next((r for r in results if r.stage == "report"), None):
-        for warning in _summary(project):
-            console.print(warning)
+        for line in _summary(project):
+            console.print(line)
         console.print(f"Report: {report.outputs[0]}")
 
 
@@ -85,8 +85,9 @@ def _summary(project: Project) -> list[str]:
 
     metrics = json.loads(project.path("evaluation", "metrics.json").read_text(encoding="utf-8"))
     test = metrics["test"]
+    r = "undefined" if test["r"] is None else f"{test['r']:.3f}"
     lines = [
-        f"Test {' to '.join(test['period'])}: r {test['r']:.3f}, RMSE {test['rmse']:.3f} and bias "
+        f"Test {' to '.join(test['period'])}: r {r}, RMSE {test['rmse']:.3f} and bias "
         f"{test['bias']:+.4f} umol m-2 s-1 ({test['bias_TgC_per_year']:+.1f} TgC per year), "
         f"n {test['n']:,}"
     ]

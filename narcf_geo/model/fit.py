@@ -62,6 +62,14 @@ def fit_project(cube: xr.Dataset, settings: Settings, directory: Path, progress:
         time = pd.DatetimeIndex(cube["time"].values)
         final = splits.by_period(settings.split, time, samples.month)
 
+    empty = np.isnan(samples.x[final.train]).all(axis=0)
+    if empty.any():
+        names = ", ".join(np.array(features.names)[empty])
+        raise NarcfError(
+            f"{names}: no value in any training sample, so nothing can be learned from it; leave "
+            "it out of predictors: in narcf.yaml, or train on months that have it"
+        )
+
     members: list[Any] = []
     histories: list[History] = []
     for number in range(plan.members):

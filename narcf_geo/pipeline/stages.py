@@ -181,14 +181,12 @@ def build_cube(project: Project, progress: Progress) -> list[Path]:
 
 
 def _attributes(project: Project) -> dict[str, str]:
-    """Return the global attributes of every product of the project."""
+    """Return the global attributes that all products of the project share."""
     import narcf_geo
 
-    settings = project.settings
     attrs = {
-        "title": settings.title,
         "source": f"narcf-geo {narcf_geo.__version__}",
-        "region": settings.region.name,
+        "region": project.settings.region.name,
     }
     notes = {
         entry.metadata.synthetic
@@ -253,7 +251,9 @@ def predict_flux(project: Project, progress: Progress) -> list[Path]:
     store = project.path("prediction.zarr")
     progress(0, 2, "prediction.zarr")
     cube = open_cube(project)
-    write_zarr(predict(cube, bundle), store)
+    flux = predict(cube, bundle)
+    flux.attrs["title"] = project.settings.title
+    write_zarr(flux, store)
     progress(1, 2, "products")
     fractions = cube["class_fraction"].load()
     prediction = open_prediction(project).load()
@@ -321,11 +321,11 @@ STAGES: dict[str, Stage] = {
             map_biomes,
             lambda project: [project.settings.land_cover.source],
         ),
-        Stage("cube", ("regrid", "biomes"), ("title", "region"), build_cube),
+        Stage("cube", ("regrid", "biomes"), (), build_cube),
         Stage(
             "train", ("cube",), ("model", "split", "missing", "biome_features", "seed"), train_model
         ),
-        Stage("predict", ("cube", "train"), (), predict_flux),
+        Stage("predict", ("cube", "train"), ("title",), predict_flux),
         Stage("evaluate", ("cube", "train", "predict"), ("split",), evaluate_flux),
         Stage("map", ("cube", "predict"), (), draw_maps),
         Stage("report", ("evaluate", "map"), ("title",), write_project_report),
