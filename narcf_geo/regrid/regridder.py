@@ -146,6 +146,7 @@ def _regrid_dataset(
         )
     out = ds.drop_vars([*spatial, *_mappings(ds)])
     out = out.assign_coords(target.coords()).assign_coords({CRS_NAME: _crs_variable()})
+    fields: dict[str, xr.Variable] = {}
     for name in names:
         values, fraction = _regrid_variable(
             ds[name].variable, dims, weights, quantity, min_coverage
@@ -156,9 +157,10 @@ def _regrid_dataset(
         attrs["cell_methods"] = _cell_methods(attrs.get("cell_methods", ""), quantity)
         attrs["ancillary_variables"] = coverage
         attrs["grid_mapping"] = CRS_NAME
-        out[name] = ((*lead, *target.dims), values, attrs)
-        out[coverage] = (
-            (*lead, *target.dims),
+        shape = (*lead, *target.dims)
+        fields[name] = xr.Variable(shape, values, attrs)
+        fields[coverage] = xr.Variable(
+            shape,
             fraction,
             {
                 "long_name": f"fraction of the cell covered by valid data of {name}",
@@ -166,7 +168,7 @@ def _regrid_dataset(
                 "grid_mapping": CRS_NAME,
             },
         )
-    return out
+    return out.assign(fields)
 
 
 def _regrid_variable(
