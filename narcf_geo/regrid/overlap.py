@@ -135,9 +135,9 @@ def _overlap_rows(
     capacity = 8 * n_target + 64
     column = np.empty(capacity, np.int64)
     area = np.empty(capacity)
-    target, buffers = np.empty((4, 3)), np.empty((2, 12, 3))
+    target, buffers = np.empty((4, 3)), np.empty((2, 32, 3))
     source, clipped = buffers[0], buffers[1]
-    edges, side, box = np.empty((4, 7)), np.empty(12), np.empty(6)
+    edges, side, box = np.empty((4, 7)), np.empty(32), np.empty(6)
     levels = starts.shape[0] - 1
     stack_level = np.empty(FANOUT * levels + 1, np.int64)
     stack_node = np.empty(FANOUT * levels + 1, np.int64)

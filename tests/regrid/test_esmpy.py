@@ -82,6 +82,17 @@ def test_nearest_d2s_sums_what_arrives() -> None:
     assert_array_equal(matrix(regridder).sum(axis=0), 1)
 
 
+def test_points_as_source_and_as_target() -> None:
+    places = xr.Dataset({"lon": ("site", [-100.0, -75.3, -83.1]), "lat": ("site", [50.0, 31, 44])})
+    source = dataset(SOURCE)
+    field = (source.lon + 10 * source.lat).transpose("lat", "lon")
+    to_points = xesmf.Regridder(source, places, "bilinear", locstream_out=True)
+    assert_allclose(to_points(field), [400, 234.7, 356.9], atol=0.5)
+    from_points = xesmf.Regridder(places, dataset(TARGET), "nearest_s2d", locstream_in=True)
+    nearest = from_points(xr.DataArray([1.0, 2, 3], dims="site"))
+    assert_array_equal(nearest.values[[-1, 0, 3], [0, -1, 6]], [1, 2, 3])
+
+
 @pytest.mark.parametrize("how", ["nearest_s2d", "inverse_dist"])
 def test_extrapolation_fills_what_is_unmapped(how: str) -> None:
     small = Grid.regular(-100, 30, -80, 50, 2)
