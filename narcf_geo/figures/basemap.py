@@ -155,6 +155,23 @@ def _layer(view: View, layer: str, scale: str) -> MplPath:
     return MplPath.make_compound_path(*(shapely_to_path(shape) for shape in shapes))
 
 
+def outline(view: View, layer: str, width: int, height: int) -> str:
+    """Return a layer as the data of an SVG path over `width` by `height` pixels of the window."""
+    path = _layer(view, layer, "50m")
+    left, right, bottom, top = view.window
+    vertices = np.asarray(path.vertices)
+    x = (vertices[:, 0] - left) / (right - left) * width
+    y = (top - vertices[:, 1]) / (top - bottom) * height
+    codes = np.full(len(x), MplPath.LINETO) if path.codes is None else np.asarray(path.codes)
+    parts = []
+    for code, px, py in zip(codes, np.round(x, 1), np.round(y, 1), strict=True):
+        if code == MplPath.CLOSEPOLY:
+            parts.append("Z")
+        else:
+            parts.append(f"{'M' if code == MplPath.MOVETO else 'L'}{px:g} {py:g}")
+    return "".join(parts)
+
+
 @lru_cache(maxsize=16)
 def natural_earth(layer: str, scale: str) -> tuple[shapely.Geometry, ...]:
     """Return the shapes of a layer (land, lakes, coastline, borders, states) at 110m, 50m, 10m."""

@@ -7,16 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from narcf_geo.budget import biome_budget
+from narcf_geo.cube import FLUX_NAMES
 from narcf_geo.figures import charts
 from narcf_geo.figures.style import save_figure
 from narcf_geo.files import atomic_path
 from narcf_geo.model.features import is_land
 from narcf_geo.project import PeriodSplit, Project
-from narcf_geo.report import ReportContext, ReportFigure, write_report
+from narcf_geo.report import ReportContext, ReportFigure, interactive_map, write_report
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+
+_PUBLISHED = (-1000.0, -300.0)
+"""TgC per year: what studies of North America's land find, widely drawn."""
+
+_FILES = {
+    "biome_budget.csv": "flux of each biome and year",
+}
 
 # Folder and pattern of a figure's file, its heading, and what it shows.
 _FIGURES = (
@@ -96,13 +104,25 @@ def _context(
         synthetic=cube.attrs.get("synthetic", ""),
         target=settings.target.name,
         reference=reference,
-        warnings=_warnings(metrics, prediction),
+        warnings=_warnings(project, metrics, prediction),
+        map=_map(cube, prediction),
+        files=_FILES,
         citation=[
             catalog[n].metadata.citation or ""
             for n in [*project.sources(), settings.land_cover.source]
             if catalog[n].metadata.citation
         ],
     )
+
+
+def _map(cube: xr.Dataset, prediction: xr.Dataset) -> dict[str, Any]:
+    known = prediction["flux"].notnull()
+    fields = {"Estimate": prediction["flux"]} | {
+        str(cube[name].attrs["product"]): cube[name].where(known)
+        for name in FLUX_NAMES.values()
+        if name in cube and name != "flux_truth"
+    }
+    return interactive_map(fields, prediction["biome"])
 
 
 def _provenance(entry: Any) -> str:
@@ -132,9 +152,12 @@ def _box(project: Project) -> str:
     return f"{region.name}, {box}"
 
 
-def _warnings(metrics: dict[str, Any], prediction: xr.Dataset) -> list[str]:
+def _warnings(project: Project, metrics: dict[str, Any], prediction: xr.Dataset) -> list[str]:
     """Return what a reader must know before using the numbers."""
     found = []
+    outside = _outside_published(project, prediction, metrics["region"]["flux_TgC_per_year"])
+    if outside:
+        found.append(outside)
     total = metrics["region"]["flux_TgC_per_year"]
     bias = metrics["test"]["bias_TgC_per_year"]
     if abs(bias) > 0.1 * abs(total):
@@ -152,3 +175,20 @@ def _warnings(metrics: dict[str, Any], prediction: xr.Dataset) -> list[str]:
             "missing there; the totals leave them out."
         )
     return found
+
+
+def _outside_published(project: Project, prediction: xr.Dataset, total: float) -> str:
+    """Return a warning when real fluxes of North America sum to what no study has found."""
+    region = project.settings.region
+    whole = region.west <= -165 and region.east >= -55 and region.south <= 20 and region.north >= 65
+    # The same box reaches other continents when it goes on to the east.
+    whole = whole and region.east <= -30 and prediction.sizes["time"] >= 12
+    low, high = _PUBLISHED
+    if not whole or prediction.attrs.get("synthetic") or low <= total <= high:
+        return ""
+    return (
+        f"The region's flux of {total:+.0f} TgC per year lies outside {low:+.0f} to {high:+.0f}, "
+        "the range of published estimates for North America (inversions of 2004-2013: -699 +- 82 "
+        "TgC per year, Second State of the Carbon Cycle Report, 2018). Check the sign and the "
+        "unit of the target, and the bias on test data."
+    )

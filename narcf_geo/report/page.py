@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import calendar
+import io
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +66,10 @@ class ReportContext:
         Names of what the model learned from and of the product it is compared with.
     warnings, citation : sequence of str
         A paragraph each.
+    map : mapping, optional
+        The interactive map, as `interactive_map` returns it.
+    files : mapping of str to str
+        Name of each file beside the page to what it holds.
     """
 
     title: str
@@ -77,6 +84,8 @@ class ReportContext:
     reference: str = "the reference"
     warnings: Sequence[str] = ()
     citation: Sequence[str] = ()
+    map: Mapping[str, Any] | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_report(path: str | Path, context: ReportContext) -> Path:
@@ -111,6 +120,8 @@ def write_report(path: str | Path, context: ReportContext) -> Path:
         context=context,
         version=__version__,
         css=(folder / "page.css").read_text(encoding="utf-8"),
+        script=_scripts(folder, context.map is not None),
+        map_data=_json(context.map),
         figures=[_figure(figure) for figure in context.figures],
         skill=_skill(context),
         synthetic=synthetic_text(context.synthetic),
@@ -119,6 +130,16 @@ def write_report(path: str | Path, context: ReportContext) -> Path:
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
+
+
+def _scripts(folder: Traversable, with_map: bool) -> str:
+    names = ["page.js", "map.js"] if with_map else ["page.js"]
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+
+
+def _json(value: Mapping[str, Any] | None) -> str:
+    """Return `value` as JSON that cannot end the script element it stands in."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _budget(context: ReportContext) -> dict[str, Any]:
@@ -276,7 +297,7 @@ def _figure(figure: ReportFigure) -> dict[str, Any]:
         ) from None
     if not content.startswith(_PNG):
         raise NarcfError(f"expected a PNG at {figure.path}, found another format")
-    width, height = (int.from_bytes(content[i : i + 4], "big") for i in (16, 20))
+    content, width, height = _in_256_colors(content)
     return {
         "title": figure.title,
         "alt": figure.alt,
@@ -284,6 +305,16 @@ def _figure(figure: ReportFigure) -> dict[str, Any]:
         "height": height,
         "source": "data:image/png;base64," + base64.b64encode(content).decode("ascii"),
     }
+
+
+def _in_256_colors(content: bytes) -> tuple[bytes, int, int]:
+    """Return a PNG as one with a palette, a third of the size, and its width and height."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(content)).convert("RGB")
+    small = io.BytesIO()
+    image.quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return small.getvalue(), image.width, image.height
 
 
 def _scale(values: Sequence[float]) -> float:
