@@ -26,7 +26,7 @@ def _points(lon: Any, lat: Any) -> Any:
     xyz = np.empty((lon.size, 3))
     degree = math.pi / 180.0
     for i in range(lon.size):
-        theta, phi = lon[i] * degree, math.pi / 2.0 - lat[i] * degree
+        theta, phi = lon[i] * degree, (90.0 - lat[i]) * degree
         xyz[i, 0] = math.cos(theta) * math.sin(phi)
         xyz[i, 1] = math.sin(theta) * math.sin(phi)
         xyz[i, 2] = math.cos(phi)
