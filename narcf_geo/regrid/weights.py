@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 METHODS = ("conservative", "bilinear", "nearest_s2d", "nearest_d2s")
 
-LANES = 16
-BUFFER_BYTES = 2**25
+BUFFER_BYTES = 2**28
 
 Window = tuple[slice, slice]
 Edges = tuple[np.ndarray, np.ndarray]
@@ -81,8 +80,8 @@ class SeparableWeights:
         pairs = []
         for matrix, s, t in zip((self.y, self.x), source, target, strict=True):
             row, column = matrix.tocoo().coords
-            touching = np.unique(np.stack([_block(t, row), _block(s, column)]), axis=1)
-            pairs.append(list(zip(*touching.tolist(), strict=True)))
+            touching = np.unique(_block(t, row) * s.size + _block(s, column))
+            pairs.append([divmod(number, s.size) for number in touching.tolist()])
         return {
             (ty, tx, sy, sx): self._part(
                 (_slice(source[0], sy), _slice(source[1], sx)),
@@ -207,7 +206,7 @@ class _SparsePart:
     window: Window
     cover: sparse.csr_array
     weights: np.ndarray
-    cells: np.ndarray
+    used: slice
     indices: np.ndarray
 
     def apply(
@@ -218,22 +217,20 @@ class _SparsePart:
         least: float,
         mean: bool,
     ) -> None:
-        from narcf_geo.regrid.kernels import apply_sparse
+        from narcf_geo.regrid.kernels import apply_sparse, apply_sparse_single
 
-        n = fields.shape[0]
-        lanes = max(1, min(LANES, BUFFER_BYTES // (self.cells.size * fields.itemsize)))
-        lanes = -(-n // -(-n // lanes))
-        c = self.cover
-        matrix = (c.indptr, self.indices, self.weights, c.data, lanes)
-        flat = fields.reshape(n, -1)
-        apply_sparse(flat, self.cells, *matrix, values, fraction, least, mean)
+        flat, used, c = fields.reshape(fields.shape[0], -1), self.used, self.cover
+        few = len(flat) < 4 or 8 * flat.itemsize * (used.stop - used.start) > BUFFER_BYTES
+        kernel = apply_sparse_single if few else apply_sparse
+        kernel(
+            *(flat, used.start, used.stop, c.indptr, self.indices, self.weights, c.data),
+            *(values, fraction, least, mean),
+        )
 
 
 def _sparse_part(window: Window, cover: sparse.csr_array, weights: np.ndarray) -> _SparsePart:
-    used = np.zeros(cover.shape[1], bool)
-    used[cover.indices] = True
-    indices = (np.cumsum(used) - 1)[cover.indices].astype(np.uint32)
-    return _SparsePart(window, cover, weights, np.flatnonzero(used), indices)
+    used = slice(int(cover.indices.min()), int(cover.indices.max()) + 1)
+    return _SparsePart(window, cover, weights, used, (cover.indices - used.start).astype(np.uint32))
 
 
 def compute_weights(source: Grid, target: Grid, method: str = "conservative") -> Weights:
