@@ -8,9 +8,12 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.constants import CARBON_MOLAR_MASS, IGBP, SECONDS_PER_DAY
+from narcf_geo.errors import UsageError
+from narcf_geo.grid import Grid
 from narcf_geo.months import days_in_month
 
 if TYPE_CHECKING:
+    import geopandas as gpd
     import pandas as pd
 
 TGC_PER_UMOL = 1e-6 * CARBON_MOLAR_MASS * 1e-12
@@ -55,12 +58,15 @@ def biome_budget(
 ) -> pd.DataFrame:
     """Return the budget of each biome and year, and of the region (biome ``all``).
 
+    A cell's whole area counts for its majority class. Cells without a class are the biome ``rest``,
+    so that the parts always sum to the whole.
+
     Parameters
     ----------
     flux : xarray.DataArray
         (time, lat, lon), umol m-2 s-1, positive to the atmosphere.
     biome : xarray.DataArray
-        Majority IGBP class (lat, lon); a cell's whole area counts for its majority class.
+        Majority IGBP class (lat, lon).
     cell_area : xarray.DataArray
         (lat, lon), m2.
     reference : xarray.DataArray, optional
@@ -69,13 +75,125 @@ def biome_budget(
     Returns
     -------
     pandas.DataFrame
-        Columns ``biome`` (IGBP number or ``all``), ``name``, ``year``, ``area_km2`` (cells with a
-        flux in that year), ``mean_flux_umol_m2_s`` (weighted by area and days), ``flux_TgC`` and
-        ``reference_TgC`` (TgC of the months of that year in the data). Where a reference is given,
-        its total is over the cells and months that both have.
+        Columns ``biome`` (IGBP number, ``rest`` or ``all``), ``name``, ``year``, ``area_km2``
+        (cells with a flux in that year), ``mean_flux_umol_m2_s`` (weighted by area and days),
+        ``flux_TgC`` and ``reference_TgC`` (TgC of the months of that year in the data). Where a
+        reference is given, its total is over the cells and months that both have.
     """
+    parts = {str(n): (cls.name, (biome == n).values) for n, cls in enumerate(IGBP)}
+    return _budget(flux, cell_area, _closed(parts), reference)
+
+
+def fraction_budget(
+    flux: xr.DataArray,
+    class_fraction: xr.DataArray,
+    cell_area: xr.DataArray,
+    reference: xr.DataArray | None = None,
+) -> pd.DataFrame:
+    """Return the budget of each biome and year, each cell shared among its land classes.
+
+    A cell's flux and area are shared by the fractions of classes 1 to 16, taken as parts of the
+    land. What lies in cells without such a fraction is the biome ``rest``.
+
+    Parameters
+    ----------
+    flux, cell_area, reference
+        As for `biome_budget`.
+    class_fraction : xarray.DataArray
+        (igbp_class, lat, lon), 0 to 1.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `biome_budget`.
+    """
+    land = class_fraction.sel(igbp_class=slice(1, 16)).fillna(0.0).astype(np.float64)
+    whole = land.sum("igbp_class")
+    share = (land / whole).where(whole > 0, 0.0).transpose("igbp_class", "lat", "lon")
+    parts = {
+        str(n): (IGBP[n].name, share.sel(igbp_class=n).values)
+        for n in land["igbp_class"].values.tolist()
+    }
+    return _budget(flux, cell_area, _closed(parts), reference)
+
+
+def region_budget(
+    flux: xr.DataArray,
+    regions: gpd.GeoDataFrame,
+    cell_area: xr.DataArray,
+    reference: xr.DataArray | None = None,
+    *,
+    name: str = "name",
+) -> pd.DataFrame:
+    """Return the budget of each polygon and year, cells at an edge by the part inside.
+
+    Parameters
+    ----------
+    flux, cell_area, reference
+        As for `biome_budget`; `flux` with its coordinates.
+    regions : geopandas.GeoDataFrame
+        Polygons that do not overlap, in any CRS.
+    name : str
+        The column that names them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `biome_budget`, with ``region`` in the place of ``biome``; ``rest`` lies outside all
+        polygons.
+
+    Raises
+    ------
+    UsageError
+        When there is no such column, no CRS, or polygons overlap.
+    """
+    if name not in regions:
+        raise UsageError(
+            f"expected the column {name!r} in the regions, found {sorted(regions.columns)}"
+        )
+    if regions.crs is None:
+        raise UsageError(
+            "expected regions with a CRS, found none; set it with GeoDataFrame.set_crs"
+        )
+    shares = _inside(Grid.from_dataset(flux), regions.to_crs("EPSG:4326").geometry)
+    most = max(shares.sum(axis=0).max(), 0.0)
+    if most > 1 + 1e-6:
+        raise UsageError(f"expected regions that do not overlap, found a cell {most:.2f} times in")
+    parts = {str(n): (str(n), share) for n, share in zip(regions[name], shares, strict=True)}
+    table = _budget(flux, cell_area, _closed(parts), reference)
+    return table.rename(columns={"biome": "region"})
+
+
+def biome_series(
+    flux: xr.DataArray, biome: xr.DataArray, cell_area: xr.DataArray
+) -> dict[int, xr.DataArray]:
+    """Return the monthly total (time,), TgC, of each majority class that has a flux."""
+    total = cell_total(flux, cell_area)
+    known = flux.notnull().any("time")
+    present = [n for n in range(len(IGBP)) if bool((known & (biome == n)).any())]
+    return {
+        n: total.where(biome == n).sum(["lat", "lon"]).assign_attrs(units="Tg month-1")
+        for n in present
+    }
+
+
+def _closed(parts: dict[str, tuple[str, np.ndarray]]) -> dict[str, tuple[str, np.ndarray]]:
+    """Return the shares (lat, lon) of each cell with the rest that makes them whole."""
+    rest = 1.0 - np.sum([share for _, share in parts.values()], axis=0)
+    # What is left of a sum of fractions by rounding is no land without a class.
+    rest = np.where(np.abs(rest) < 1e-9, 0.0, rest)
+    return {**parts, "rest": ("no class", rest), "all": ("whole region", np.ones_like(rest))}
+
+
+def _budget(
+    flux: xr.DataArray,
+    cell_area: xr.DataArray,
+    parts: dict[str, tuple[str, np.ndarray]],
+    reference: xr.DataArray | None,
+) -> pd.DataFrame:
     import pandas as pd
 
+    flux = flux.transpose("time", ...)
     days = days_in_month(flux["time"]).values[:, None, None]
     values = cell_total(flux, cell_area).values
     valid = np.isfinite(values)
@@ -85,28 +203,49 @@ def biome_budget(
         aligned = reference.reindex(time=flux["time"])
         other = np.where(valid, cell_total(aligned, cell_area).values, np.nan)
     years = flux["time"].dt.year.values
-    classes = [c for c in range(len(IGBP)) if (valid & (biome.values == c)).any()]
     rows = []
     for year in np.unique(years):
-        for number in [*classes, None]:
-            inside = (years == year)[:, None, None] & valid
-            if number is not None:
-                inside = inside & (biome.values == number)
+        months = years == year
+        known = valid[months].any(axis=0)
+        total = np.nansum(values[months], axis=0)
+        weights = weight[months].sum(axis=0)
+        both = np.where(np.isfinite(other[months]).any(axis=0), np.nansum(other[months], 0), np.nan)
+        for key, (name, share) in parts.items():
+            inside = known & (share > 0)
             if not inside.any():
                 continue
-            total = values[inside].sum()
-            both = other[inside]
+            sum_, pairs = (total * share)[inside].sum(), (both * share)[inside]
             rows.append(
                 {
-                    "biome": "all" if number is None else str(number),
-                    "name": "whole region" if number is None else IGBP[number].name,
+                    "biome": key,
+                    "name": name,
                     "year": int(year),
-                    "area_km2": cell_area.values[inside.any(axis=0)].sum() / 1e6,
-                    "mean_flux_umol_m2_s": total
+                    "area_km2": (cell_area.values * share)[inside].sum() / 1e6,
+                    "mean_flux_umol_m2_s": sum_
                     / TGC_PER_UMOL
-                    / (weight[inside].sum() * SECONDS_PER_DAY),
-                    "flux_TgC": total,
-                    "reference_TgC": np.nansum(both) if np.isfinite(both).any() else np.nan,
+                    / ((weights * share)[inside].sum() * SECONDS_PER_DAY),
+                    "flux_TgC": sum_,
+                    "reference_TgC": np.nansum(pairs) if np.isfinite(pairs).any() else np.nan,
                 }
             )
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _inside(grid: Grid, polygons: gpd.GeoSeries) -> np.ndarray:
+    """Return the part of each cell's area, on the sphere, in each polygon: (polygon, lat, lon)."""
+    import shapely
+
+    # Longitude and sine of latitude keep areas.
+    def equal_area(xy: np.ndarray) -> np.ndarray:
+        return np.stack([xy[:, 0], np.rad2deg(np.sin(np.deg2rad(xy[:, 1])))], axis=1)
+
+    fine = shapely.segmentize(shapely.make_valid(polygons.to_numpy()), 0.5)
+    shapes = shapely.transform(fine, equal_area)
+    cells = shapely.transform(grid.cells().geometry.to_numpy(), equal_area)
+    tree = shapely.STRtree(cells)
+    share = np.zeros((len(shapes), cells.size))
+    for number, shape in enumerate(shapes):
+        near = tree.query(shape)
+        overlap = shapely.area(shapely.intersection(cells[near], shape))
+        share[number, near] = overlap / shapely.area(cells[near])
+    return share.reshape(len(shapes), *grid.shape)

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from narcf_geo.budget import COLUMNS, biome_budget, cell_total, monthly_total
+from narcf_geo.budget import (
+    COLUMNS,
+    biome_budget,
+    biome_series,
+    cell_total,
+    fraction_budget,
+    monthly_total,
+    region_budget,
+)
+from narcf_geo.errors import UsageError
 from narcf_geo.grid import Grid
 from narcf_geo.months import month_starts
 
@@ -115,3 +124,79 @@ def test_nothing_known_is_missing_not_zero() -> None:
     table = biome_budget(flux, biome, areas([[1e9, 1e9]]), flux * np.nan)
     assert table["biome"].tolist() == ["1", "all"]
     assert table["reference_TgC"].isna().all()
+
+
+def test_cells_without_a_class_are_shown_and_the_parts_still_sum() -> None:
+    flux = field(np.array([[1.0, -3.0, 5.0]]), "2008-01", "2008-02")
+    area = areas([[1e9, 2e9, 4e9]])
+    biome = xr.DataArray(np.int8([[12, -1, 12]]), dims=("lat", "lon"))
+    table = biome_budget(flux, biome, area).set_index("biome")
+    assert list(table.index) == ["12", "rest", "all"]
+    assert table.loc["rest", "flux_TgC"] == pytest.approx(-6e9 * GRAMS * 60 / 1e12, rel=1e-12)
+    assert table["flux_TgC"][:2].sum() == pytest.approx(table.loc["all", "flux_TgC"], rel=1e-12)
+
+
+def test_a_cell_shared_by_fractions_by_hand() -> None:
+    flux = field(np.array([[2.0, -1.0, 4.0]]), "2009-02", "2009-02")
+    area = areas([[10e9, 20e9, 5e9]])
+    # Half water: the land of the first cell is 3/5 class 4 and 2/5 class 12. The third has none.
+    fraction = np.zeros((18, 1, 3))
+    fraction[[0, 4, 12], 0, 0] = [0.5, 0.3, 0.2]
+    fraction[4, 0, 1] = 1.0
+    fraction[0, 0, 2] = 1.0
+    shares = xr.DataArray(
+        fraction, {"igbp_class": np.arange(18)}, dims=("igbp_class", "lat", "lon")
+    )
+    table = fraction_budget(flux, shares, area, 0.5 * flux).set_index("biome")
+    unit = GRAMS * 28 / 1e12
+    forest, crops, rest = unit * (0.6 * 20e9 - 20e9), unit * 0.4 * 20e9, unit * 20e9
+    assert list(table.index) == ["4", "12", "rest", "all"]
+    assert table["flux_TgC"].tolist() == pytest.approx([forest, crops, rest, unit * 20e9])
+    assert table["area_km2"].tolist() == pytest.approx([26e3, 4e3, 5e3, 35e3])
+    assert table.loc["4", "reference_TgC"] == pytest.approx(forest / 2)
+    parts = table.drop("all").sum(numeric_only=True)
+    assert parts["flux_TgC"] == pytest.approx(table.loc["all", "flux_TgC"], rel=1e-12)
+    assert parts["area_km2"] == pytest.approx(table.loc["all", "area_km2"], rel=1e-12)
+    # The control: by majority the first cell is all forest.
+    majority = biome_budget(flux, xr.DataArray([[4, 4, -1]], dims=("lat", "lon")), area)
+    assert majority.set_index("biome").loc["4", "flux_TgC"] != pytest.approx(forest)
+
+
+def test_regions_take_the_part_of_a_cell_inside() -> None:
+    geopandas = pytest.importorskip("geopandas")
+    shapely = pytest.importorskip("shapely")
+    grid = Grid.regular(-100, 40, -97, 42, 1)
+    values = np.arange(1.0, 7.0).reshape(grid.shape)
+    flux = field(values, "2007-01", "2007-01")
+    flux = flux.assign_coords(lat=grid.lat, lon=grid.lon)
+    area = xr.DataArray(grid.area, dims=("lat", "lon"))
+    boxes = {"west": (-100, 40, -98.5, 41), "north": (-99, 41, -90, 50)}
+    regions = geopandas.GeoDataFrame(
+        {"name": list(boxes)}, geometry=[shapely.box(*b) for b in boxes.values()], crs="EPSG:4326"
+    )
+    table = region_budget(flux, regions.to_crs("ESRI:102008"), area).set_index("region")
+    unit = GRAMS * 31 / 1e12
+    south, north = grid.area[0, 0], grid.area[1, 0]
+    wanted = [unit * south * (1 + 0.5 * 2), unit * north * (5 + 6)]
+    # Edges straight in the other CRS bend in this one.
+    assert table["flux_TgC"][:2].tolist() == pytest.approx(wanted, rel=2e-3)
+    table = region_budget(flux, regions, area).set_index("region")
+    assert table["flux_TgC"][:2].tolist() == pytest.approx(wanted, rel=1e-9)
+    assert table.drop("all")["flux_TgC"].sum() == pytest.approx(
+        table.loc["all", "flux_TgC"], rel=1e-9
+    )
+    with pytest.raises(UsageError, match="do not overlap"):
+        region_budget(flux, geopandas.pd.concat([regions, regions]), area)
+    with pytest.raises(UsageError, match="column 'state'"):
+        region_budget(flux, regions, area, name="state")
+    with pytest.raises(UsageError, match="a CRS"):
+        region_budget(flux, regions.set_crs(None, allow_override=True), area)
+
+
+def test_series_of_biomes_sum_to_the_region() -> None:
+    flux = field(np.array([[1.0, -2.0, np.nan]]), "2007-11", "2008-02")
+    area = areas([[1e9, 2e9, 4e9]])
+    biome = xr.DataArray(np.int8([[12, 5, 1]]), dims=("lat", "lon"))
+    series = biome_series(flux, biome, area)
+    assert list(series) == [5, 12]
+    assert sum(series.values()).values == pytest.approx(monthly_total(flux, area).values)

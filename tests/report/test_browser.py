@@ -1,4 +1,4 @@
-"""The page at work in a browser: the map's slider, reading a cell, sorting, no error, no network."""
+"""The page at work in a browser: slider, reading a cell, sorting, no error, no network."""
 
 from __future__ import annotations
 
