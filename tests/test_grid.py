@@ -168,6 +168,15 @@ def test_axes_in_km_and_array_alone() -> None:
     assert Grid.from_dataset(array) == Grid.from_dataset(ds)
 
 
+def test_bounds_of_projected_axes_that_fall() -> None:
+    ds = narr(8).isel(y=slice(None, None, -1))
+    y = ds["y"].values
+    ds["y"].attrs["bounds"] = "y_bnds"
+    ds["y_bnds"] = (("y", "nv"), np.stack([y - 129853.64, y + 129853.64], axis=1))
+    without = Grid.from_dataset(ds.drop_vars("y_bnds"))
+    np.testing.assert_allclose(Grid.from_dataset(ds).lat_b, without.lat_b, atol=1e-9)
+
+
 def test_positions_of_another_corner_are_refused() -> None:
     ds = narr(8)
     grid = Grid.from_dataset(ds)

@@ -311,7 +311,7 @@ def _axis_edges(ds: xr.Dataset, axis: xr.DataArray, centers: np.ndarray) -> np.n
     bounds = axis.attrs.get("bounds") or axis.encoding.get("bounds")
     if bounds in ds.variables and ds[bounds].shape == (axis.size, 2):
         values = _axis_values(ds[bounds].assign_attrs(units=axis.attrs.get("units", "")))
-        return np.concatenate([values[:, 0], values[-1:, 1]])
+        return _edges_of_bounds(values, centers, axis, limit=np.inf)
     if centers.size < 2:
         raise NarcfError(
             f"expected at least two values along {axis.name!r}, found one; add bounds to the axis"

@@ -321,17 +321,18 @@ def _raster(ds: xr.Dataset, names: Sequence[str]) -> xr.DataArray:
     import rioxarray  # noqa: F401  (adds .rio)
 
     field = ds[names[0]]
-    lead = [d for d in field.dims if d not in ("lat", "lon")]
-    if len(names) > 1 or len(lead) > 1 or not {"lat", "lon"} <= set(field.dims):
+    *lead, y, x = field.dims
+    if len(names) > 1 or len(lead) > 1 or y not in field.coords or x not in field.coords:
         raise UsageError(
-            "expected one variable (lat, lon) with at most one more dimension for a GeoTIFF, "
-            f"found { {n: ds[n].dims for n in names} }; name one, or write .nc or .zarr"
+            "expected one variable on latitudes and longitudes, with at most one more dimension, "
+            f"for a GeoTIFF, found { {n: ds[n].dims for n in names} }; name one, or write .nc or "
+            ".zarr"
         )
-    field = field.sortby("lat", ascending=False)
+    field = field.sortby(y, ascending=False)
     if lead:
         field.attrs["long_name"] = tuple(f"{names[0]} {k}" for k in _labels(field[lead[0]]))
     field.attrs.pop("grid_mapping", None)
-    field = field.rio.set_spatial_dims("lon", "lat").rio.write_crs("EPSG:4326")
+    field = field.rio.set_spatial_dims(x, y).rio.write_crs("EPSG:4326")
     return field.rio.write_nodata(np.nan)
 
 

@@ -23,10 +23,12 @@ LAYOUT = "1"
 MAX_ENTRIES = 200_000_000
 MAP_METHODS = {
     "conservative": "Conservative remapping",
+    "conservative_normed": "Conservative remapping",
     "bilinear": "Bilinear remapping",
     "nearest_s2d": "Nearest neighbor",
     "nearest_d2s": "Nearest neighbor",
 }
+NORMALIZATIONS = {"conservative": "destarea", "conservative_normed": "fracarea"}
 
 
 def save_weights(weights: Weights, path: str | Path) -> Path:
@@ -64,8 +66,8 @@ def save_weights(weights: Weights, path: str | Path) -> Path:
         attrs={
             "title": "Regridding weights",
             "conventions": "SCRIP",
-            "map_method": MAP_METHODS[weights.method],
-            "normalization": "destarea" if weights.method == "conservative" else "none",
+            "map_method": MAP_METHODS.get(weights.method, weights.method),
+            "normalization": NORMALIZATIONS.get(weights.method, "none"),
             "source_grid": repr(weights.source),
             "dest_grid": repr(weights.target),
             **_identity(weights.source, weights.target, weights.method),
