@@ -346,3 +346,44 @@ def inverse_distance_weights(
     )
     weights.eliminate_zeros()
     return weights
+
+
+def _east_and_north(lon: ArrayLike, lat: ArrayLike) -> Floats:
+    """Unit vectors to the east and to the north in space, shape (2, 3, n), from degrees."""
+    theta, phi = np.deg2rad(np.ravel(lon)), np.deg2rad(np.ravel(lat))
+    east = [-np.sin(theta), np.cos(theta), np.zeros_like(theta)]
+    north = [-np.sin(phi) * np.cos(theta), -np.sin(phi) * np.sin(theta), np.cos(phi)]
+    return np.array([east, north])
+
+
+def vector_weights(
+    weights: sparse.csr_array,
+    source: tuple[ArrayLike, ArrayLike],
+    target: tuple[ArrayLike, ArrayLike],
+) -> sparse.csr_array:
+    """Weights of a vector field, interpolated as a vector in space rather than by component.
+
+    Parameters
+    ----------
+    weights
+        Of a scalar field, shape (n_target, n_source).
+    source, target
+        Longitudes and latitudes of the points, degrees.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        Shape (2 n_target, 2 n_source): the east components, then the north components.
+    """
+    there, here = _east_and_north(*target), _east_and_north(*source)
+    blocks = [
+        [
+            sum(
+                sparse.diags_array(there[i, axis]) @ weights @ sparse.diags_array(here[j, axis])
+                for axis in range(3)
+            )
+            for j in range(2)
+        ]
+        for i in range(2)
+    ]
+    return sparse.csr_array(sparse.block_array(blocks, format="csr"))

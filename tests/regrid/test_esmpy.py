@@ -174,10 +174,27 @@ def test_what_is_missing_names_the_way_out() -> None:
     with pytest.raises(AttributeError, match=r"CubedSphere.*conda-forge"):
         stand_in.CubedSphere  # noqa: B018
     source, target = (stand_in.Field(_esmf(grid)) for grid in (SOURCE, TARGET))
-    with pytest.raises(ValueError, match=r"vector.*conda-forge"):
+    with pytest.raises(ValueError, match=r"vector_regrid needs.*\(east, north\)"):
         stand_in.Regrid(source, target, vector_regrid=True)
     with pytest.raises(ValueError, match=r"rh_filename.*conda-forge"):
         stand_in.Regrid(source, target, rh_filename="handle")
+
+
+def test_vectors_are_regridded_as_vectors_in_space() -> None:
+    source, target = (
+        stand_in.Field(_esmf(grid), ndbounds=[2])
+        for grid in (Grid.regular(0, 70, 60, 88, (10, 1)), Grid.regular(10, 75, 50, 85, (8, 5)))
+    )
+    # A flow along the x axis of space, whose components turn with longitude.
+    lon, lat = (np.deg2rad(c) for c in source.grid.get_coords())
+    source.data[...] = np.stack([-np.sin(lon), -np.sin(lat) * np.cos(lon)], axis=-1)
+    lon, lat = (np.deg2rad(c) for c in target.grid.get_coords())
+    truth = np.stack([-np.sin(lon), -np.sin(lat) * np.cos(lon)], axis=-1)
+    errors = []
+    for vector in (True, False):
+        regrid = stand_in.Regrid(source, target, vector_regrid=vector)
+        errors.append(np.abs(regrid(source, target).data - truth).max())
+    assert errors[0] < errors[1] / 5 < 1e-3
 
 
 def test_unmapped_points_are_an_error_by_default() -> None:

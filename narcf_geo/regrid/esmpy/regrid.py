@@ -104,10 +104,14 @@ class Regrid:
         given = [name for name, value in other.items() if value is not None]
         if given:
             raise unsupported(f"Regrid with {', '.join(given)}")
-        if vector_regrid:
-            raise unsupported("vector regridding")
         method = RegridMethod.BILINEAR if regrid_method is None else RegridMethod(regrid_method)
         conserve = method == RegridMethod.CONSERVE
+        if vector_regrid and (conserve or srcfield.ndbounds != (2,) or dstfield.ndbounds != (2,)):
+            raise EsmpyError(
+                "vector_regrid needs Fields with one extra dimension of size 2 (east, north) and "
+                f"a method that does not conserve, found {srcfield.ndbounds}, "
+                f"{dstfield.ndbounds} and {method.name}"
+            )
         if line_type is not None and (line_type == LineType.GREAT_CIRCLE) != conserve:
             raise unsupported(f"{method.name} along lines of type {LineType(line_type).name}")
         if pole_method is not None and (pole_method == PoleMethod.NONE) != conserve:
@@ -134,6 +138,8 @@ class Regrid:
             raise EsmpyError(str(error)) from error
         if self.unmapped_action == UnmappedAction.ERROR:
             _require_mapped(self.weights, keep[1])
+        if vector_regrid:
+            self.weights = self._vector()
         if filename is not None:
             _write(self, Path(filename))
 
@@ -199,6 +205,12 @@ class Regrid:
                 **masks,
             )
         raise unsupported(f"extrapolation by {ExtrapMethod(self.extrap_method).name}")
+
+    def _vector(self) -> Any:
+        from narcf_geo.regrid.interpolate import vector_weights
+
+        at = (field.grid.points(field.meshloc) for field in (self.srcfield, self.dstfield))
+        return vector_weights(self.weights, *((p.lon, p.lat) for p in at))
 
     def __call__(
         self, srcfield: Field, dstfield: Field, zero_region: Region | None = None
