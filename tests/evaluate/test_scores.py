@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
-from sklearn.metrics import mean_squared_error
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 from narcf_geo.budget import monthly_total
 from narcf_geo.evaluate import by_biome, by_month, compare
@@ -36,6 +37,38 @@ def test_weighted_scores(rows: tuple) -> None:
     plain = scores(estimate, observed, np.ones(500))
     assert plain["r"] == pytest.approx(stats.pearsonr(estimate, observed).statistic, abs=1e-12)
     assert abs(plain["rmse"] - found["rmse"]) > 1e-4
+
+
+def test_the_other_scores(rows: tuple) -> None:
+    estimate, observed, weight = rows
+    found = scores(estimate, observed, weight)
+    assert found["mae"] == pytest.approx(
+        mean_absolute_error(observed, estimate, sample_weight=weight), rel=1e-12
+    )
+    assert found["nse"] == pytest.approx(
+        r2_score(observed, estimate, sample_weight=weight), abs=1e-9
+    )
+    line = LinearRegression().fit(observed[:, None], estimate, sample_weight=weight)
+    assert found["slope"] == pytest.approx(line.coef_[0], rel=1e-9)
+    centred = estimate - found["bias"]
+    mse = mean_squared_error(observed, centred, sample_weight=weight)
+    assert found["ubrmse"] == pytest.approx(np.sqrt(mse), rel=1e-9)
+    means = [np.average(values, weights=weight) for values in (estimate, observed)]
+    cov = np.cov(estimate, observed, aweights=weight)
+    alpha, beta = np.sqrt(cov[0, 0] / cov[1, 1]), means[0] / means[1]
+    assert found["kge_alpha"] == pytest.approx(alpha, rel=1e-9)
+    assert found["kge_beta"] == pytest.approx(beta, rel=1e-9)
+    distance = np.linalg.norm([found["r"] - 1, alpha - 1, beta - 1])
+    assert found["kge"] == pytest.approx(1 - distance, rel=1e-9)
+
+
+def test_a_perfect_estimate(rows: tuple) -> None:
+    _, observed, weight = rows
+    found = scores(observed, observed, weight)
+    for key in ("r", "nse", "kge", "kge_alpha", "kge_beta", "slope"):
+        assert found[key] == pytest.approx(1, abs=1e-12), key
+    for key in ("rmse", "bias", "mae", "ubrmse"):
+        assert found[key] == 0, key
 
 
 def test_an_integer_weight_is_a_repetition(rows: tuple) -> None:
