@@ -229,6 +229,8 @@ def test_float32_axes_go_round_once() -> None:
     assert grid.lon_b[[0, -1]].tolist() == [-180, 180]
     assert grid.lat_b[[0, -1]].tolist() == [-90, 90]
     np.testing.assert_allclose(np.diff(grid.lon_b), 0.05, rtol=1e-10)
+    assert grid == Grid.regular(-180, -90, 180, 90, 0.05)
+    assert grid != Grid.regular(-180, -90, 180, 90, 0.06)
 
 
 def test_an_uneven_axis_keeps_its_own_edges() -> None:

@@ -180,9 +180,20 @@ def _rectilinear(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid:
         )
     lat_b = _edges(ds, lat, limit=90.0)
     lon_b = _edges(ds, lon, limit=None)
-    centers = np.unwrap(lon.values.astype("float64"), period=360)
     dims = str(lat.dims[0]), str(lon.dims[0])
-    return Grid.from_corners(lon_b, lat_b, lon=centers, lat=lat.values, dims=dims)
+    return Grid.from_corners(
+        *(lon_b, lat_b),
+        lon=_unrounded(np.unwrap(lon.values.astype("float64"), period=360), lon_b, lon.dtype),
+        lat=_unrounded(lat.values.astype("float64"), lat_b, lat.dtype),
+        dims=dims,
+    )
+
+
+def _unrounded(centers: np.ndarray, edges: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return the middle of each cell where the centre is that but for the rounding of `dtype`."""
+    middle = (edges[1:] + edges[:-1]) / 2
+    rounding = 2 * 360 * np.finfo(dtype).eps if dtype.kind == "f" else 0.0
+    return np.where(np.abs(middle - centers) <= rounding, middle, centers)
 
 
 def _with_corners(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid:

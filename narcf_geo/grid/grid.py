@@ -34,7 +34,7 @@ LON_ATTRS = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Grid:
-    """The cells of a structured grid on the sphere; immutable, equal when the content is equal.
+    """The cells of a structured grid on the sphere; immutable, compared by content.
 
     Build one with `Grid.regular`, `Grid.from_corners` or `Grid.from_dataset`.
 
@@ -254,11 +254,12 @@ class Grid:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the cells; equal for equal grids, stable across processes."""
+        """SHA-256 of the cells to 1e-9 degree; equal for equal grids, stable across processes."""
         sha = hashlib.sha256()
         for value in (self.lon_b, self.lat_b, self.lon, self.lat):
             sha.update(str(value.shape).encode())
-            sha.update((value + 0.0).tobytes())
+            # Adding 0 turns -0 into 0.
+            sha.update((np.round(value, 9) + 0.0).tobytes())
         return sha.hexdigest()
 
     def __eq__(self, other: object) -> bool:
