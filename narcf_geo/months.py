@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import reduce
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -84,3 +88,35 @@ def with_month_axis(ds: xr.Dataset, starts: np.ndarray | pd.DatetimeIndex) -> xr
     ds["time"].encoding = dict(encoding)
     ds["time_bnds"].encoding = dict(encoding)
     return ds
+
+
+class Gap(NamedTuple):
+    """Months in a row that are absent, from `first` to `last`, both included."""
+
+    first: pd.Timestamp
+    last: pd.Timestamp
+    months: int
+
+
+def gaps(present: pd.DatetimeIndex, wanted: pd.DatetimeIndex | None = None) -> list[Gap]:
+    """Return the months of `wanted` that are not in `present`, those in a row as one gap.
+
+    `wanted` is by default all months from the first to the last present.
+
+    Examples
+    --------
+    >>> gaps(month_starts("2007-01", "2007-03"), month_starts("2006-12", "2007-05"))[1].months
+    2
+    """
+    if wanted is None:
+        wanted = pd.date_range(present.min(), present.max(), freq="MS")
+    absent = wanted.difference(present)
+    number = absent.year * 12 + absent.month
+    ends = np.flatnonzero(np.diff(number) > 1)
+    runs = zip([0, *(ends + 1)], [*ends, absent.size - 1], strict=True) if absent.size else []
+    return [Gap(absent[a], absent[b], int(b - a + 1)) for a, b in runs]
+
+
+def shared_months(months: Mapping[str, pd.DatetimeIndex]) -> pd.DatetimeIndex:
+    """Return the months that all of several sources have."""
+    return reduce(lambda one, other: one.intersection(other), months.values()).sort_values()

@@ -1,107 +1,111 @@
-"""Looking at a source: is it there, does it open, and are its values plausible."""
+"""Whether sources can be used: they open, their values are plausible, and they share months."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from narcf_geo.catalog import Entry
+from narcf_geo.catalog.describe import data_variables, months_of, statistics
+from narcf_geo.catalog.entry import Entry
+from narcf_geo.catalog.land import inland_and_open_sea
+from narcf_geo.constants import IGBP
 from narcf_geo.errors import NarcfError
 from narcf_geo.grid import Grid
+from narcf_geo.months import shared_months
 from narcf_geo.variables import VARIABLES
 
-
-@dataclass(frozen=True)
-class Description:
-    """What a source holds: labelled facts, and a row of text for each variable."""
-
-    facts: dict[str, str]
-    variables: list[tuple[str, str, str, str, str, str]]
+SEA_SHARE, LAND_SHARE, FEWEST = 0.9, 0.7, 10
+"""Least share of the open sea that is water, of the inland that is land; fewest places to judge."""
 
 
-def presence(entry: Entry) -> str:
-    """Return the number and size of an entry's files, or ``absent``."""
-    try:
-        files = entry.files()
-    except NarcfError:
-        return "absent"
-    size = sum(path.stat().st_size for path in files)
-    return f"{len(files)} ({size / 1e6:.1f} MB)"
+def problems(entry: Entry) -> tuple[list[str], pd.DatetimeIndex | None]:
+    """Return what is wrong with a source and how to mend it, and the months it has.
 
-
-def describe(entry: Entry) -> Description:
-    """Read a source and return its grid, period, and the range of each variable.
-
-    Raises
-    ------
-    NarcfError
-        When it cannot be read.
+    The months are None where it stands for every month, or cannot be read.
     """
-    ds = entry.read()
-    grid = Grid.from_dataset(ds)
-    facts = {
-        "source": f"{entry.name}: {entry.source.description}",
-        "files": presence(entry),
-        "grid": repr(grid),
-        "period": _period(ds),
-    }
-    for label in ("licence", "citation", "doi", "url", "synthetic"):
-        if value := getattr(entry.metadata, label):
-            facts[label] = str(value)
-    rows = []
-    for name, array in _data(ds).items():
-        values = array.values
-        finite = values[np.isfinite(values)]
-        numbers = (
-            [f"{v:.4g}" for v in (finite.min(), finite.mean(dtype=np.float64), finite.max())]
-            if finite.size
-            else ["-"] * 3
-        )
-        missing = f"{1 - finite.size / values.size:.1%}"
-        rows.append((name, str(array.attrs.get("units", "")), *numbers, missing))
-    return Description(facts, rows)  # type: ignore[arg-type]
-
-
-def problem(entry: Entry) -> str | None:
-    """Return what is wrong with a source and how to mend it, or None."""
     try:
         ds = entry.read()
-        Grid.from_dataset(ds)
-        arrays = {name: array.values for name, array in _data(ds).items()}
+        grid = Grid.from_dataset(ds)
+        if entry.metadata.role == "landcover":
+            return legend_problems(ds["land_cover"].load(), grid, entry), None
+        wanted = set(entry.metadata.variables) | {"flux"}
+        arrays = {name: a for name, a in data_variables(ds).items() if name in wanted}
+        numbers = statistics(arrays)
     except (NarcfError, OSError, RuntimeError) as error:
-        return str(error)
-    for name, values in arrays.items():
-        finite = values[np.isfinite(values)]
-        if not finite.size:
-            return f"variable {name!r} has no valid value"
-        if name not in VARIABLES:
-            continue
-        low, high = VARIABLES[name].valid_range
-        if finite.min() < low or finite.max() > high:
-            return (
-                f"variable {name!r}: expected values from {low:g} to {high:g} "
-                f"{VARIABLES[name].units}, found {finite.min():.4g} to {finite.max():.4g}; the "
-                "unit is probably another: state it with `units:` under the variable"
-            )
+        text = str(error)
+        at_home = isinstance(error, NarcfError) and entry.name in text
+        return [text if at_home else f"{entry.where()}: {text}"], None
+    found = [range_problem(entry, name, *numbers[name]) for name in arrays]
+    return [text for text in found if text], months_of(ds)
+
+
+def range_problem(
+    entry: Entry, name: str, low: float, mean: float, high: float, missing: float
+) -> str | None:
+    """Return what the values of a variable say against its unit, or None."""
+    where = f"{entry.where('metadata', 'variables', name)}: variable {name!r}"
+    if not np.isfinite(low):
+        share = entry.metadata.monthly_mean
+        remedy = f", or lower monthly_mean ({share:g} of a month must be covered)" if share else ""
+        return f"{where}: no valid value; check name, and the file{remedy}"
+    known, stated = VARIABLES.get(name), entry.metadata.variables.get(name)
+    limits = (stated.valid_range if stated else None) or (known.valid_range if known else None)
+    units = known.units if known else (stated.units if stated else None) or "its unit"
+    if limits is None:
+        return None
+    found = f"found {low:.4g} to {high:.4g}"
+    remedy = "the unit is probably another: state it with `units:` or `scale:` under the variable"
+    if low < limits[0] or high > limits[1]:
+        expected = f"expected values from {limits[0]:g} to {limits[1]:g} {units}"
+        return f"{where}: {expected}, {found}; {remedy}"
+    least = known.least if known else 0.0
+    if max(abs(low), abs(high)) < least:
+        expected = f"expected values beyond {least:g} {units} somewhere"
+        return f"{where}: {expected}, {found}; {remedy}"
     return None
 
 
-def _data(ds: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Return the data variables, without bounds and grid mappings."""
-    return {
-        str(name): array
-        for name, array in ds.data_vars.items()
-        if array.ndim >= 2 and not str(name).endswith(("_bnds", "_bounds"))
-    }
+def legend_problems(land_cover: xr.DataArray, grid: Grid, entry: Entry) -> list[str]:
+    """Return what a coarse land mask says against the classes of a map."""
+    stride = max(1, round(min(grid.shape) / 360))
+    sample = land_cover.isel({dim: slice(stride // 2, None, stride) for dim in grid.dims})
+    rows, columns = (slice(stride // 2, None, stride),) * 2
+    lon, lat = (axis[rows, columns] for axis in grid.centers())
+    classes = sample.transpose(*grid.dims).values
+    inland, sea = inland_and_open_sea(lon, lat)
+    known = classes >= 0
+    where = entry.where("metadata", "legend")
+    legend = entry.metadata.legend
+    found = []
+    at_sea, on_land = classes[sea & known], classes[inland & known]
+    if at_sea.size >= FEWEST and (water := float((at_sea == 0).mean())) < SEA_SHARE:
+        common = int(np.bincount(at_sea).argmax())
+        remedy = "turn the map the right way round, or correct its coordinates"
+        if common == 17:
+            other = "igbp_water17" if legend == "igbp_water0" else "igbp_water0"
+            remedy = f"the legend is probably {other}"
+        found.append(
+            f"{where}: expected water in the open sea, found it in {water:.0%} of the places "
+            f"there and mostly class {common} ({IGBP[common].name}); {remedy}"
+        )
+    if on_land.size >= FEWEST:
+        land = float(((on_land > 0) & (on_land < 17)).mean())
+        if land < LAND_SHARE:
+            common = int(np.bincount(on_land).argmax())
+            found.append(
+                f"{where}: expected land well inland, found it in {land:.0%} of the places there "
+                f"and mostly class {common} ({IGBP[common].name}); is the map upside down, "
+                "shifted by 180 degrees, or its legend another?"
+            )
+    return found
 
 
-def _period(ds: xr.Dataset) -> str:
-    if "time" not in ds.dims:
-        return "static"
-    if np.issubdtype(ds["time"].dtype, np.integer):
-        return "climatology of 12 months"
-    time = pd.DatetimeIndex(ds["time"].values)
-    return f"{time[0]:%Y-%m} to {time[-1]:%Y-%m}, {time.size} months"
+def period_problem(months: Mapping[str, pd.DatetimeIndex]) -> str | None:
+    """Return which sources share no month, or None."""
+    if not months or len(shared_months(months)):
+        return None
+    reach = "; ".join(f"{n} {m[0]:%Y-%m} to {m[-1]:%Y-%m}" for n, m in months.items())
+    return f"no month is in all sources: {reach}. Add files, or mark climatologies as such"

@@ -80,6 +80,7 @@ class Fetch(Schema):
     period: tuple[str, str] | None = Field(None, description="first and last month, YYYY-MM")
     folder: str | None = Field(None, description="where to put them; default: that of urlpath")
     login: Literal["earthdata"] | None = None
+    unpack: bool = Field(False, description="unpack the zip or tar files beside themselves")
 
     @model_validator(mode="after")
     def _period_is_months(self) -> Fetch:
@@ -88,7 +89,25 @@ class Fetch(Schema):
         urls = [self.url] if isinstance(self.url, str) else self.url
         if self.period is None and any("{" in url for url in urls):
             raise ValueError("expected `period: [YYYY-MM, YYYY-MM]` to fill the pattern in url")
+        for url in urls:
+            unknown = set(re.findall(r"\{(.*?)\}", url)) - {"year", "month"}
+            if unknown:
+                raise ValueError(f"url: expected {{year}} or {{month}}, found {sorted(unknown)}")
         return self
+
+    def urls(self) -> list[str]:
+        """Return the addresses, their patterns filled in for each month of the period."""
+        patterns = [self.url] if isinstance(self.url, str) else self.url
+        if self.period is None:
+            return patterns
+        (y, m), (last_year, last_month) = (map(int, text.split("-")) for text in self.period)
+        months = range(12 * y + m - 1, 12 * last_year + last_month)
+        filled = [
+            pattern.replace("{year}", f"{n // 12:04d}").replace("{month}", f"{n % 12 + 1:02d}")
+            for pattern in patterns
+            for n in months
+        ]
+        return list(dict.fromkeys(filled))
 
 
 class Metadata(Schema):

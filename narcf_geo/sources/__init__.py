@@ -12,7 +12,16 @@ if TYPE_CHECKING:
 
     from narcf_geo.catalog import Entry
 
-PRODUCTS = ("carbontracker", "fluxcom", "generic", "geoinv", "gome2_sif", "landcover", "narr")
+PRODUCTS = (
+    "carbontracker",
+    "fluxcom",
+    "generic",
+    "geoinv",
+    "gome2_sif",
+    "landcover",
+    "mod13c2",
+    "narr",
+)
 """Each name is a module here with ``read(entry) -> xarray.Dataset``."""
 
 

@@ -52,6 +52,8 @@ def precipitation_30d(precip: xr.DataArray) -> xr.DataArray:
     """
     if np.issubdtype(precip["time"].dtype, np.integer):
         return 30.0 * precip.roll(time=1, roll_coords=False)
+    if precip.sizes["time"] == 1:
+        return xr.full_like(precip, np.nan)
     month = 12 * precip["time"].dt.year + precip["time"].dt.month
     follows = month - month.shift(time=1) == 1
     return 30.0 * precip.shift(time=1).where(follows)

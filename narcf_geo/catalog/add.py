@@ -1,0 +1,240 @@
+"""A draft of a catalog entry from what a file says of itself, for its user to go over."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from narcf_geo.catalog import Catalog
+from narcf_geo.catalog.entry import Entry
+from narcf_geo.catalog.schema import CatalogFile
+from narcf_geo.errors import NarcfError, UsageError
+from narcf_geo.files import atomic_path
+from narcf_geo.months import FIRST_YEAR
+from narcf_geo.units import linear
+from narcf_geo.variables import VARIABLES
+from narcf_geo.yamlfile import read
+
+DRIVERS = {
+    ".nc": "netcdf", ".nc4": "netcdf", ".cdf": "netcdf", ".zarr": "zarr", ".tif": "rasterio",
+    ".tiff": "rasterio", ".csv": "csv", ".grib": "grib", ".grib2": "grib", ".grb": "grib",
+    ".hdf": "hdf4", ".asc": "ascii", ".txt": "ascii",
+}  # fmt: skip
+
+_NAMES = {
+    "temp": ("air", "t2m", "2t", "tas", "tmp", "temperature"),
+    "rel_hum": ("rhum", "hurs", "rh", "r2"),
+    "sp_hum": ("shum", "huss", "q2"),
+    "pres": ("pres", "sp", "ps"),
+    "precip": ("apcp", "pr", "tp", "rain"),
+    "soil_moisture": ("soilm", "mrso"),
+    "R_sw": ("dswrf", "rsds", "ssrd"),
+    "sif": ("sif_daily_average",),
+    "ndvi": ("ndvi",),
+    "flux": ("nee", "nbp", "bio_flux_opt", "monthly_flux"),
+}
+"""Names that providers give, beside the canonical and the standard ones."""
+
+
+def draft(path: Path, name: str, catalog: Path) -> str:
+    """Return the YAML text of an entry for the file at `path`, with what is to be decided marked.
+
+    Parameters
+    ----------
+    path : Path
+        A file of a known suffix, or a Zarr store.
+    name : str
+        Name of the entry.
+    catalog : Path
+        The catalog it is for; paths below its folder are written relative to it.
+
+    Raises
+    ------
+    NarcfError
+        When the file cannot be opened.
+    """
+    if not path.exists():
+        raise UsageError(f"{path}: no such file")
+    driver = DRIVERS.get(path.suffix.lower())
+    if driver is None:
+        raise UsageError(
+            f"{path}: expected a file that ends in one of {', '.join(DRIVERS)}, found another; "
+            "write the entry by hand and name its driver"
+        )
+    native = _opened(path, driver)
+    where, folder = path.resolve(), catalog.parent.resolve()
+    below = where.is_relative_to(folder)
+    urlpath = f"{{{{ CATALOG_DIR }}}}/{where.relative_to(folder)}" if below else str(where)
+    found = {str(n): canonical_name(array) for n, array in _fields(native).items()}
+    guessed = set(found.values())
+    role = "predictor"
+    if any(word in path.name.lower() for word in ("igbp", "mcd12", "landcover")):
+        role = "landcover"
+    elif "flux" in guessed:
+        role = "target"
+    title = native.attrs.get("title") or path.name
+    lines = [
+        f"  {name}:",
+        f"    description: {json.dumps(str(title), ensure_ascii=False)}",
+        f"    driver: {driver}",
+        "    args:",
+        f"      urlpath: {json.dumps(urlpath, ensure_ascii=False)}",
+        *(["      xarray_kwargs: {engine: netcdf4}"] if driver == "netcdf" else []),
+        "    metadata:",
+        f"      role: {role}  # predictor, target, reference, truth or landcover",
+        *_about_time(native, role, path.name.lower()),
+    ]
+    if role == "landcover":
+        original = next(iter(found), "band_data")
+        lines += [
+            "      product: landcover",
+            f"      legend: igbp_water{_most_common(native[original])}  # the class of water",
+        ]
+        found = {original: "land_cover"}
+    elif role == "target":
+        lines.append("      sign: to_atmosphere  # or uptake, where positive is into the land")
+    lines.append("      variables:")
+    for original, canonical in found.items():
+        lines += _variable(native[original], original, canonical)
+    lines += ["      licence:  # under which terms the data may be used", "      citation:"]
+    return "\n".join(lines) + "\n"
+
+
+def append(text: str, name: str, catalog: Path) -> None:
+    """Write the entry `text` into the file `catalog`, which keeps its comments.
+
+    Raises
+    ------
+    UsageError
+        When the catalog has such an entry already, or does not fit the schema with it.
+    """
+    before = catalog.read_text(encoding="utf-8") if catalog.exists() else "sources:\n"
+    if catalog.exists():
+        document = read(catalog, CatalogFile)
+        if name in document.content.sources:
+            line = document.line("sources", name)
+            raise UsageError(f"{catalog}:{line}: {name!r} is there already; choose another name")
+    lines = before.splitlines(keepends=True)
+    start = next(k for k, line in enumerate(lines) if line.startswith("sources:"))
+    end = next(
+        (k for k in range(start + 1, len(lines)) if re.match(r"[^\s#]", lines[k])), len(lines)
+    )
+    if lines[end - 1].strip() and not lines[end - 1].endswith("\n"):
+        lines[end - 1] += "\n"
+    blank = "\n" if end > start + 1 and lines[end - 1].strip() else ""
+    with atomic_path(catalog) as temporary:
+        temporary.write_text(
+            "".join(lines[:end]) + blank + text + "".join(lines[end:]), encoding="utf-8"
+        )
+        read(temporary, CatalogFile)
+
+
+def canonical_name(array: xr.DataArray) -> str | None:
+    """Return the canonical variable that an array is by its standard name, name and unit."""
+    name = str(array.name).lower()
+    standard = str(array.attrs.get("standard_name", ""))
+    for canonical, variable in VARIABLES.items():
+        by_name = name in (canonical.lower(), *_NAMES.get(canonical, ()))
+        if not (by_name or (standard and standard == variable.standard_name)):
+            continue
+        units = str(array.attrs.get("units", "")).strip()
+        try:
+            if units:
+                linear(units, variable.units, variable.substance)
+        except NarcfError:
+            continue
+        return canonical
+    return None
+
+
+def _most_common(classes: xr.DataArray) -> int:
+    """Return 17 where it is the most common class of a map, else 0."""
+    strides = {d: slice(None, None, max(1, n // 300)) for d, n in classes.sizes.items()}
+    values = classes.isel(strides).values.ravel()
+    values, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    return 17 if values.size and values[counts.argmax()] == 17 else 0
+
+
+def _opened(path: Path, driver: str) -> xr.Dataset:
+    try:
+        return _open(path, driver)
+    except NarcfError as error:
+        # A climatology may count its months from the year 0, which no calendar has.
+        if driver != "netcdf" or "decode" not in str(error):
+            raise NarcfError(str(error).split(": ", 2)[-1]) from None
+        return _open(path, driver, climatology=True)
+
+
+def _open(path: Path, driver: str, climatology: bool = False) -> xr.Dataset:
+    """Open a file as an entry that says no more than where it is."""
+    from narcf_geo.sources.native import open_native
+
+    with tempfile.TemporaryDirectory() as folder:
+        catalog = Path(folder) / "data_catalog.yaml"
+        plain = {"role": "predictor", "climatology": climatology}
+        source = {
+            "description": "",
+            "driver": driver,
+            "args": {"urlpath": str(path.resolve())},
+            "metadata": plain,
+        }
+        catalog.write_text(json.dumps({"sources": {"new": source}}), encoding="utf-8")
+        entry: Entry = Catalog.open(catalog)["new"]
+        return open_native(entry)
+
+
+def _fields(native: xr.Dataset) -> dict[str, xr.DataArray]:
+    bounds = {v.attrs.get(k) for v in native.variables.values() for k in ("bounds", "climatology")}
+    return {
+        str(n): a
+        for n, a in native.data_vars.items()
+        if a.ndim >= 2 and n not in bounds and a.dtype.kind in "fiu" and "bnds" not in a.dims
+    }
+
+
+def _about_time(native: xr.Dataset, role: str, file: str) -> list[str]:
+    if role == "landcover":
+        return []
+    if "time" not in native.dims and "date" not in native.dims:
+        return ['      # time: "2001-01"  # the month of the file, where it is of one month']
+    time = native["time"] if "time" in native.dims else native["date"]
+    says_so = time.size == 12 and any(word in file for word in ("clim", "ltm", "normal"))
+    if says_so or not hasattr(time, "dt"):
+        return ["      climatology: true  # 12 months that stand for every year"]
+    year, month = time.dt.year.values, time.dt.month.values
+    if year.min() < FIRST_YEAR:
+        return ["      climatology: true  # 12 months that stand for every year"]
+    twice = np.unique(12 * year + month).size < time.size
+    share = "0.9  # of a month must be covered by the finer time steps"
+    return [f"      monthly_mean: {share}"] if twice else []
+
+
+def _variable(array: xr.DataArray, original: str, canonical: str | None) -> list[str]:
+    units = str(array.attrs.get("units", "")).strip()
+    fields = [f"name: {json.dumps(original)}"]
+    others = [
+        str(d)
+        for d in array.dims
+        if str(d).lower() not in {"time", "date", "x", "y", "lat", "lon", "latitude", "longitude",
+                                  "rlat", "rlon", "band"}
+    ]  # fmt: skip
+    if others:
+        labels = ", ".join(f"{d}: {array[d].values.flat[0]}" for d in others)
+        fields.append(f"select: {{{labels}}}")
+    said = [
+        str(array.attrs.get("long_name", "")),
+        units or "no unit in the file: state it as units",
+    ]
+    if canonical == "land_cover":
+        said.pop()
+    note = "  # " + ", ".join(text for text in said if text) if any(said) else ""
+    if canonical:
+        return [f"        {canonical}: {{{', '.join(fields)}}}{note}".replace("\n", " ")]
+    own = re.sub(r"\W", "_", original)
+    mark = "" if units else "# "
+    return [f"        {mark}{own}: {{{', '.join(fields)}}}{note}".replace("\n", " ")]

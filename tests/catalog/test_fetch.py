@@ -1,0 +1,295 @@
+"""Fetching from a server on this machine that is slow, wrong or breaks off; no other network."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from narcf_geo.catalog import Catalog
+from narcf_geo.catalog import fetch as fetching
+from narcf_geo.errors import NarcfError, UsageError
+
+BODY = bytes(range(256)) * 3000
+SHA = hashlib.sha256(BODY).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Counts requests, and serves each path as its name says."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.seen: list[tuple[str, str, str | None]] = []
+        self.pieces = [300_000, 300_000]
+        self.version = '"one"'
+
+    def count(self, path: str) -> int:
+        return sum(p == path for method, p, _ in self.seen if method == "GET")
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        self.server.seen.append((self.command, self.path, self.headers.get("Range")))
+        name = self.path.rpartition("/")[2]
+        if name.startswith("missing"):
+            return self.answer(404, b"")
+        if name.startswith("locked"):
+            return self.answer(401, b"")
+        if name.startswith("busy") and self.server.count(self.path) < 3:
+            return self.answer(503, b"")
+        if name.startswith("moved"):
+            return self.answer(302, b"", Location=f"/elsewhere/{name[6:]}")
+        if name.startswith("tofile"):
+            return self.answer(302, b"", Location="file:///etc/passwd")
+        if name.startswith("circle"):
+            return self.answer(302, b"", Location=self.path)
+        if name.startswith("breaks"):
+            return self.ranged()
+        return self.answer(200, BODY)
+
+    def ranged(self) -> None:
+        start = 0
+        wanted = self.headers.get("Range")
+        if wanted and self.headers.get("If-Range") == self.server.version:
+            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+        part = BODY[start:]
+        send = part[: self.server.pieces.pop(0)] if self.server.pieces else part
+        self.answer(206 if start else 200, send, len(part), ETag=self.server.version)
+
+    def answer(self, code: int, body: bytes, length: int | None = None, **headers: str) -> None:
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+        self.close_connection = True
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def catalog(tmp_path: Path, server: Server) -> Callable[..., Catalog]:
+    def make(*files: str, sha256: dict[str, str] | None = None, **fetch: Any) -> Catalog:
+        base = f"http://127.0.0.1:{server.server_address[1]}/folder/"
+        source = {
+            "description": "x",
+            "driver": "netcdf",
+            "args": {"urlpath": "data/*.nc"},
+            "metadata": {
+                "role": "predictor",
+                "sha256": sha256 or {},
+                "fetch": {"url": [base + file for file in files], **fetch},
+            },
+        }
+        (tmp_path / "c.yaml").write_text(yaml.safe_dump({"sources": {"it": source}}))
+        return Catalog.open(tmp_path / "c.yaml")
+
+    return make
+
+
+def run(catalog: Catalog) -> list[Path]:
+    return fetching.fetch(fetching.plan(catalog, "it"), lambda *_: None, wait=0.01)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_files_of_a_period_and_their_lock(catalog: Callable, server: Server) -> None:
+    them = catalog("a_{year}{month}.nc", period=["2007-12", "2008-01"])
+    paths = run(them)
+    assert [p.name for p in paths] == ["a_200712.nc", "a_200801.nc"]
+    assert all(p.read_bytes() == BODY for p in paths)
+    lock = fetching.read_lock(paths[0].parent)
+    assert lock["a_200801.nc"]["sha256"] == SHA
+    assert lock["a_200801.nc"]["size"] == len(BODY)
+    server.seen.clear()
+    run(them)
+    assert server.seen == []
+    paths[0].write_bytes(b"damaged")
+    run(them)
+    assert paths[0].read_bytes() == BODY
+    assert len(server.seen) == 1
+
+
+def test_a_file_that_breaks_off_is_continued(catalog: Callable, server: Server) -> None:
+    (path,) = run(catalog("breaks.nc", sha256={"breaks.nc": SHA}))
+    assert path.read_bytes() == BODY
+    starts = [int(r[6:-1]) for _, _, r in server.seen if r]
+    assert len(starts) == 2
+    assert 200_000 < starts[0] <= 300_000
+    assert 400_000 < starts[1] <= 600_000
+    assert names(path.parent) == ["breaks.nc", fetching.LOCK]
+
+
+def test_a_file_that_changed_meanwhile_is_begun_again(
+    catalog: Callable, server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / ".breaks.nc.part").write_bytes(b"old")
+    (tmp_path / "data" / ".breaks.nc.part.version").write_text('"zero"')
+    server.pieces.clear()
+    (path,) = run(catalog("breaks.nc"))
+    assert path.read_bytes() == BODY
+    assert server.seen[0][2] == "bytes=3-"
+
+
+def test_it_gives_up_but_keeps_what_it_has(
+    catalog: Callable, server: Server, tmp_path: Path
+) -> None:
+    server.pieces = [80_000] * 5
+    with pytest.raises(NarcfError, match=r"5 attempts failed.*run the same command again"):
+        run(catalog("breaks.nc"))
+    assert "breaks.nc" not in names(tmp_path / "data")
+    assert (tmp_path / "data" / ".breaks.nc.part").stat().st_size >= 5 * 65_536
+    (path,) = run(catalog("breaks.nc"))
+    assert path.read_bytes() == BODY
+
+
+def test_a_busy_server_is_asked_again(catalog: Callable, server: Server) -> None:
+    (path,) = run(catalog("busy.nc"))
+    assert path.read_bytes() == BODY
+    assert len(server.seen) == 3
+
+
+def test_a_wrong_checksum_leaves_nothing(catalog: Callable, tmp_path: Path) -> None:
+    with pytest.raises(NarcfError, match=r"expected the SHA-256 checksum 0000.*discarded"):
+        run(catalog("a.nc", sha256={"a.nc": "0" * 64}))
+    assert names(tmp_path / "data") == []
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("missing.nc", "HTTP status 404.*fetch.url"),
+        ("locked.nc", "HTTP status 401.*login"),
+        ("tofile.nc", "refused to follow its redirect from http:// to file:///etc/passwd"),
+        ("circle.nc", "more than 10 redirects"),
+    ],
+)
+def test_refused_at_once(
+    catalog: Callable, server: Server, tmp_path: Path, file: str, words: str
+) -> None:
+    with pytest.raises(NarcfError, match=words):
+        run(catalog(file))
+    assert len(server.seen) == (10 if file == "circle.nc" else 1)
+    assert names(tmp_path / "data") == []
+
+
+def test_the_others_arrive_when_one_fails(catalog: Callable, tmp_path: Path) -> None:
+    with pytest.raises(NarcfError, match=r"missing\.nc"):
+        run(catalog("a.nc", "missing.nc", "moved_b.nc"))
+    assert names(tmp_path / "data") == ["a.nc", fetching.LOCK, "moved_b.nc"]
+
+
+@pytest.mark.parametrize("file", ["..%2F..%2Fevil.nc", "%2e%2e", ".hidden", "", "a%5Cb.nc"])
+def test_names_that_lead_elsewhere(catalog: Callable, server: Server, file: str) -> None:
+    with pytest.raises(UsageError, match="ends in a file name"):
+        run(catalog(file))
+    assert server.seen == []
+
+
+def test_the_token_goes_to_its_host_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARTHDATA_TOKEN", "secret")
+    download = fetching.Download("a", "", Path("a"), None, "earthdata", False)
+    assert fetching._token("https://urs.earthdata.nasa.gov/x", download)
+    for url in (
+        "http://urs.earthdata.nasa.gov/x",
+        "https://earthdata.nasa.gov.evil.org/x",
+        "https://evilearthdata.nasa.gov.org/",
+        "https://example.org/urs.earthdata.nasa.gov",
+    ):
+        assert not fetching._token(url, download)
+
+
+def test_dry_run_fetches_nothing(
+    catalog: Callable, server: Server, tmp_path: Path, in_process: Callable
+) -> None:
+    catalog("a.nc", "moved_b.nc")
+    file = tmp_path / "c.yaml"
+    done = in_process("catalog", "fetch", "it", "--catalog", file, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "2 files, 1.5 MB; nothing was fetched" in done.stdout
+    assert {method for method, _, _ in server.seen} == {"HEAD"}
+    assert not (tmp_path / "data").exists()
+    done = in_process("catalog", "fetch", "it", "--catalog", file)
+    assert done.returncode == 0, done.stderr
+    assert names(tmp_path / "data") == ["a.nc", fetching.LOCK, "moved_b.nc"]
+
+
+def test_nothing_is_put_into_the_package() -> None:
+    with pytest.raises(UsageError, match="narcf-geo init DIR"):
+        fetching.plan(Catalog.open(), "narr")
+
+
+def zipped(member: str) -> bytes:
+    with io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(member, "1 2")
+        return file.getvalue()
+
+
+def tarred(member: str, kind: bytes = tarfile.REGTYPE) -> bytes:
+    with io.BytesIO() as file:
+        with tarfile.open(fileobj=file, mode="w:gz") as archive:
+            info = tarfile.TarInfo(member)
+            info.type, info.linkname = kind, "/etc/passwd"
+            archive.addfile(info)
+        return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        zipped("../evil"),
+        zipped("/evil"),
+        zipped("a/../../evil"),
+        zipped("..\\evil"),
+        tarred("../evil"),
+        tarred("/evil"),
+        tarred("link", tarfile.SYMTYPE),
+        tarred("link", tarfile.LNKTYPE),
+        b"no archive",
+    ],
+)
+def test_archives_that_lead_elsewhere(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "in" / "a.bin"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(NarcfError, match=r"refused to unpack|found neither"):
+        fetching.unpack(path)
+    assert names(tmp_path) == ["in"]
+    assert names(path.parent) == ["a.bin"]
+
+
+def test_a_good_archive(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(zipped("deep/b.asc"))
+    fetching.unpack(tmp_path / "a.zip")
+    assert (tmp_path / "deep" / "b.asc").read_text() == "1 2"
