@@ -273,21 +273,46 @@ def _integrals(
     inside = weights
     if weights.method != "conservative":
         inside = compute_weights(source, target, "conservative")
-    areas = [xr.DataArray(a, dims=d) for a, d in source_areas(inside, quantity)]
+    areas = source_areas(inside, quantity)
     area = xr.DataArray(inside.target_area, dims=target.dims)
     sums: dict[tuple[str, str], Any] = {}
     for name in names:
-        field = ds[name].drop_vars(ds[name].coords)
         after, fraction = (
             v.drop_vars(v.coords) for v in (out[name], out[f"{name}_valid_fraction"])
         )
-        sums[name, "before"] = xr.dot(
-            field.fillna(0).astype("float64"), *areas, dim=source.dims
-        ).mean()
+        sums[name, "before"] = _integral(ds[name].variable, source.dims, areas)
         kept = after * fraction * area if quantity == "mean" else after
         sums[name, "after"] = kept.sum(target.dims, dtype="float64").mean()
         sums[name, "coverage"] = (fraction * area).sum(target.dims).mean() / area.sum()
     return sums
+
+
+def _integral(
+    field: xr.Variable, dims: tuple[str, str], areas: list[tuple[np.ndarray, tuple[str, ...]]]
+) -> Any:
+    """Return the mean over all other dimensions of the area integral, a dask scalar."""
+    import dask.array as da
+
+    data = field.transpose(..., *dims).data
+    axes = dict(zip(dims, (data.ndim - 2, data.ndim - 1), strict=True))
+    factors: list[Any] = []
+    for area, along in areas:
+        index = tuple(axes[d] for d in along)
+        factors += [da.from_array(area, chunks=tuple(data.chunks[k] for k in index)), index]
+    every = tuple(range(data.ndim))
+    sums = da.blockwise(
+        *(_weighted_sum, every, data, every, *factors),
+        adjust_chunks=dict.fromkeys(axes.values(), 1),
+        dtype="float64",
+        meta=np.empty((0,) * data.ndim),
+    )
+    return sums.sum(axis=(-2, -1)).mean()
+
+
+def _weighted_sum(block: np.ndarray, *areas: np.ndarray) -> np.ndarray:
+    subscripts = "...yx,yx" if areas[0].ndim == 2 else "...yx,y,x"
+    filled = np.where(np.isnan(block), 0, block)
+    return np.einsum(f"{subscripts}->...", filled, *areas)[..., None, None]
 
 
 def _integral_units(units: str, quantity: str) -> str:
