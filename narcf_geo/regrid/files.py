@@ -22,7 +22,7 @@ from narcf_geo.regrid.weights_file import stored_weights
 
 RASTERS = (".tif", ".tiff")
 GRIB = (".grib", ".grb", ".grib2", ".grb2")
-CHUNK_SIZE = "64MiB"
+CHUNK_SIZE = "32MiB"
 
 
 @dataclass(frozen=True)

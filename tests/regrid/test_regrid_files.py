@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
@@ -151,3 +154,32 @@ def test_wrong_questions(climatology: Path, tmp_path: Path) -> None:
     with pytest.raises(NarcfError, match="cannot be opened"):
         regrid_file(tmp_path / "text.nc", out, grid=1)
     assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_field_larger_than_the_memory_it_takes(tmp_path: Path) -> None:
+    """A field of 648 MB passes through in less than 300 MB beyond the libraries."""
+    fine = Grid.regular(-180, -90, 180, 90, 0.02)
+    lazy = da.random.default_rng(0).random(fine.shape, chunks=(1000, 1000), dtype="float32")
+    ds = xr.Dataset({"sst": (fine.dims, lazy)}, coords={"lat": fine.lat, "lon": fine.lon})
+    ds["lat"].attrs["units"], ds["lon"].attrs["units"] = "degrees_north", "degrees_east"
+    ds.to_zarr(tmp_path / "fine.zarr", consolidated=False)
+    script = (
+        "import resource, sys\n"
+        "from narcf_geo.grid import Grid\n"
+        "from narcf_geo.regrid import regrid_file\n"
+        "import dask.array, netCDF4, numba, zarr, narcf_geo.regrid.kernels\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "before = peak()\n"
+        "row = regrid_file(sys.argv[1], sys.argv[2], grid=1)[0]\n"
+        "print(row.integral_before, row.integral_after, peak() - before)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "fine.zarr", tmp_path / "coarse.nc"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    before, after, mib = map(float, result.stdout.split())
+    assert after == pytest.approx(before, rel=1e-6)
+    assert mib < 300
