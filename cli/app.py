@@ -163,9 +163,66 @@ def evaluate(directory: Directory = Path(), force: Force = False, values: Values
 
 
 @app.command(name="map")
-def draw(directory: Directory = Path(), force: Force = False, values: Values = None) -> None:
-    """Draw the flux and biome maps -> maps/*.png."""
-    _stage("map", directory, force, values)
+def draw(
+    source: Annotated[
+        Path | None, typer.Argument(metavar="[IN]", help="NetCDF file or Zarr store to draw.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Argument(metavar="[OUT]", help="PNG, SVG, PDF, or GIF of the months.")
+    ] = None,
+    directory: Directory = Path(),
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="mean, months, seasons, trend, variability, biomes, fractions or comparison."
+        ),
+    ] = "mean",
+    months: Annotated[
+        str | None, typer.Option(help="Such as 2014-07, 2014 or 2007:2015; default: all.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The other product of a comparison.")
+    ] = None,
+    bounds: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option(metavar="W S E N", help="Draw only this box, degrees."),
+    ] = None,
+    polygons: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw only what lies in these polygons.")
+    ] = None,
+    projection: Annotated[
+        str | None,
+        typer.Option(
+            help="auto, lambert, albers, robinson, mollweide, mercator, platecarree or EPSG:CODE."
+        ),
+    ] = None,
+    limit: Annotated[
+        float | None, typer.Option(help="End of the colour scale, umol m-2 s-1.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the figure.")] = None,
+    force: Force = False,
+    values: Values = None,
+) -> None:
+    """Draw the project's maps -> maps/*.png, or one map of a file: IN OUT --kind trend."""
+    if source is None:
+        _stage("map", directory, force, values)
+        return
+    if output is None:
+        raise typer.BadParameter("name the figure to write after the file to draw")
+    from narcf_geo.pipeline.maps import draw_map
+
+    options = {"projection": projection, "limit": limit, "title": title}
+    draw_map(
+        source,
+        output,
+        kind=kind,
+        months=months,
+        reference=reference,
+        bounds=bounds,
+        polygons=polygons,
+        **options,
+    )
+    typer.echo(f"Written: {output}")
 
 
 @app.command()

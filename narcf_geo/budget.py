@@ -155,7 +155,7 @@ def region_budget(
         raise UsageError(
             "expected regions with a CRS, found none; set it with GeoDataFrame.set_crs"
         )
-    shares = _inside(Grid.from_dataset(flux), regions.to_crs("EPSG:4326").geometry)
+    shares = inside(Grid.from_dataset(flux), regions.to_crs("EPSG:4326").geometry)
     most = max(shares.sum(axis=0).max(), 0.0)
     if most > 1 + 1e-6:
         raise UsageError(f"expected regions that do not overlap, found a cell {most:.2f} times in")
@@ -211,19 +211,19 @@ def _budget(
         weights = weight[months].sum(axis=0)
         both = np.where(np.isfinite(other[months]).any(axis=0), np.nansum(other[months], 0), np.nan)
         for key, (name, share) in parts.items():
-            inside = known & (share > 0)
-            if not inside.any():
+            counted = known & (share > 0)
+            if not counted.any():
                 continue
-            sum_, pairs = (total * share)[inside].sum(), (both * share)[inside]
+            sum_, pairs = (total * share)[counted].sum(), (both * share)[counted]
             rows.append(
                 {
                     "biome": key,
                     "name": name,
                     "year": int(year),
-                    "area_km2": (cell_area.values * share)[inside].sum() / 1e6,
+                    "area_km2": (cell_area.values * share)[counted].sum() / 1e6,
                     "mean_flux_umol_m2_s": sum_
                     / TGC_PER_UMOL
-                    / ((weights * share)[inside].sum() * SECONDS_PER_DAY),
+                    / ((weights * share)[counted].sum() * SECONDS_PER_DAY),
                     "flux_TgC": sum_,
                     "reference_TgC": np.nansum(pairs) if np.isfinite(pairs).any() else np.nan,
                 }
@@ -231,7 +231,7 @@ def _budget(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _inside(grid: Grid, polygons: gpd.GeoSeries) -> np.ndarray:
+def inside(grid: Grid, polygons: gpd.GeoSeries) -> np.ndarray:
     """Return the part of each cell's area, on the sphere, in each polygon: (polygon, lat, lon)."""
     import shapely
 

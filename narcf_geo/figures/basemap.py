@@ -21,11 +21,23 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as MplPath
 
-from narcf_geo.errors import NarcfError
+from narcf_geo.errors import NarcfError, UsageError
 from narcf_geo.figures.style import BARE_LAND, INK, MUTED, SEA
 from narcf_geo.grid import Grid
 
 _MARGIN = 0.03
+
+
+PROJECTIONS = {
+    "auto": "",
+    "lambert": "LambertConformal",
+    "albers": "AlbersEqualArea",
+    "robinson": "Robinson",
+    "mollweide": "Mollweide",
+    "mercator": "Mercator",
+    "platecarree": "PlateCarree",
+}
+"""Names of projections, and what Cartopy calls them."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,8 @@ class View:
         Box around the cells with data, degrees: it sets the projection.
     window : tuple of float
         x and y limits, m: (left, right, bottom, top), with a margin.
+    name : str
+        Of the projection; ``auto`` takes the one that suits the box.
     """
 
     west: float
@@ -47,15 +61,27 @@ class View:
     east: float
     north: float
     window: tuple[float, float, float, float] = (0.0, 1.0, 0.0, 1.0)
+    name: str = "auto"
 
     @classmethod
-    def of(cls, grid: Grid, valid: np.ndarray) -> View:
+    def of(cls, grid: Grid, valid: np.ndarray, projection: str = "auto") -> View:
         """Fit the view to the cells (lat, lon) that are `valid`.
+
+        Parameters
+        ----------
+        grid : Grid
+            Of the cells.
+        valid : numpy.ndarray
+            (lat, lon) of bool.
+        projection : str
+            One of `PROJECTIONS` or ``EPSG:<code>`` of a projected CRS.
 
         Raises
         ------
         NarcfError
-            When no cell is valid.
+            When no cell is valid, or the projection cannot show all of them.
+        UsageError
+            When there is no such projection.
         """
         if not valid.any():
             raise NarcfError(
@@ -67,27 +93,45 @@ class View:
             for j in (0, 1):
                 corner[i : i + valid.shape[0], j : j + valid.shape[1]] |= valid
         lon, lat = (c[corner] for c in grid.corners())
-        box = cls(float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max()))
+        edges = (float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max()))
+        box = cls(*edges, name=projection)
         x, y = box.project(lon, lat)
+        if not np.isfinite([x, y]).all():
+            raise NarcfError(
+                f"the projection {projection!r} does not reach all cells between {edges[0]:g} and "
+                f"{edges[2]:g} E, {edges[1]:g} and {edges[3]:g} N; take another, such as auto"
+            )
         margin = _MARGIN * max(np.ptp(x), np.ptp(y))
         left, right, bottom, top = (float(v) for v in (x.min(), x.max(), y.min(), y.max()))
         return replace(box, window=(left - margin, right + margin, bottom - margin, top + margin))
 
     @cached_property
     def projection(self) -> ccrs.Projection:
-        """Lambert conformal conic for a region on one hemisphere, Robinson for the globe."""
+        """The projection named; by default a Lambert cone on one hemisphere, else Robinson."""
+        name = self.name
         middle = (self.west + self.east) / 2
-        if self.east - self.west > 180:
-            return ccrs.Robinson(central_longitude=0)
-        if self.south * self.north < 0:
-            return ccrs.Robinson(central_longitude=middle)
+        if name == "auto":
+            wide = self.east - self.west > 180
+            name = "robinson" if wide or self.south * self.north < 0 else "lambert"
+            middle = 0 if wide else middle
+        if name.upper().startswith("EPSG:"):
+            return _epsg(name)
+        if name not in PROJECTIONS:
+            raise UsageError(
+                f"expected a projection of {', '.join(PROJECTIONS)} or EPSG:<code>, found {name!r}"
+            )
+        kind = getattr(ccrs, PROJECTIONS[name])
+        if name not in ("lambert", "albers"):
+            return kind(central_longitude=middle)
         # Parallels a sixth inside the range: least distortion over it (Snyder 1987, p. 105).
         sixth = (self.north - self.south) / 6
-        return ccrs.LambertConformal(
-            central_longitude=middle,
-            central_latitude=(self.south + self.north) / 2,
-            standard_parallels=(self.south + sixth, self.north - sixth),
-            cutoff=-30 if self.north > 0 else 30,
+        cone = {
+            "central_longitude": middle,
+            "central_latitude": (self.south + self.north) / 2,
+            "standard_parallels": (self.south + sixth, self.north - sixth),
+        }
+        return kind(
+            **cone, **({"cutoff": -30 if self.north > 0 else 30} if name == "lambert" else {})
         )
 
     def project(self, lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -125,6 +169,15 @@ class View:
         return ax
 
 
+def _epsg(name: str) -> ccrs.Projection:
+    from pyproj.exceptions import CRSError
+
+    try:
+        return ccrs.epsg(name[5:])
+    except (CRSError, ValueError) as error:
+        raise UsageError(f"expected the code of a projected CRS, found {name!r}: {error}") from None
+
+
 _LAYERS = {
     "land": ("physical", "land"),
     "lakes": ("physical", "lakes"),
@@ -146,6 +199,8 @@ def _layer(view: View, layer: str, scale: str) -> MplPath:
     shapes = shapely.intersection(np.concatenate(turns), near)
     shapes = shapes[~shapely.is_empty(shapes)]
     shapes = shapely.transform(shapes, lambda xy: np.stack(view.project(*xy.T), axis=1))
+    # Some projections have no place for the far side of the Earth.
+    shapes = shapes[np.isfinite(shapely.bounds(shapes)).all(axis=1)]
     left, right, bottom, top = view.window
     shapes = shapely.simplify(shapes, (right - left) / (1500 if scale == "50m" else 600))
     shapes = shapely.clip_by_rect(shapes, left, bottom, right, top)

@@ -41,6 +41,7 @@ def flux_map(
     subtitle: str | None = None,
     area: xr.DataArray | None = None,
     limit: float | None = None,
+    projection: str = "auto",
     synthetic: str | None = None,
 ) -> Figure:
     """Map one month, or the day-weighted mean over all months of `flux`.
@@ -55,6 +56,8 @@ def flux_map(
         (lat, lon), m2, for mean and total; by default that of the cells.
     limit : float, optional
         End of the colour scale; by default a round number that holds 98 % of the cells.
+    projection : str
+        A name of `basemap.PROJECTIONS`, or ``EPSG:<code>`` of a projected CRS.
     synthetic : str, optional
         What kind of synthetic data this is; by default ``flux.attrs["synthetic"]``.
 
@@ -69,14 +72,14 @@ def flux_map(
     field, days = field.transpose("lat", "lon"), days_of(flux)
     limit = limit or style.flux_limit(field.values)
     with house_style():
-        view = _view(field)
+        view = fitted_view(field, projection)
         width = 7.2
         height = min(width * 0.94 * view.aspect, 8.0)
         fig, _ = headed_figure(width, height + 1.55, title, subtitle or period, note)
         total = fig.get_figheight()
         ax = view.axes(fig, (0.03, 0.86 / total, 0.94, height / total))
-        mesh = _draw(ax, view, field, limit)
-        _corner(ax, view, field, area, days)
+        mesh = draw_cells(ax, view, field, limit)
+        corner_text(ax, view, field, area, days)
         flux_bar(fig, mesh, (0.2, 0.46 / total, 0.6, 0.13 / total), field.values, limit)
     return fig
 
@@ -88,6 +91,7 @@ def month_panel(
     subtitle: str | None = None,
     area: xr.DataArray | None = None,
     limit: float | None = None,
+    projection: str = "auto",
     synthetic: str | None = None,
 ) -> Figure:
     """Map the twelve calendar months on one colour scale.
@@ -98,7 +102,7 @@ def month_panel(
     ----------
     flux : xarray.DataArray
         (time, lat, lon).
-    title, subtitle, area, limit, synthetic
+    title, subtitle, area, limit, projection, synthetic
         As for `flux_map`.
     """
     note = synthetic_note(flux, synthetic)
@@ -113,7 +117,7 @@ def month_panel(
         subtitle += f"; above each map: area-weighted mean ({style.UNITS_TEXT}) and monthly total"
     area = cell_area(flux, area)
     with house_style():
-        view = _view(flux)
+        view = fitted_view(flux, projection)
         width, columns, rows, gap = 9.6, 4, 3, 0.08
         panel = (width - 0.3 - gap * (columns - 1)) / columns
         tall = panel * view.aspect
@@ -127,7 +131,7 @@ def month_panel(
             ax = view.axes(fig, (left, bottom, panel / width, tall / total))
             ax.set_title(name, fontsize=9, pad=3, loc="left", fontweight="bold")
             if month in fields:
-                meshes.append(_draw(ax, view, fields[month], limit))
+                meshes.append(draw_cells(ax, view, fields[month], limit))
                 days = float(days_in_month(months[month]["time"]).mean())
                 summary = summarise(fields[month], area, days)
                 text = f"mean {style.signed(summary.mean)}, {style.signed(summary.total)} TgC"
@@ -147,6 +151,7 @@ def comparison(
     subtitle: str | None = None,
     area: xr.DataArray | None = None,
     limit: float | None = None,
+    projection: str = "auto",
     synthetic: str | None = None,
 ) -> Figure:
     """Map estimate, reference and their difference over their common months and cells.
@@ -159,7 +164,7 @@ def comparison(
         (time, lat, lon) on the same grid, or both (lat, lon).
     labels : tuple of str
         Names of the two.
-    title, subtitle, area, limit, synthetic
+    title, subtitle, area, limit, projection, synthetic
         As for `flux_map`.
 
     Raises
@@ -177,7 +182,7 @@ def comparison(
     spread = style.flux_limit(fields[2].values)
     names = (*labels, f"{labels[0]} − {labels[1]}")
     with house_style():
-        view = _view(fields[0])
+        view = fitted_view(fields[0], projection)
         width, gap = 10.8, 0.12
         panel = (width - 0.3 - 2 * gap) / 3
         tall = panel * view.aspect
@@ -191,10 +196,10 @@ def comparison(
             ax = view.axes(fig, (left, 0.8 / total, panel / width, tall / total))
             ax.set_title(name, fontsize=9.5, pad=4, loc="left", fontweight="bold")
             if column < 2:
-                meshes.append(_draw(ax, view, field, limit))
+                meshes.append(draw_cells(ax, view, field, limit))
             else:
-                meshes.append(_draw(ax, view, field, spread, style.DIFFERENCE_CMAP))
-            _corner(ax, view, field, area, days, size=7.0)
+                meshes.append(draw_cells(ax, view, field, spread, style.DIFFERENCE_CMAP))
+            corner_text(ax, view, field, area, days, size=7.0)
         bottom, thick = 0.47 / total, 0.12 / total
         both = np.stack([f.values for f in fields[:2]])
         flux_bar(fig, meshes[0], (0.12, bottom, 0.42, thick), both, limit)
@@ -217,6 +222,7 @@ def biome_map(
     *,
     title: str = "Biomes",
     subtitle: str = "Majority IGBP land cover class of each cell",
+    projection: str = "auto",
     synthetic: str | None = None,
 ) -> Figure:
     """Map the IGBP classes that are present, with their share of the land in the legend.
@@ -225,7 +231,7 @@ def biome_map(
     ----------
     biome : xarray.DataArray
         (lat, lon), class 0-17; negative or NaN is missing. Water (0) is drawn as sea.
-    title, subtitle, synthetic
+    title, subtitle, projection, synthetic
         As for `flux_map`.
     """
     from matplotlib.colors import BoundaryNorm, ListedColormap
@@ -233,7 +239,7 @@ def biome_map(
 
     biome = biome.transpose("lat", "lon").where(lambda b: b > 0)
     with house_style():
-        view = _view(biome)
+        view = fitted_view(biome, projection)
         present = [int(n) for n in np.unique(biome.values[np.isfinite(biome.values)])]
         width, legend = 9.6, 3.35
         wide = width - legend - 0.25
@@ -273,21 +279,35 @@ def biome_map(
     return fig
 
 
-def _view(field: xr.DataArray) -> View:
+def fitted_view(field: xr.DataArray, projection: str = "auto") -> View:
+    """Return the view of all cells of a field that have a value, at any time."""
     from narcf_geo.figures.basemap import View
 
     known = field.notnull()
     if "time" in known.dims:
         known = known.any("time")
-    return View.of(Grid.from_dataset(field), known.values)
+    return View.of(Grid.from_dataset(field), known.values, projection)
 
 
-def _draw(
-    ax: GeoAxes, view: View, field: xr.DataArray, limit: float, cmap: str = style.FLUX_CMAP
+def draw_cells(
+    ax: GeoAxes,
+    view: View,
+    field: xr.DataArray,
+    limit: float,
+    cmap: str = style.FLUX_CMAP,
+    low: float | None = None,
 ) -> QuadMesh:
+    """Draw the cells from -`limit`, or `low`, to `limit`."""
     x, y = view.project(*Grid.from_dataset(field).corners())
     return ax.pcolormesh(
-        x, y, _masked(field), cmap=cmap, vmin=-limit, vmax=limit, rasterized=True, zorder=2
+        x,
+        y,
+        _masked(field),
+        cmap=cmap,
+        vmin=-limit if low is None else low,
+        vmax=limit,
+        rasterized=True,
+        zorder=2,
     )
 
 
@@ -295,7 +315,7 @@ def _masked(field: xr.DataArray) -> np.ma.MaskedArray:
     return np.ma.masked_invalid(field.values)
 
 
-def _corner(
+def corner_text(
     ax: GeoAxes,
     view: View,
     field: xr.DataArray,

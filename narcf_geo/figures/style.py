@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,9 @@ FLUX_CMAP = "BrBG_r"
 
 DIFFERENCE_CMAP = "PuOr_r"
 """Purple is more uptake than the reference, orange is more release."""
+
+SPREAD_CMAP = "YlOrBr"
+"""From no spread to much."""
 
 FRACTION_CMAP = "YlGn"
 """From none of the cell to all of it."""
@@ -161,4 +166,37 @@ def save_figure(fig: Figure, path: str | Path, dpi: int = 200) -> Path:
         )
     with atomic_path(path) as temporary:
         fig.savefig(temporary, dpi=dpi, metadata=_WITHOUT_DATE[path.suffix])
+    return path
+
+
+def save_frames(frames: Iterable[Figure], path: str | Path, dpi: int = 90, ms: int = 500) -> Path:
+    """Write figures of one size as an animated GIF, `ms` milliseconds each.
+
+    Raises
+    ------
+    UsageError
+        When the suffix is not ``.gif``.
+    NarcfError
+        When there is no frame.
+    """
+    from PIL import Image
+
+    path = Path(path)
+    if path.suffix != ".gif":
+        raise UsageError(f"expected an animation ending in .gif, found {path.name!r}")
+    images: list[Image.Image] = []
+    for fig in frames:
+        buffer = io.BytesIO()
+        fig.savefig(buffer, format="png", dpi=dpi)
+        image = Image.open(buffer).convert("RGB")
+        # The palette of the first frame serves all: their colours are the same.
+        images.append(
+            image.quantize(256, palette=images[0] if images else None, dither=Image.Dither.NONE)
+        )
+    if not images:
+        raise NarcfError("expected at least one month to animate, found none; check the period")
+    with atomic_path(path) as temporary:
+        images[0].save(
+            temporary, save_all=True, append_images=images[1:], duration=ms, loop=0, format="GIF"
+        )
     return path

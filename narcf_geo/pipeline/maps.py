@@ -1,11 +1,15 @@
-"""The maps of a project."""
+"""The maps of a project, and one map of any product file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
+
+from narcf_geo.errors import NarcfError, UsageError
+from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,3 +42,133 @@ def project_maps(cube: xr.Dataset, prediction: xr.Dataset) -> Iterator[tuple[str
                 ),
             )
     yield "biomes", maps.biome_map(prediction["biome"])
+
+
+KINDS = ("mean", "months", "seasons", "trend", "variability", "biomes", "fractions", "comparison")
+
+
+def draw_map(
+    source: str | Path,
+    output: str | Path,
+    *,
+    kind: str = "mean",
+    months: str | None = None,
+    reference: str | Path | None = None,
+    bounds: tuple[float, float, float, float] | None = None,
+    polygons: str | Path | None = None,
+    **options: Any,
+) -> Path:
+    """Draw one map of a product file.
+
+    Parameters
+    ----------
+    source : path
+        NetCDF file or Zarr store with ``flux``, ``biome`` or ``class_fraction``, as the kind needs.
+    output : path
+        ``.png``, ``.svg`` or ``.pdf``; ``.gif`` for an animation of the months.
+    kind : str
+        One of `KINDS`.
+    months : str, optional
+        ``2014-07``, ``2014``, or first and last as ``2007:2015`` or ``2014-03:2014-10``.
+    reference : path, optional
+        The other product of a comparison.
+    bounds : tuple of float, optional
+        West, south, east and north of what to draw, degrees.
+    polygons : path, optional
+        Draw only cells at least half inside the polygons of this file.
+    **options
+        ``title``, ``limit``, ``projection`` as the functions of `narcf_geo.figures` take them.
+
+    Raises
+    ------
+    UsageError
+        When the kind is unknown, or the file has not what it needs.
+    NarcfError
+        When nothing is left to draw.
+    """
+    from narcf_geo.figures import derived, maps
+    from narcf_geo.figures.style import save_figure, save_frames
+
+    if kind not in KINDS:
+        raise UsageError(f"expected a kind of map of {', '.join(KINDS)}, found {kind!r}")
+    needed = {"biomes": "biome", "fractions": "class_fraction"}.get(kind, "flux")
+
+    def field(path: str | Path) -> xr.DataArray:
+        with _open(Path(path)) as ds:
+            if needed not in ds:
+                raise UsageError(
+                    f"{path}: expected the variable {needed!r} for this map, found "
+                    f"{', '.join(map(str, ds.data_vars))}"
+                )
+            cut = _cut(ds[needed], months, bounds, polygons).load()
+        return cut.assign_attrs(synthetic=ds.attrs.get("synthetic", ""))
+
+    data = field(source)
+    options = {name: value for name, value in options.items() if value is not None}
+    if Path(output).suffix == ".gif":
+        return save_frames(derived.animation(data, **options), output)
+    if kind == "comparison":
+        if reference is None:
+            raise UsageError("expected the other product of a comparison, found none")
+        other = field(reference)
+        names = (_name(data, source), _name(other, reference))
+        return save_figure(maps.comparison(data, other, labels=names, **options), output)
+    draw = {
+        "mean": maps.flux_map,
+        "months": maps.month_panel,
+        "seasons": derived.season_panel,
+        "trend": derived.trend_map,
+        "variability": derived.variability_map,
+        "biomes": maps.biome_map,
+        "fractions": derived.fraction_panel,
+    }[kind]
+    return save_figure(draw(data, **options), output)  # type: ignore[operator]
+
+
+def _open(path: Path) -> xr.Dataset:
+    if not path.exists():
+        raise UsageError(f"{path}: no such file")
+    if path.is_dir():
+        return xr.open_zarr(path, consolidated=False)
+    try:
+        return xr.open_dataset(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: expected a NetCDF file or a Zarr store: {error}") from None
+
+
+def _cut(
+    field: xr.DataArray,
+    months: str | None,
+    bounds: tuple[float, float, float, float] | None,
+    polygons: str | Path | None,
+) -> xr.DataArray:
+    if months is not None:
+        first, _, last = months.partition(":")
+        try:
+            field = field.sel(time=slice(first, last or first))
+        except (KeyError, ValueError, TypeError):
+            raise UsageError(
+                f"expected months as 2014-07, 2014 or 2007:2015, found {months!r}"
+            ) from None
+        if field.sizes["time"] == 1:
+            field = field.isel(time=0)
+    if bounds is not None:
+        west, south, east, north = bounds
+        field = field.sortby("lat").sel(lat=slice(south, north), lon=slice(west, east))
+        if 0 in field.shape:
+            raise NarcfError(
+                f"expected cells within {bounds} (west, south, east, north), found none"
+            )
+    if polygons is not None:
+        import geopandas as gpd
+
+        from narcf_geo.budget import inside
+
+        shapes = gpd.read_file(polygons).to_crs("EPSG:4326").geometry
+        share = inside(Grid.from_dataset(field), shapes).sum(axis=0)
+        field = field.where(xr.DataArray(share >= 0.5, dims=("lat", "lon")))
+    return field
+
+
+def _name(field: xr.DataArray, path: str | Path) -> str:
+    return str(field.attrs.get("product") or Path(path).stem)

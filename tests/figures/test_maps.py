@@ -110,7 +110,7 @@ def test_each_cell_is_drawn_where_it_is(small_prediction):
     figure = maps.flux_map(flux)
     mesh = figure.axes[0].collections[0]
     np.testing.assert_allclose(mesh.get_array().filled(np.nan), flux.values)
-    view = maps._view(flux)
+    view = maps.fitted_view(flux)
     x, y = view.project(np.array([-101.0]), np.array([40.0]))
     np.testing.assert_allclose(mesh.get_coordinates()[0, 0], [x[0], y[0]], atol=1)
 

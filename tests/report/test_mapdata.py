@@ -18,13 +18,13 @@ def unpacked(text: str, kind: str) -> np.ndarray:
 
 
 def test_the_cell_under_a_pixel_is_the_cell_there(america):
-    from narcf_geo.figures.maps import _view
+    from narcf_geo.figures.maps import fitted_view
 
     flux = america["flux"].isel(time=slice(0, 2))
     data = interactive_map({"Estimate": flux}, america["biome"])
     pixels = unpacked(data["pixels"], "<u2").reshape(data["height"], data["width"])
     values = unpacked(data["fields"][0]["values"], "<i2").reshape(2, -1)
-    view = _view(flux)
+    view = fitted_view(flux)
     left, right, bottom, top = view.window
     for lon, lat in [(-120.5, 60.5), (-75.4, 45.6), (-99.6, 20.4), (-150.5, 65.5)]:
         x, y = view.project(np.array([lon]), np.array([lat]))

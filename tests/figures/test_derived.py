@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from PIL import Image
+
+from narcf_geo.errors import NarcfError, UsageError
+from narcf_geo.figures import derived, maps
+from narcf_geo.figures.style import save_frames
+from narcf_geo.months import days_in_month, month_starts
+from narcf_geo.outputs.netcdf import write_flux_netcdf
+from narcf_geo.pipeline.maps import draw_map
+
+
+@pytest.fixture
+def decade(small_prediction: xr.Dataset) -> xr.DataArray:
+    """2001 to 2005 with a trend of 0.3 a decade in one cell, 0 in another; 2006 to March."""
+    months = month_starts("2001-01", "2006-03")
+    space = small_prediction["flux"].isel(time=0, drop=True)
+    trend = xr.zeros_like(space)
+    trend[1, 1], trend[2, 2] = 0.3, -0.6
+    season = xr.DataArray(np.cos(2 * np.pi * (months.month - 1) / 12), {"time": months}, ("time",))
+    year = xr.DataArray(months.year.values - 2003, {"time": months}, ("time",))
+    flux = (season + year * trend / 10).where(space.notnull())
+    return flux.transpose("time", "lat", "lon").assign_attrs(space.attrs)
+
+
+def drawn(figure, axes: int = 0) -> np.ndarray:
+    return figure.axes[axes].collections[0].get_array().filled(np.nan)
+
+
+def test_a_known_trend_is_drawn_per_decade_of_whole_years(decade):
+    values = drawn(derived.trend_map(decade))
+    # What is left without a trend: 29 February moves the mean of a year with a season.
+    still = values[3, 1]
+    assert abs(still) < 5e-3
+    assert values[1, 1] - still == pytest.approx(0.3, abs=1e-6)
+    assert values[2, 2] - still == pytest.approx(-0.6, abs=1e-6)
+    assert np.isnan(values[0, 0])
+    with pytest.raises(NarcfError, match="at least 3 whole years, found 2"):
+        derived.trend_map(decade.sel(time=slice("2004", None)))
+
+
+def test_variability_is_the_deviation_of_annual_means(decade):
+    values = drawn(derived.variability_map(decade))
+    assert values[2, 2] == pytest.approx(0.06 * np.std([-2, -1, 0, 1, 2], ddof=1), rel=1e-2)
+
+
+def test_seasons_are_weighted_by_days(decade):
+    figure = derived.season_panel(decade)
+    winter = decade[decade["time"].dt.month.isin([12, 1, 2]).values]
+    days = days_in_month(winter["time"])
+    wanted = float((winter[:, 1, 1] * days).sum() / days.sum())
+    assert drawn(figure)[1, 1] == pytest.approx(wanted)
+    with pytest.raises(NarcfError, match="expected months of December"):
+        derived.season_panel(decade.sel(time="2002-07"))
+
+
+def test_fractions_that_cover_most_come_first(small_prediction):
+    biome = small_prediction["biome"]
+    fraction = xr.concat([(biome == n).astype(float) for n in range(18)], dim="igbp_class")
+    fraction = fraction.assign_coords(igbp_class=np.arange(18))
+    figure = derived.fraction_panel(fraction)
+    assert figure.axes[0].get_title(loc="left") == "evergreen needleleaf forest"
+    np.testing.assert_array_equal(drawn(figure)[2:, 0], [1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("albers", "AlbersEqualArea"),
+        ("platecarree", "PlateCarree"),
+        ("mercator", "Mercator"),
+        ("EPSG:5070", "EPSGProjection"),
+    ],
+)
+def test_projections_by_name(small_prediction, name, kind):
+    figure = maps.flux_map(small_prediction["flux"][0], projection=name)
+    assert kind in type(figure.axes[0].projection).__name__ or kind.startswith("EPSG")
+    assert figure.axes[0].collections
+
+
+def test_unknown_projections_are_refused(small_prediction):
+    for name, message in (("conic", "expected a projection of auto"), ("EPSG:1", "projected CRS")):
+        with pytest.raises(UsageError, match=message):
+            maps.flux_map(small_prediction["flux"][0], projection=name)
+
+
+def test_an_animation_has_a_frame_a_month(small_prediction, tmp_path):
+    flux = small_prediction["flux"]
+    path = save_frames(derived.animation(flux), tmp_path / "months.gif", dpi=40)
+    with Image.open(path) as image:
+        assert image.n_frames == 4
+    with pytest.raises(UsageError, match=r"ending in \.gif"):
+        save_frames([], tmp_path / "months.png")
+    with pytest.raises(NarcfError, match="at least one month"):
+        save_frames([], tmp_path / "none.gif")
+
+
+def test_one_map_of_a_file(small_prediction, in_process, tmp_path):
+    source = write_flux_netcdf(small_prediction, tmp_path / "flux.nc")
+    out = tmp_path / "map.svg"
+    done = in_process("map", source, out, "--months", "2014-12", "--title", "A winter")
+    assert done.returncode == 0, done.stderr
+    assert f"Written: {out}" in done.stdout
+    assert out.read_text(encoding="utf-8").startswith("<?xml")
+    for arguments, message in (
+        (["--kind", "trends"], "expected a kind of map"),
+        (["--kind", "fractions"], "expected the variable 'class_fraction'"),
+        (["--months", "July"], "expected months as 2014-07"),
+        (["--kind", "comparison"], "expected the other product"),
+        (["--bounds", "10", "10", "20", "20"], "expected cells within"),
+    ):
+        done = in_process("map", source, tmp_path / "no.png", *arguments)
+        assert done.returncode != 0
+        assert message in done.stderr
+    assert not (tmp_path / "no.png").exists()
+
+
+def test_only_cells_in_the_polygons_are_drawn(small_prediction, tmp_path):
+    import geopandas as gpd
+    import shapely
+
+    source = write_flux_netcdf(small_prediction, tmp_path / "flux.nc")
+    shape = shapely.box(-98.9, 40.9, -96, 43.1)
+    regions = gpd.GeoDataFrame({"name": ["east"]}, geometry=[shape], crs="EPSG:4326")
+    regions.to_crs("EPSG:5070").to_file(tmp_path / "regions.gpkg")
+    path = draw_map(
+        source, tmp_path / "map.pdf", polygons=tmp_path / "regions.gpkg", months="2014-11"
+    )
+    assert path.read_bytes().startswith(b"%PDF")
+    with pytest.raises(NarcfError, match="at least one"):
+        draw_map(source, tmp_path / "b.png", polygons=tmp_path / "regions.gpkg",
+                 bounds=(-101, 40, -99, 42))  # fmt: skip

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from narcf_geo.budget import biome_series, monthly_total
+from narcf_geo.errors import NarcfError
+from narcf_geo.figures import series, style
+
+
+@pytest.fixture(scope="module")
+def products(america: xr.Dataset) -> dict[str, xr.DataArray]:
+    flux = america["flux"]
+    noise = np.random.default_rng(4).normal(0, 0.5, flux.shape)
+    return {"Estimate": 0.5 * flux, "Other": flux + noise, "Inversion": flux}
+
+
+def test_years_are_drawn_when_whole(america, products):
+    flux = products["Inversion"].isel(time=slice(3, None))
+    monthly = {"Inversion": monthly_total(flux, america["cell_area"])}
+    figure = series.time_series(monthly)
+    bars = [(b.get_x() + b.get_width() / 2, b.get_height()) for b in figure.axes[1].patches]
+    total = float(monthly["Inversion"].sel(time="2015").sum())
+    assert bars == [(pytest.approx(2015), pytest.approx(total))]
+    line = figure.axes[0].lines[0].get_ydata()
+    np.testing.assert_allclose(line, monthly["Inversion"].values)
+
+
+def test_biomes_of_the_largest_cycles_come_first(america, products):
+    area, biome = america["cell_area"], america["biome"]
+    by_biome = {
+        name: biome_series(flux, biome, area) for name, flux in products.items() if name != "Other"
+    }
+    figure = series.biome_seasons(by_biome, most=4)
+    assert len(figure.axes) == 4
+    swings = [np.ptp(ax.lines[1].get_ydata()) for ax in figure.axes]
+    assert swings == sorted(swings, reverse=True)
+    half, whole = figure.axes[0].lines[1:3]
+    np.testing.assert_allclose(2 * half.get_ydata(), whole.get_ydata())
+
+
+def test_zonal_means_by_month(america):
+    flux = america["flux"]
+    mesh = series.hovmoeller(flux).axes[0].collections[0]
+    row = flux.sel(lat=45.5).mean("lon").values
+    drawn = mesh.get_array().reshape(-1, flux.sizes["time"])
+    assert any(np.allclose(row, values) for values in drawn)
+
+
+def test_taylor_says_correlation_and_deviation(america, products):
+    area = america["cell_area"]
+    observed = products["Inversion"]
+    figure = series.taylor(products, observed, area=area)
+    points = {
+        line.get_label().split(":")[0]: (line.get_xdata()[0], line.get_ydata()[0])
+        for line in figure.axes[0].lines
+        if ":" in line.get_label()
+    }
+    assert points["Estimate"] == (pytest.approx(0, abs=1e-3), pytest.approx(0.5))
+    known = observed.notnull().values
+    weight = np.broadcast_to(area.values, known.shape)[known]
+    x, y = products["Other"].values[known], observed.values[known]
+    covariance = np.cov(x, y, aweights=weight)
+    r = covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
+    assert np.cos(points["Other"][0]) == pytest.approx(r)
+    assert points["Other"][1] == pytest.approx(np.sqrt(covariance[0, 0] / covariance[1, 1]))
+    with pytest.raises(NarcfError, match="expected pairs"):
+        series.taylor({"None": observed * np.nan}, observed)
+
+
+def test_pairs_say_their_correlation(america, products):
+    pair = {"a": products["Inversion"], "b": products["Other"], "c": -products["Inversion"]}
+    said = [t.get_text() for ax in series.pairplot(pair).axes for t in ax.texts]
+    assert "r = −1.00" in said
+    with pytest.raises(NarcfError, match="2 to 7"):
+        series.pairplot({"a": products["Inversion"]})
+
+
+def test_too_many_series_are_refused(america, products):
+    monthly = monthly_total(products["Inversion"], america["cell_area"])
+    with pytest.raises(NarcfError, match="found 6"):
+        series.time_series({str(n): monthly for n in range(6)})
+
+
+@pytest.mark.parametrize("name", [style.FLUX_CMAP, style.DIFFERENCE_CMAP])
+@pytest.mark.parametrize("kind", ["deuteranomaly", "protanomaly"])
+def test_signs_are_told_apart_with_red_green_blindness(name, kind):
+    assert half_range_contrast(name, kind) >= 20
+
+
+def test_the_contrast_test_finds_a_colour_map_that_fails():
+    assert half_range_contrast("RdYlGn", "deuteranomaly") < 20
+
+
+def half_range_contrast(name: str, kind: str) -> float:
+    """Difference in CAM02-UCS of the colours of +x and -x at half range, as seen."""
+    colorspacious = pytest.importorskip(
+        "colorspacious", reason="colorspacious is in the extra 'test'"
+    )
+    import matplotlib
+
+    seen = {"name": "sRGB1+CVD", "cvd_type": kind, "severity": 100}
+    colors = matplotlib.colormaps[name]([0.25, 0.75])[:, :3]
+    shown = np.clip(colorspacious.cspace_convert(colors, seen, "sRGB1"), 0, 1)
+    return float(colorspacious.deltaE(shown[0], shown[1], uniform_space="CAM02-UCS"))
