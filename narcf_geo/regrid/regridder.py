@@ -97,6 +97,11 @@ def regrid(
     """
     if quantity not in ("mean", "total"):
         raise UsageError(f"expected quantity 'mean' or 'total', found {quantity!r}")
+    if not isinstance(target, Grid):
+        raise UsageError(
+            f"expected a Grid to regrid to, found {type(target).__name__}; Grid.from_dataset makes "
+            "one of a dataset, Grid.regular one of bounds and a resolution"
+        )
     if not 0 <= min_coverage <= 1:
         raise UsageError(f"expected min_coverage within 0..1, found {min_coverage}")
     if isinstance(obj, xr.DataArray):
@@ -154,7 +159,8 @@ def _regrid_dataset(
         coverage = f"{name}_valid_fraction"
         lead = [d for d in ds[name].dims if d not in dims]
         attrs = {k: v for k, v in ds[name].attrs.items() if k not in STALE_ATTRS}
-        attrs["cell_methods"] = _cell_methods(attrs.get("cell_methods", ""), quantity)
+        if "conservative" in weights.method:
+            attrs["cell_methods"] = _cell_methods(attrs.get("cell_methods", ""), quantity)
         attrs["ancillary_variables"] = coverage
         attrs["grid_mapping"] = CRS_NAME
         shape = (*lead, *target.dims)

@@ -307,6 +307,7 @@ def test_other_methods_are_xesmf(method: str) -> None:
     out = regrid(data, TARGET, method=method)
     valid = np.isfinite(out.values)
     assert valid.mean() > 0.5
+    assert "cell_methods" not in out.attrs
     # Where several sources have one nearest target, ESMF adds them up; here their mean is taken.
     many = regridder.weights.data.sum(axis=1).todense().reshape(TARGET.shape)
     np.testing.assert_allclose(out.values[valid], (expected / many)[valid], rtol=1e-12)
@@ -326,6 +327,8 @@ def test_wrong_questions() -> None:
     for wrong in ({"quantity": "sum"}, {"min_coverage": 1.2}, {"method": "patch"}):
         with pytest.raises(UsageError, match="expected"):
             regrid(data, TARGET, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"found Dataset; Grid\.from_dataset"):
+        regrid(data, data.to_dataset())  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="does not keep totals"):
         regrid(data, TARGET, method="bilinear", quantity="total")
     with pytest.raises(NarcfError, match="other way round"):
