@@ -74,7 +74,7 @@ def list_sources(
     from narcf_geo.cli.show import console
     from rich.table import Table
 
-    from narcf_geo.catalog.describe import peek, presence
+    from narcf_geo.catalog.entry import presence
     from narcf_geo.errors import NarcfError
 
     catalog = _open(directory, values, file)
@@ -86,16 +86,29 @@ def list_sources(
             files[name] = str(error).rsplit("; ", 1)[-1]
     present = [name for name, text in files.items() if text[0].isdigit()]
     opened = present if open_all or len(present) <= LIST_OPENS else []
-    grids = {name: peek(catalog[name]) for name in opened}
+    grids = {}
+    if opened:
+        from narcf_geo.catalog.describe import peek
+
+        grids = {name: peek(catalog[name]) for name in opened}
+    rows = [
+        (
+            name,
+            catalog.source(name).metadata.role,
+            *(grids.get(name, ("", "")) if grids else ()),
+            files[name],
+        )
+        for name in catalog
+    ]
     table = Table()
-    for heading in ("source", "role", "grid", "period", "files"):
-        table.add_column(heading, no_wrap=True, overflow="fold")
+    seen = ("grid", "period") if grids else ()
+    for column, heading in enumerate(("source", "role", *seen, "files")):
+        width = max(len(heading), *(min(len(row[column]), 40) for row in rows))
+        table.add_column(heading, min_width=width)
     table.add_column("description", no_wrap=True, overflow="ellipsis")
-    for name in catalog:
-        source = catalog.source(name)
-        grid, period = grids.get(name, ("", ""))
-        table.add_row(name, source.metadata.role, grid, period, files[name], source.description)
-    console.print(table)
+    for row in rows:
+        table.add_row(*row, catalog.source(row[0]).description)
+    console.print(table, soft_wrap=False)
     console.print(f"Catalog: {catalog.path}")
     if len(present) > len(opened):
         console.print("Grids and periods are left out of long lists; see them with --open")

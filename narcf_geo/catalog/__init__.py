@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,7 +127,7 @@ def _collect(path: Path, chain: tuple[Path, ...]) -> dict[str, _Located]:
 
 def _other(text: str, document: Document[CatalogFile], where: str, chain: tuple[Path, ...]) -> Path:
     """Return the path of another catalog that `document` names."""
-    path = document.path.parent / _substitute(text, document.path, where, {}, {})
+    path = document.path.parent / _substitute(text, document.path, lambda: where, {}, {})
     if not path.is_file():
         raise UsageError(f"{where}: expected a catalog at {path}, found none; correct the path")
     if path.resolve() in chain:
@@ -146,18 +146,19 @@ class _Filling:
 
     def path(self, text: str) -> str:
         """Return `text` filled in, relative to the folder of its catalog."""
-        document = self.located.document
-        line = document.line("sources", self.located.key)
-        where = f"{document.path}:{line}: source {self.name!r}"
-        parameters = self.located.source.parameters
-        filled = _substitute(text, document.path, where, parameters, self.given)
-        return str(document.path.parent / os.path.expanduser(filled))
+        path, parameters = self.located.document.path, self.located.source.parameters
+        filled = _substitute(text, path, self._where, parameters, self.given)
+        return str(path.parent / os.path.expanduser(filled))
+
+    def _where(self) -> str:
+        document, key = self.located.document, self.located.key
+        return f"{document.path}:{document.line('sources', key)}: source {self.name!r}"
 
 
 def _substitute(
     text: str,
     path: Path,
-    where: str,
+    where: Callable[[], str],
     parameters: Mapping[str, Parameter],
     given: Mapping[str, str],
     within: tuple[str, ...] = (),
@@ -170,34 +171,36 @@ def _substitute(
             return str(path.parent.resolve())
         if variable := re.fullmatch(r"env\(['\"]?(\w+)['\"]?\)", key):
             if variable[1] not in os.environ:
-                raise UsageError(f"{where}: the environment variable {variable[1]} is not set")
+                raise UsageError(f"{where()}: the environment variable {variable[1]} is not set")
             return os.environ[variable[1]]
         if key in within:
-            raise UsageError(f"{where}: the parameter {key!r} is made of itself; give it a value")
+            raise UsageError(f"{where()}: the parameter {key!r} is made of itself; give it a value")
         if key in parameters:
             found = _value_of(key, parameters[key], given, where)
             return _substitute(found, path, where, parameters, given, (*within, key))
         known = ", ".join(parameters) or "it has none"
         raise UsageError(
-            f"{where}: {match[0]!r} is neither CATALOG_DIR, env(NAME) nor a parameter ({known})"
+            f"{where()}: {match[0]!r} is neither CATALOG_DIR, env(NAME) nor a parameter ({known})"
         )
 
     return _TEMPLATE.sub(value, text)
 
 
-def _value_of(name: str, parameter: Parameter, given: Mapping[str, str], where: str) -> str:
+def _value_of(
+    name: str, parameter: Parameter, given: Mapping[str, str], where: Callable[[], str]
+) -> str:
     value = given.get(name, parameter.default)
     if value is None:
         raise UsageError(
-            f"{where}: the parameter {name!r} has no value; give one with `--set {name}=VALUE`"
+            f"{where()}: the parameter {name!r} has no value; give one with `--set {name}=VALUE`"
         )
     try:
         typed = _TYPES[parameter.type](value)
     except ValueError:
         raise UsageError(
-            f"{where}: the parameter {name!r} is to be of type {parameter.type}, found {value!r}"
+            f"{where()}: the parameter {name!r} is to be of type {parameter.type}, found {value!r}"
         ) from None
     if parameter.allowed is not None and typed not in parameter.allowed:
         allowed = ", ".join(map(str, parameter.allowed))
-        raise UsageError(f"{where}: the parameter {name!r} may be {allowed}; found {value!r}")
+        raise UsageError(f"{where()}: the parameter {name!r} may be {allowed}; found {value!r}")
     return str(typed)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from narcf_geo.catalog.entry import Entry
+from narcf_geo.catalog.entry import Entry, presence
 from narcf_geo.errors import NarcfError
 from narcf_geo.grid import Grid
 from narcf_geo.months import gaps
@@ -37,20 +36,6 @@ class Description:
     variables: list[VariableRow]
     grid: Grid
     dataset: xr.Dataset
-
-
-def presence(entry: Entry) -> str:
-    """Return the number and size of an entry's files, or ``absent``."""
-    try:
-        files = entry.files()
-    except NarcfError:
-        return "absent"
-    return f"{len(files)} ({sum(_size(path) for path in files) / 1e6:.1f} MB)"
-
-
-def _size(path: Path) -> int:
-    parts = path.rglob("*") if path.is_dir() else [path]
-    return sum(part.stat().st_size for part in parts if part.is_file())
 
 
 def peek(entry: Entry) -> tuple[str, str]:

@@ -102,3 +102,19 @@ def expand(urlpath: str) -> Iterator[Path]:
     pattern = _FIELD.sub(lambda field: "[0-9]" * _DIGITS.get(field[1], 0) or "*", rest)
     if any(mark in pattern for mark in "*?["):
         yield from base.glob(pattern)
+
+
+def presence(entry: Entry) -> str:
+    """Return the number and size of an entry's files, or ``absent``."""
+    found = [list(expand(urlpath)) for urlpath in entry.urlpaths]
+    if entry.companion:
+        found.append([entry.companion] if entry.companion.exists() else [])
+    if not all(found):
+        return "absent"
+    files = {path for paths in found for path in paths}
+    return f"{len(files)} ({sum(_size(path) for path in files) / 1e6:.1f} MB)"
+
+
+def _size(path: Path) -> int:
+    parts = path.rglob("*") if path.is_dir() else [path]
+    return sum(part.stat().st_size for part in parts if part.is_file())
