@@ -39,7 +39,9 @@ def open_netcdf(path: Path, entry: Entry) -> xr.Dataset:
 def open_zarr(path: Path, entry: Entry) -> xr.Dataset:
     """Open a Zarr store."""
     args = entry.source.args
-    return xr.open_zarr(path, chunks=args.chunks or {}, **args.xarray_kwargs)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated")
+        return xr.open_zarr(path, chunks=args.chunks or {}, **args.xarray_kwargs)
 
 
 def open_grib(path: Path, entry: Entry) -> xr.Dataset:
@@ -71,6 +73,11 @@ def open_raster(path: Path, entry: Entry) -> xr.Dataset:
     if entry.metadata.product != "landcover" and nodata is not None:
         attrs = {k: v for k, v in raster.attrs.items() if k != "_FillValue"}
         raster = raster.where(raster != nodata).assign_attrs(attrs)
+    crs = raster.rio.crs
+    on_globe = abs(raster["x"]).max() <= 360 and abs(raster["y"]).max() <= 90
+    if (crs is None and on_globe) or (crs is not None and crs.is_geographic):
+        raster = raster.drop_vars("spatial_ref", errors="ignore").rename(x="lon", y="lat")
+        raster["lat"].attrs, raster["lon"].attrs = dict(_LAT_ATTRS), dict(_LON_ATTRS)
     return raster.to_dataset(name="band_data")
 
 
