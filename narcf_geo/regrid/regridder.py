@@ -150,7 +150,7 @@ def _regrid_dataset(
             f"{ {str(n): v.dims for n, v in ds.data_vars.items()} }"
         )
     out = ds.drop_vars([*spatial, *_mappings(ds)])
-    out = out.assign_coords(target.coords()).assign_coords({CRS_NAME: _crs_variable()})
+    out = out.assign_coords({**target.coords(), CRS_NAME: _crs_variable()})
     fields: dict[str, xr.Variable] = {}
     for name in names:
         values, fraction = _regrid_variable(
