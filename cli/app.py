@@ -226,9 +226,22 @@ def draw(
 
 
 @app.command()
-def report(directory: Directory = Path(), force: Force = False, values: Values = None) -> None:
-    """Write the per-biome flux report -> report/index.html, report/biome_budget.csv (TgC)."""
+def report(
+    directory: Directory = Path(),
+    compare: Annotated[
+        Path | None,
+        typer.Option(metavar="OTHER", help="Put this project beside it -> report/compare.html."),
+    ] = None,
+    force: Force = False,
+    values: Values = None,
+) -> None:
+    """Write the per-biome flux report -> report/index.html, CSV (TgC), GeoPackage."""
     _stage("report", directory, force, values)
+    if compare is not None:
+        from narcf_geo.pipeline.page import write_comparison
+
+        page = write_comparison(_project(directory, values), _project(compare, None))
+        typer.echo(f"Comparison: {page}")
 
 
 def _stage(name: str, directory: Path, force: bool, values: list[str] | None) -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from narcf_geo.budget import biome_budget
+import numpy as np
+
+from narcf_geo.budget import biome_budget, biome_series, fraction_budget, monthly_total
+from narcf_geo.constants import IGBP
 from narcf_geo.cube import FLUX_NAMES
+from narcf_geo.errors import NarcfError
 from narcf_geo.figures import charts
 from narcf_geo.figures.style import save_figure
 from narcf_geo.files import atomic_path
+from narcf_geo.grid import Grid
 from narcf_geo.model.features import is_land
 from narcf_geo.project import PeriodSplit, Project
-from narcf_geo.report import ReportContext, ReportFigure, interactive_map, write_report
+from narcf_geo.report import OtherRun, ReportContext, ReportFigure, interactive_map, write_report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,13 +29,17 @@ _PUBLISHED = (-1000.0, -300.0)
 """TgC per year: what studies of North America's land find, widely drawn."""
 
 _FILES = {
-    "biome_budget.csv": "flux of each biome and year",
+    "biome_budget.csv": "flux of each biome and year; a cell counts for its majority class",
+    "biome_budget_by_fraction.csv": "the same, each cell shared among its classes",
+    "biome_budget_monthly.csv": "flux of each biome and month, TgC",
+    "biome_budget.gpkg": "biomes as polygons with their flux, and the cells with their mean flux",
 }
 
 # Folder and pattern of a figure's file, its heading, and what it shows.
 _FIGURES = (
     ("maps", "flux_*_months", "The year by month", "Maps of the net CO2 flux of twelve months"),
     ("maps", "flux_*-[01][0-9]", "One month", "Map of the net CO2 flux of a month"),
+    ("report", "time_series", "Month after month", "Regional flux of each month and each year"),
     (
         "maps",
         "comparison_target",
@@ -45,36 +55,152 @@ _FIGURES = (
     ("evaluation", "scatter", "Skill on test data", "Density of estimated against inverted flux"),
     ("evaluation", "seasonal_cycle", "Seasonal cycle", "Regional flux of each calendar month"),
     ("report", "biome_bars", "Flux by biome", "Mean yearly flux of each biome with its range"),
+    ("report", "biome_seasons", "Seasonal cycle by biome", "Flux of each calendar month by biome"),
     ("maps", "biomes", "Biomes", "Map of the majority IGBP land cover class of each cell"),
 )
 
 
 def write_page(project: Project, cube: xr.Dataset, prediction: xr.Dataset) -> list[Path]:
-    """Write ``report/biome_budget.csv`` and ``report/index.html``; return their paths."""
+    """Write ``report/index.html`` and the tables and polygons beside it; return their paths."""
     folder = project.path("report")
-    table = biome_budget(
+    flux, biome, area = (prediction[name] for name in ("flux", "biome", "cell_area"))
+    reference = cube.get("flux_reference")
+    table = biome_budget(flux, biome, area, reference)
+    shared = fraction_budget(flux, cube["class_fraction"], area, reference)
+    files = [
+        _write_csv(table, folder / "biome_budget.csv"),
+        _write_csv(shared, folder / "biome_budget_by_fraction.csv"),
+        _write_csv(_monthly(biome_series(flux, biome, area)), folder / "biome_budget_monthly.csv"),
+        write_biome_polygons(prediction, table, folder / "biome_budget.gpkg"),
+    ]
+    files += _write_figures(project, cube, prediction, table)
+    context = _context(project, cube, prediction, table)
+    page = write_report(folder / "index.html", replace(context, shared=shared))
+    return [page, *files]
+
+
+def write_comparison(project: Project, other: Project) -> Path:
+    """Write ``report/compare.html``: the report of `project` with `other` beside it.
+
+    Raises
+    ------
+    NarcfError
+        When one of the two has not run, or their grids differ.
+    """
+    from narcf_geo.figures import maps
+    from narcf_geo.pipeline.stages import open_cube, open_prediction
+
+    cube, prediction = open_cube(project).load(), open_prediction(project).load()
+    others = open_prediction(other).load()
+    picture = project.path("report", "compare.png")
+    title = other.settings.title
+    labels = ("This run", "Other run")
+    both = maps.comparison(
         prediction["flux"],
-        prediction["biome"],
-        prediction["cell_area"],
-        cube.get("flux_reference"),
+        others["flux"],
+        labels=labels,
+        title="This run and the other",
+        area=prediction["cell_area"],
+        synthetic=cube.attrs.get("synthetic"),
     )
-    with atomic_path(folder / "biome_budget.csv") as temporary:
+    save_figure(both, picture)
+    table = biome_budget(
+        prediction["flux"], prediction["biome"], prediction["cell_area"], cube.get("flux_reference")
+    )
+    context = _context(project, cube, prediction, table)
+    run = OtherRun(
+        title if title != project.settings.title else other.directory.resolve().name,
+        _metrics(other),
+        biome_budget(others["flux"], others["biome"], others["cell_area"]),
+    )
+    figure = ReportFigure(
+        "Two runs", "Maps of the mean flux of both runs and the difference", picture
+    )
+    return write_report(
+        project.path("report", "compare.html"),
+        replace(context, other=run, figures=[figure, *context.figures]),
+    )
+
+
+def write_biome_polygons(prediction: xr.Dataset, table: pd.DataFrame, path: Path) -> Path:
+    """Write the layers ``biomes`` (polygons, flux a year) and ``cells`` (mean flux)."""
+    import geopandas as gpd
+
+    from narcf_geo.figures.totals import mean_over_months
+    from narcf_geo.outputs.geopackage import write_geopackage
+
+    cells = Grid.from_dataset(prediction).cells()
+    mean = mean_over_months(prediction["flux"]).values.ravel()
+    known = np.isfinite(mean)
+    cells = cells.assign(
+        igbp_class=prediction["biome"].values.ravel().astype("int16"), mean_flux_umol_m2_s=mean
+    )[known]
+    cells["biome"] = [IGBP[n].name if n >= 0 else "no class" for n in cells["igbp_class"]]
+    polygons = cells[["igbp_class", "biome", "geometry"]].dissolve("biome").reset_index()
+    parts = table[table["biome"] != "all"].groupby("name")
+    yearly = parts[["flux_TgC", "area_km2", "mean_flux_umol_m2_s"]].mean().reset_index()
+    merged = polygons.merge(yearly, left_on="biome", right_on="name").drop(columns="name")
+    layers = {"biomes": gpd.GeoDataFrame(merged, crs=cells.crs), "cells": cells}
+    return write_geopackage(layers, path)
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> Path:
+    with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
-    synthetic = cube.attrs.get("synthetic", "")
-    bars = folder / "biome_bars.png"
+    return path
+
+
+def _monthly(series: dict[int, xr.DataArray]) -> pd.DataFrame:
+    """Return a row a month: the month, TgC of each biome, and their sum."""
+    import pandas as pd
+
+    months = next(iter(series.values()))["time"].dt.strftime("%Y-%m").values
+    columns = {IGBP[n].name: values.values for n, values in series.items()}
+    frame = pd.DataFrame({"month": months, **columns})
+    return frame.assign(**{"all biomes": frame.drop(columns="month").sum(axis=1)})
+
+
+def _write_figures(
+    project: Project, cube: xr.Dataset, prediction: xr.Dataset, table: pd.DataFrame
+) -> list[Path]:
+    from narcf_geo.figures.series import biome_seasons, time_series
+
     settings = project.settings
+    synthetic = cube.attrs.get("synthetic", "") or None
     label = settings.reference.name if settings.reference else "reference"
-    figure = charts.biome_bars(table, synthetic=synthetic or None, reference_label=label)
-    save_figure(figure, bars)
-    page = write_report(folder / "index.html", _context(project, cube, prediction, table))
-    return [page, folder / "biome_budget.csv", bars]
+    figures = {"biome_bars": charts.biome_bars(table, synthetic=synthetic, reference_label=label)}
+    if prediction.sizes["time"] >= 12:
+        biome, area = prediction["biome"], prediction["cell_area"]
+        fields = _fields(cube, prediction)
+        figures["time_series"] = time_series(
+            {name: monthly_total(flux, area) for name, flux in fields.items()},
+            title=f"Net CO₂ flux of {settings.region.name}",
+            synthetic=synthetic,
+        )
+        figures["biome_seasons"] = biome_seasons(
+            {name: biome_series(flux, biome, area) for name, flux in fields.items()},
+            synthetic=synthetic,
+        )
+    return [
+        save_figure(figure, project.path("report", f"{name}.png"))
+        for name, figure in figures.items()
+    ]
+
+
+def _metrics(project: Project) -> dict[str, Any]:
+    path = project.path("evaluation", "metrics.json")
+    try:
+        metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NarcfError(f"{path}: no such file; make it with `narcf-geo evaluate`") from None
+    return metrics
 
 
 def _context(
     project: Project, cube: xr.Dataset, prediction: xr.Dataset, table: pd.DataFrame
 ) -> ReportContext:
     settings = project.settings
-    metrics = json.loads(project.path("evaluation", "metrics.json").read_text(encoding="utf-8"))
+    metrics = _metrics(project)
     bundle = json.loads(project.path("model", "bundle.json").read_text(encoding="utf-8"))
     catalog = project.catalog()
     reference = settings.reference.name if settings.reference else "the reference"
@@ -105,7 +231,7 @@ def _context(
         target=settings.target.name,
         reference=reference,
         warnings=_warnings(project, metrics, prediction),
-        map=_map(cube, prediction),
+        map=interactive_map(_fields(cube, prediction), prediction["biome"]),
         files=_FILES,
         citation=[
             catalog[n].metadata.citation or ""
@@ -115,14 +241,14 @@ def _context(
     )
 
 
-def _map(cube: xr.Dataset, prediction: xr.Dataset) -> dict[str, Any]:
+def _fields(cube: xr.Dataset, prediction: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Return estimate, target and reference by their names, in the cells of the estimate."""
     known = prediction["flux"].notnull()
-    fields = {"Estimate": prediction["flux"]} | {
+    return {"Estimate": prediction["flux"]} | {
         str(cube[name].attrs["product"]): cube[name].where(known)
         for name in FLUX_NAMES.values()
         if name in cube and name != "flux_truth"
     }
-    return interactive_map(fields, prediction["biome"])
 
 
 def _provenance(entry: Any) -> str:

@@ -20,6 +20,7 @@ from narcf_geo.constants import IGBP
 from narcf_geo.errors import NarcfError
 from narcf_geo.figures.style import signed, synthetic_text
 from narcf_geo.files import atomic_path
+from narcf_geo.report.compare import OtherRun, side_by_side
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +71,10 @@ class ReportContext:
         The interactive map, as `interactive_map` returns it.
     files : mapping of str to str
         Name of each file beside the page to what it holds.
+    shared : pandas.DataFrame, optional
+        As `biomes`, but each cell shared among its classes by fraction.
+    other : OtherRun, optional
+        A run to put beside this one.
     """
 
     title: str
@@ -86,6 +91,8 @@ class ReportContext:
     citation: Sequence[str] = ()
     map: Mapping[str, Any] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    shared: pd.DataFrame | None = None
+    other: OtherRun | None = None
 
 
 def write_report(path: str | Path, context: ReportContext) -> Path:
@@ -125,6 +132,7 @@ def write_report(path: str | Path, context: ReportContext) -> Path:
         figures=[_figure(figure) for figure in context.figures],
         skill=_skill(context),
         synthetic=synthetic_text(context.synthetic),
+        sides=context.other and side_by_side(context.metrics, context.biomes, context.other),
         **_budget(context),
     )
     with atomic_path(path) as temporary:
@@ -167,7 +175,10 @@ def _budget(context: ReportContext) -> dict[str, Any]:
     counted = [row for row in region_rows if not complete or row["year"] in complete]
     values = [row["flux"] for row in counted]
     reference = [row["reference"] for row in region_rows if not math.isnan(row["reference"])]
-    biomes = list(_biome_rows(used[used["biome"] != "all"], max(len(complete), 1)))
+    years = max(len(complete), 1)
+    biomes = list(_biome_rows(used[used["biome"] != "all"], years))
+    for row in biomes:
+        row["shared"] = _shared(context.shared, row["name"], complete, years)
     return {
         "period": _period(context.months),
         "complete": complete,
@@ -185,6 +196,7 @@ def _budget(context: ReportContext) -> dict[str, Any]:
         "biome_years": _biome_years(table, region_rows),
         "biome_scale": _scale([row["flux"] for row in biomes]),
         "has_reference": bool(reference),
+        "has_shared": context.shared is not None,
     }
 
 
@@ -197,9 +209,9 @@ def _biome_rows(table: pd.DataFrame, years: int) -> Iterator[dict[str, Any]]:
         # A mean of NaN, where there is no reference, stays NaN.
         reference = rows["reference_TgC"].sum(min_count=1) / years
         yield {
-            "code": IGBP[int(biome)].code,
+            "code": "" if biome == "rest" else IGBP[int(biome)].code,
             "name": rows["name"].iloc[0],
-            "color": IGBP[int(biome)].color,
+            "color": "#ffffff" if biome == "rest" else IGBP[int(biome)].color,
             "area": float(rows["area_km2"].mean()),
             "mean": float(
                 (rows["mean_flux_umol_m2_s"] * rows["area_km2"]).sum() / rows["area_km2"].sum()
@@ -211,10 +223,18 @@ def _biome_rows(table: pd.DataFrame, years: int) -> Iterator[dict[str, Any]]:
         }
 
 
+def _shared(table: pd.DataFrame | None, name: str, complete: Sequence[int], years: int) -> float:
+    """Return the flux of a biome a year, cells shared by fraction; NaN where it has none."""
+    if table is None:
+        return math.nan
+    rows = table[(table["name"] == name) & (table["year"].isin(complete) | (not complete))]
+    return float(rows["flux_TgC"].sum(min_count=1) / years)
+
+
 def _biome_years(table: pd.DataFrame, region: list[dict[str, Any]]) -> list[dict[str, Any]]:
     wide = table.pivot(index="biome", columns="year", values="flux_TgC")
     names = table.groupby("biome")["name"].first()
-    order = sorted((b for b in wide.index if b != "all"), key=int)
+    order = sorted((b for b in wide.index if b != "all"), key=lambda b: (b == "rest", b.zfill(2)))
     return [
         {"name": names[biome], "values": [float(wide.loc[biome, r["year"]]) for r in region]}
         for biome in [*order, "all"]

@@ -1,0 +1,63 @@
+"""Two runs side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class OtherRun:
+    """Another run: what its page is called, its ``metrics.json`` and its ``biome_budget.csv``."""
+
+    title: str
+    metrics: Mapping[str, Any]
+    biomes: pd.DataFrame
+
+
+def side_by_side(
+    metrics: Mapping[str, Any], biomes: pd.DataFrame, other: OtherRun
+) -> dict[str, Any]:
+    """Return the rows of the comparison: scores of the test part, totals by year and by biome.
+
+    Totals are compared for years that both runs have, and biomes as means over these.
+    """
+    tests = (metrics["test"], other.metrics["test"])
+    years = sorted(set(biomes["year"]) & set(other.biomes["year"]))
+    tables = [t[t["year"].isin(years)] for t in (biomes, other.biomes)]
+    tables = [t.assign(biome=t["biome"].astype(str)) for t in tables]
+    region, parts = ([t[(t["biome"] == "all") == whole] for t in tables] for whole in (True, False))
+    by_year = [t.set_index("year")["flux_TgC"] for t in region]
+    by_biome = [t.groupby("name")["flux_TgC"].sum() / max(len(years), 1) for t in parts]
+    names = sorted(
+        set(by_biome[0].index) | set(by_biome[1].index),
+        key=lambda name: -max(abs(b.get(name, 0.0)) for b in by_biome),
+    )
+    return {
+        "title": other.title,
+        "scores": [
+            {
+                "name": label,
+                "values": [_number(test.get(key)) for test in tests],
+            }
+            for key, label in (
+                ("r", "Correlation r"),
+                ("rmse", "RMSE, µmol m⁻² s⁻¹"),
+                ("bias", "Bias, µmol m⁻² s⁻¹"),
+                ("bias_TgC_per_year", "Bias, TgC per year"),
+            )
+        ],
+        "years": [{"name": str(y), "values": [float(b[y]) for b in by_year]} for y in years],
+        "biomes": [
+            {"name": n, "values": [float(b.get(n, math.nan)) for b in by_biome]} for n in names
+        ],
+    }
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
