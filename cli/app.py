@@ -102,6 +102,9 @@ def regrid(
     method: Annotated[
         str, typer.Option(help="conservative, bilinear, nearest_s2d or nearest_d2s.")
     ] = "conservative",
+    quantity: Annotated[
+        str, typer.Option(help="mean, or total where the values are sums over a cell.")
+    ] = "mean",
     min_coverage: Coverage = 0.5,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weight file to use, or to write.")
@@ -130,6 +133,7 @@ def regrid(
             bounds=bounds,
             like=like,
             method=method,
+            quantity=quantity,
             min_coverage=min_coverage,
             weights=weights,
             variables=variables,

@@ -77,9 +77,15 @@ def _regridded(project: Project, name: str, variables: list[str]) -> xr.Dataset:
     months = project.settings.period.months()
     required = _required_months(project, name)
     aligned = on_months(source[variables], months, required, where=where)
+    cache = project.path(".narcf", "weights")
+    cache.mkdir(parents=True, exist_ok=True)
     try:
         result: xr.Dataset = regrid(
-            aligned, project.target_grid, source=grid, min_coverage=project.settings.min_coverage
+            aligned,
+            project.target_grid,
+            source=grid,
+            min_coverage=project.settings.min_coverage,
+            weights=cache,
         ).compute()
     except NarcfError as error:
         raise type(error)(f"{where}: {error}") from None
