@@ -47,6 +47,9 @@ def open_zarr(path: Path, entry: Entry) -> xr.Dataset:
 def open_grib(path: Path, entry: Entry) -> xr.Dataset:
     """Open the messages of a GRIB file that make one grid, by the extra ``grib`` (cfgrib)."""
     _need("cfgrib", path, "grib")
+    # ecCodes brings a PROJ of its own; loaded before pyproj's, it breaks every grid mapping.
+    import pyproj  # noqa: F401
+
     args = entry.source.args
     backend: dict[str, Any] = {"indexpath": "", **args.xarray_kwargs.get("backend_kwargs", {})}
     kwargs = {k: v for k, v in args.xarray_kwargs.items() if k not in ("engine", "backend_kwargs")}
@@ -164,7 +167,9 @@ def open_hdf4(path: Path, entry: Entry) -> xr.Dataset:
     for name, (_, shape, _, _) in file.datasets().items():
         if len(shape) != 2 or shape[1] != 2 * shape[0] or (wanted and name not in wanted):
             continue
-        attrs = file.select(name).attributes()
+        field = file.select(name)
+        attrs = field.attributes()
+        field.endaccess()
         lazy = da.from_delayed(dask.delayed(_hdf4_values)(str(path), name), shape, "float32")
         fields[name] = (lazy, {"units": str(attrs.get("units", ""))})
     held = sorted(file.datasets())
@@ -184,6 +189,7 @@ def _hdf4_values(path: str, name: str) -> np.ndarray:
     file = SD(path)
     field = file.select(name)
     attrs, values = field.attributes(), field.get()
+    field.endaccess()
     file.end()
     scale, offset = float(attrs.get("scale_factor", 1.0)), float(attrs.get("add_offset", 0.0))
     if scale > 1:
