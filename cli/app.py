@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from narcf_geo.cli import catalog
@@ -103,7 +103,8 @@ def regrid(
         str, typer.Option(help="conservative, bilinear, nearest_s2d or nearest_d2s.")
     ] = "conservative",
     quantity: Annotated[
-        str, typer.Option(help="mean, or total where the values are sums over a cell.")
+        Literal["mean", "total"],
+        typer.Option(help="mean, or total where the values are sums over a cell."),
     ] = "mean",
     min_coverage: Coverage = 0.5,
     weights: Annotated[
@@ -227,6 +228,24 @@ def draw(
         **options,
     )
     typer.echo(f"Written: {output}")
+
+
+@app.command()
+def export(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="NetCDF file or Zarr store.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write into.")],
+    monthly: Annotated[
+        bool, typer.Option("--monthly", help="A GeoTIFF a month rather than a year.")
+    ] = False,
+    years: Annotated[
+        list[int] | None, typer.Option(help="Year that the QGIS project shows (repeatable).")
+    ] = None,
+) -> None:
+    """Write a flux file as NetCDF, GeoTIFF, QGIS project (narcf.qgz) and STAC item."""
+    from narcf_geo.outputs.products import export_products
+
+    paths = export_products(source, folder, monthly=monthly, years=years)
+    typer.echo(f"Written: {folder} ({len(paths)} files); open {folder / 'narcf.qgz'} in QGIS")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from narcf_geo.errors import UsageError
 from narcf_geo.figures.style import flux_limit
 from narcf_geo.outputs.geotiff import (
     write_biomes_geotiff,
@@ -71,3 +72,49 @@ def write_products(
     context = project.with_name("context.gpkg")
     stac = write_stac(ds, [netcdf, *rasters, context, project], folder)
     return [netcdf, *rasters, project, context, *stac]
+
+
+def export_products(
+    source: str | Path,
+    folder: str | Path,
+    *,
+    monthly: bool = False,
+    years: Sequence[int] | None = None,
+) -> list[Path]:
+    """Write the products of a file that holds a flux; see `write_products`.
+
+    Parameters
+    ----------
+    source : path
+        NetCDF file or Zarr store with ``flux``, optionally ``biome`` and ``class_fraction``.
+    folder, monthly, years
+        As for `write_products`.
+
+    Raises
+    ------
+    UsageError
+        When there is no such file, or it cannot be read.
+    """
+    with open_product(source) as ds:
+        content = ds.load()
+    fraction = content.get("class_fraction")
+    return write_products(content, folder, class_fraction=fraction, monthly=monthly, years=years)
+
+
+def open_product(path: str | Path) -> xr.Dataset:
+    """Open a NetCDF file or a Zarr store.
+
+    Raises
+    ------
+    UsageError
+        When there is no such file, or it cannot be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UsageError(f"{path}: no such file")
+    if path.is_dir():
+        return xr.open_zarr(path, consolidated=False)
+    try:
+        return xr.open_dataset(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: expected a NetCDF file or a Zarr store: {error}") from None

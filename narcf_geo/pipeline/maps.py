@@ -10,14 +10,15 @@ import xarray as xr
 
 from narcf_geo.errors import NarcfError, UsageError
 from narcf_geo.grid import Grid
+from narcf_geo.outputs.products import open_product
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def project_maps(cube: xr.Dataset, prediction: xr.Dataset) -> Iterator[tuple[str, Figure]]:
-    """Yield name and figure of each map: a month, the year, the comparison, the biomes."""
-    from narcf_geo.figures import maps
+    """Yield name and figure of each map that the months of the prediction allow."""
+    from narcf_geo.figures import derived, maps
 
     synthetic = cube.attrs.get("synthetic")
     flux, area = prediction["flux"], prediction["cell_area"]
@@ -41,7 +42,15 @@ def project_maps(cube: xr.Dataset, prediction: xr.Dataset) -> Iterator[tuple[str
                     flux, cube[name], labels=("Estimate", label), area=area, synthetic=synthetic
                 ),
             )
+    whole_years = int((flux["time"].groupby(years).count() == 12).sum())
+    if whole_years:
+        yield "seasons", derived.season_panel(flux, area=area, synthetic=synthetic)
+    if whole_years >= 3:
+        yield "trend", derived.trend_map(flux, synthetic=synthetic)
+        yield "variability", derived.variability_map(flux, synthetic=synthetic)
     yield "biomes", maps.biome_map(prediction["biome"])
+    fractions = cube["class_fraction"].where(cube["land_fraction"] > 0)
+    yield "class_fractions", derived.fraction_panel(fractions)
 
 
 KINDS = ("mean", "months", "seasons", "trend", "variability", "biomes", "fractions", "comparison")
@@ -94,7 +103,7 @@ def draw_map(
     needed = {"biomes": "biome", "fractions": "class_fraction"}.get(kind, "flux")
 
     def field(path: str | Path) -> xr.DataArray:
-        with _open(Path(path)) as ds:
+        with open_product(path) as ds:
             if needed not in ds:
                 raise UsageError(
                     f"{path}: expected the variable {needed!r} for this map, found "
@@ -123,17 +132,6 @@ def draw_map(
         "fractions": derived.fraction_panel,
     }[kind]
     return save_figure(draw(data, **options), output)  # type: ignore[operator]
-
-
-def _open(path: Path) -> xr.Dataset:
-    if not path.exists():
-        raise UsageError(f"{path}: no such file")
-    if path.is_dir():
-        return xr.open_zarr(path, consolidated=False)
-    try:
-        return xr.open_dataset(path)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: expected a NetCDF file or a Zarr store: {error}") from None
 
 
 def _cut(

@@ -39,6 +39,9 @@ _FILES = {
 _FIGURES = (
     ("maps", "flux_*_months", "The year by month", "Maps of the net CO2 flux of twelve months"),
     ("maps", "flux_*-[01][0-9]", "One month", "Map of the net CO2 flux of a month"),
+    ("maps", "seasons", "Seasons", "Maps of the mean flux of the four seasons"),
+    ("maps", "trend", "Trend", "Map of the trend of the annual mean flux"),
+    ("maps", "variability", "Variability", "Map of the deviation of the annual mean flux"),
     ("report", "time_series", "Month after month", "Regional flux of each month and each year"),
     (
         "maps",
@@ -57,6 +60,7 @@ _FIGURES = (
     ("report", "biome_bars", "Flux by biome", "Mean yearly flux of each biome with its range"),
     ("report", "biome_seasons", "Seasonal cycle by biome", "Flux of each calendar month by biome"),
     ("maps", "biomes", "Biomes", "Map of the majority IGBP land cover class of each cell"),
+    ("maps", "class_fractions", "Land cover", "Maps of the fractions of the IGBP classes"),
 )
 
 

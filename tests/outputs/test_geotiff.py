@@ -109,3 +109,17 @@ def test_refusals(small_prediction, tmp_path):
     with pytest.raises(NarcfError, match="found 18"):
         write_biomes_geotiff(xr.full_like(small_prediction["biome"], 18), tmp_path / "b.tif")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rioxarray_and_gdal_put_each_cell_where_it_was(small_prediction, tmp_path):
+    import rioxarray
+
+    path = write_flux_geotiffs(small_prediction, tmp_path)[0]
+    flux = small_prediction["flux"].isel(time=1)
+    with rioxarray.open_rasterio(path) as back:
+        np.testing.assert_allclose(back["x"].values, flux["lon"].values, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(back["y"].values, flux["lat"].values[::-1], rtol=0, atol=1e-12)
+        np.testing.assert_array_equal(back[1].values[::-1], flux.values)
+    with rasterio.open(path) as raster:
+        corners = [raster.xy(row, 0, offset="ul") for row in (0, raster.height)]
+    assert corners == [(-101.0, 44.0), (-101.0, 40.0)]

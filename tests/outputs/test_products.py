@@ -120,3 +120,20 @@ def test_class_fractions_keep_name_value_and_place(fraction, tmp_path):
         assert raster.read().sum(axis=0) == pytest.approx(1.0, abs=1e-6)
     with pytest.raises(NarcfError, match="expected IGBP classes"):
         write_fractions_geotiff(fraction.assign_coords(igbp_class=np.arange(18) + 1), path)
+
+
+def test_a_file_is_exported_again(small_prediction, in_process, tmp_path):
+    source = write_products(small_prediction, tmp_path / "first")[0]
+    done = in_process("export", source, tmp_path / "second", "--monthly", "--years", "2015")
+    assert done.returncode == 0, done.stderr
+    assert "narcf.qgz in QGIS" in done.stdout
+    assert (tmp_path / "second" / "flux_2014-11.tif").exists()
+    sources = [
+        layer.findtext("datasource")
+        for layer in document(tmp_path / "second" / "narcf.qgz").iter("maplayer")
+        if layer.find("temporal") is not None
+    ]
+    assert sources == ["./flux_2015-01.tif", "./flux_2015-02.tif"]
+    done = in_process("export", tmp_path / "none.nc", tmp_path / "third")
+    assert (done.returncode, "no such file" in done.stderr) == (2, True)
+    assert not (tmp_path / "third").exists()
