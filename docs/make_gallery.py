@@ -1,0 +1,114 @@
+"""Draw the gallery: docs/gallery.md and its figures, from a finished sample project.
+
+Usage: python docs/make_gallery.py PROJECT
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from matplotlib.figure import Figure
+from PIL import Image
+
+from narcf_geo import budget
+from narcf_geo.figures import charts, derived, maps, series
+
+DOCS = Path(__file__).parent
+HEAD = """# Gallery
+
+Every figure below is drawn by the code above it, from the sample project: a synthetic twin
+experiment, so the numbers say nothing about the real land. Made by
+`python docs/make_gallery.py PROJECT`.
+
+Each function takes labelled arrays and returns a matplotlib `Figure`. In a notebook:
+
+```python
+import xarray as xr
+from narcf_geo import budget
+from narcf_geo.figures import charts, derived, maps, save_figure, series
+
+cube = xr.open_zarr("demo/cube.zarr", consolidated=False).load()
+prediction = xr.open_zarr("demo/prediction.zarr", consolidated=False).load()
+flux, area, biome = prediction.flux, prediction.cell_area, prediction.biome
+inversion, fluxcom = cube.flux_target, cube.flux_reference
+```
+
+The maps need no notebook: `narcf-geo map demo/prediction.zarr map.png --kind trend`.
+"""
+FIGURES = (
+    ("A month", 'maps.flux_map(flux.sel(time="2014-07-01"), area=area)'),
+    ("A year", 'maps.month_panel(flux.sel(time="2014"), area=area)'),
+    ("A region, in another projection",
+     'maps.flux_map(\n    flux.sel(lat=slice(30, 50), lon=slice(-105, -75), time="2014-07-01"),'
+     '\n    projection="EPSG:5070",\n)'),
+    ("Two products and their difference",
+     'maps.comparison(flux, fluxcom, labels=("Estimate", "FLUXCOM-like"), area=area)'),
+    ("Seasons", "derived.season_panel(flux, area=area)"),
+    ("Trend", "derived.trend_map(flux)"),
+    ("Interannual variability", "derived.variability_map(flux)"),
+    ("Biomes", "maps.biome_map(biome)"),
+    ("Class fractions",
+     "derived.fraction_panel(cube.class_fraction.where(cube.land_fraction > 0))"),
+    ("Series of months and years",
+     'series.time_series({\n    "Estimate": budget.monthly_total(flux, area),'
+     '\n    "Inversion": budget.monthly_total(inversion, area),\n})'),
+    ("Seasonal cycle",
+     'charts.seasonal_cycle({\n    "Estimate": budget.monthly_total(flux, area),'
+     '\n    "Inversion": budget.monthly_total(inversion, area),\n}, units="TgC month-1")'),
+    ("Seasonal cycle of each biome",
+     'series.biome_seasons({\n    "Estimate": budget.biome_series(flux, biome, area),'
+     '\n    "Inversion": budget.biome_series(inversion, biome, area),\n})'),
+    ("Budget of each biome",
+     "charts.biome_bars(budget.biome_budget(flux, biome, area, fluxcom))"),
+    ("Latitude and time", "series.hovmoeller(flux)"),
+    ("Taylor diagram",
+     'series.taylor({"Estimate": flux, "FLUXCOM-like": fluxcom}, inversion, area=area)'),
+    ("Pairs of variables",
+     "series.pairplot({name: cube[name] for name in (\"temp\", \"R_sw\", \"vpd\", \"nirv\")})"),
+)  # fmt: skip
+
+
+def main(project: Path) -> None:
+    """Write the page and the figures, each with a palette of 256 colours."""
+    cube = xr.open_zarr(project / "cube.zarr", consolidated=False).load()
+    prediction = xr.open_zarr(project / "prediction.zarr", consolidated=False).load()
+    kind = cube.attrs["synthetic"]
+    for ds in (cube, prediction):
+        for variable in ds.data_vars.values():
+            variable.attrs["synthetic"] = kind
+    names: dict[str, Any] = {
+        "budget": budget, "charts": charts, "derived": derived, "maps": maps, "series": series,
+        "cube": cube, "prediction": prediction, "flux": prediction["flux"],
+        "area": prediction["cell_area"], "biome": prediction["biome"],
+        "inversion": cube["flux_target"], "fluxcom": cube["flux_reference"],
+    }  # fmt: skip
+    folder = DOCS / "figures" / "gallery"
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [HEAD]
+    for title, code in FIGURES:
+        figure: Figure = eval(code, names)
+        stem = "_".join(title.lower().replace(",", "").split())
+        save_small(figure, folder / f"{stem}.png")
+        parts.append(
+            f"## {title}\n\n```python\n{code}\n```\n\n![{title}](figures/gallery/{stem}.png)\n"
+        )
+        print(title)
+    (DOCS / "gallery.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def save_small(figure: Figure, path: Path) -> None:
+    """Save a figure at the size of a page, a fraction of the bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110)
+    image = Image.open(buffer).convert("RGB")
+    image.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]))
