@@ -10,7 +10,7 @@ import xarray as xr
 
 from narcf_geo.errors import NarcfError
 from narcf_geo.grid import Grid
-from narcf_geo.months import to_month_starts, with_month_axis
+from narcf_geo.months import gaps, to_month_starts, with_month_axis
 
 FLUX_NAMES = {"target": "flux_target", "reference": "flux_reference", "truth": "flux_truth"}
 
@@ -46,10 +46,15 @@ def on_months(
     shared = months.intersection(present)
     if len(missing) or not len(shared):
         lacking = missing if len(missing) else months
+        table = "\n".join(
+            f"  {gap.first:%Y-%m} to {gap.last:%Y-%m}  {gap.months:>4}"
+            for gap in gaps(present, lacking)
+        )
         raise NarcfError(
             f"{where}: expected every month from {lacking[0]:%Y-%m} to {lacking[-1]:%Y-%m}; "
             f"{len(lacking)} of them are absent, the data reach from {present[0]:%Y-%m} to "
-            f"{present[-1]:%Y-%m}. Change period: or split: in narcf.yaml, or add files"
+            f"{present[-1]:%Y-%m}. Change period: or split: in narcf.yaml, add files, or mark 12 "
+            f"months that stand for every year with `climatology: true`\n  absent months       count\n{table}"
         )
     aligned = ds.drop_vars("time_bnds", errors="ignore").assign_coords(time=present)
     if not months.equals(present):

@@ -98,3 +98,28 @@ def test_what_cannot_be_averaged() -> None:
         monthly_mean(steps(twice, np.ones(3)), 0.9)
     with pytest.raises(NarcfError, match="dates along time"):
         monthly_mean(steps(xr.DataArray([1.0, 2.0], dims="time"), np.ones(2)), 0.9)
+
+
+def test_gaps_are_told_as_a_table() -> None:
+    from narcf_geo.cube import on_months
+    from narcf_geo.months import month_starts
+
+    months = month_starts("2007-01", "2007-12")
+    held = months[[0, 1, 5, 11]]
+    ds = xr.Dataset({"a": ("time", np.arange(4.0))}, coords={"time": held})
+    with pytest.raises(NarcfError, match="8 of them are absent") as caught:
+        on_months(ds, months, months, where="source 'a'")
+    rows = [line.split() for line in str(caught.value).splitlines()[2:]]
+    assert rows == [["2007-03", "to", "2007-05", "3"], ["2007-07", "to", "2007-11", "5"]]
+    found = on_months(ds, months, held, where="source 'a'")
+    assert np.isfinite(found["a"].values).nonzero()[0].tolist() == [0, 1, 5, 11]
+
+
+def test_a_climatology_repeats() -> None:
+    from narcf_geo.cube import on_months
+    from narcf_geo.months import month_starts
+
+    ds = xr.Dataset({"a": ("time", np.arange(1.0, 13.0))}, coords={"time": np.arange(1, 13)})
+    months = month_starts("2007-11", "2008-02")
+    found = on_months(ds, months, months, where="a")
+    assert found["a"].values.tolist() == [11, 12, 1, 2]
