@@ -46,7 +46,7 @@ def on_months(
     shared = months.intersection(present)
     if len(missing) or not len(shared):
         lacking = missing if len(missing) else months
-        table = "\n".join(
+        table = "\n  absent months       count\n" + "\n".join(
             f"  {gap.first:%Y-%m} to {gap.last:%Y-%m}  {gap.months:>4}"
             for gap in gaps(present, lacking)
         )
@@ -54,7 +54,7 @@ def on_months(
             f"{where}: expected every month from {lacking[0]:%Y-%m} to {lacking[-1]:%Y-%m}; "
             f"{len(lacking)} of them are absent, the data reach from {present[0]:%Y-%m} to "
             f"{present[-1]:%Y-%m}. Change period: or split: in narcf.yaml, add files, or mark 12 "
-            f"months that stand for every year with `climatology: true`\n  absent months       count\n{table}"
+            f"months that stand for every year with `climatology: true`{table}"
         )
     aligned = ds.drop_vars("time_bnds", errors="ignore").assign_coords(time=present)
     if not months.equals(present):
