@@ -91,10 +91,18 @@ def _summary(project: Project) -> list[str]:
         f"{test['bias']:+.4f} umol m-2 s-1 ({test['bias_TgC_per_year']:+.1f} TgC per year), "
         f"n {test['n']:,}"
     ]
-    total = metrics["region"]["flux_TgC_per_year"]
+    region = metrics["region"]
+    first, last = region["period"]
+    # A rate per year of a part of a year would be read as a budget.
+    if first.endswith("-01") and last.endswith("-12"):
+        total, unit = region["flux_TgC_per_year"], "TgC per year"
+    else:
+        total, unit = (
+            region["flux_TgC"],
+            f"TgC in {first if first == last else f'{first} to {last}'}",
+        )
     word = "sink" if total < 0 else "source"
-    lines.append(f"Region: {total:+.0f} TgC per year to the atmosphere ({word})")
-    return lines
+    return [*lines, f"Region: {total:+.0f} {unit} to the atmosphere ({word})"]
 
 
 def regrid_table(rows: Sequence[Summary], output: Path) -> None:

@@ -81,11 +81,13 @@ def evaluation_metrics(
 
 
 def region_total(flux: xr.DataArray, cell_area: xr.DataArray) -> dict[str, Any]:
-    """Return the region's ``flux_TgC_per_year`` and each year's total over its months."""
+    """Return the region's total over all months, per 12 months, and over each year's months."""
     monthly = monthly_total(flux, cell_area)
     yearly = monthly.groupby("time.year").sum()
     return {
+        "flux_TgC": float(monthly.sum()),
         "flux_TgC_per_year": float(monthly.mean()) * 12,
+        "period": [str(monthly["time"].dt.strftime("%Y-%m").values[i]) for i in (0, -1)],
         "area_km2": float(cell_area.where(flux.notnull().any("time")).sum()) / 1e6,
         "by_year_TgC": {str(int(y)): float(yearly.sel(year=y)) for y in yearly["year"]},
     }
