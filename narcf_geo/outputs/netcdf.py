@@ -157,7 +157,7 @@ def _global_attributes(ds: xr.Dataset, out: xr.Dataset) -> dict[str, Any]:
         "source": f"narcf-geo {__version__}: neural network trained on an atmospheric inversion",
         "history": f"made by narcf-geo {__version__}",
         **kept,
-        "Conventions": "CF-1.11",
+        "Conventions": "CF-1.11, CF-1.8",
         "time_coverage_start": str(first),
         "time_coverage_end": str(last),
     }

@@ -25,7 +25,7 @@ def test_values_and_cells_survive(small_prediction, tmp_path):
 def test_metadata_says_unit_sign_and_method(small_prediction, tmp_path):
     path = write_flux_netcdf(small_prediction, tmp_path / "flux.nc")
     with netCDF4.Dataset(path) as raw:
-        assert raw.Conventions == "CF-1.11"
+        assert raw.Conventions == "CF-1.11, CF-1.8"
         assert raw.synthetic == "twin experiment"
         flux = raw["flux"]
         assert (flux.units, flux.cell_methods) == (
