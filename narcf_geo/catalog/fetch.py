@@ -293,11 +293,15 @@ def _token(url: str, download: Download) -> dict[str, str]:
 def _refuse_status(response: Response, download: Download) -> None:
     code = response.status_code
     if code < 400:
-        kind = response.headers.get("Content-Type", "")
-        if download.login and kind.startswith("text/html"):
-            code = 401
-        else:
+        page = response.headers.get("Content-Type", "").startswith("text/html")
+        if not page or download.path.suffix in (".html", ".htm"):
             return
+        if not download.login:
+            raise NarcfError(
+                f"{download.url}: expected a file, found a web page; correct metadata.fetch.url in "
+                "the catalog"
+            )
+        code = 401
     if code in (401, 403):
         remedy = "the server wants a login"
         if download.login == "earthdata":

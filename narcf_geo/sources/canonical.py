@@ -128,22 +128,18 @@ def _variable(
             f"{where}: not in the file; it has: {', '.join(sorted(map(str, native.data_vars)))}"
         )
     array = native[key]
+    if array.dtype.kind not in "fiu":
+        raise NarcfError(f"{where}: expected numbers, found {array.dtype} values; correct `name:`")
     if variable.select:
         try:
             array = array.sel(variable.select)
-        except KeyError:
+        except (KeyError, ValueError, TypeError):
             labels = {d: array[d].values.tolist() for d in variable.select if d in array.dims}
             raise NarcfError(
                 f"{where}: select: {variable.select} is not there; the labels are {labels}"
             ) from None
     if variable.month:
-        array = (
-            array.sel(time=variable.month)
-            if entry.metadata.climatology
-            else array.isel(
-                time=np.flatnonzero(array["time"].dt.month.values == variable.month)
-            ).mean("time", keep_attrs=True)
-        )
+        array = _one_month(array, variable.month, entry.metadata.climatology, where)
     array = array.squeeze(
         [
             d
@@ -190,6 +186,18 @@ def _variable(
     return array.drop_vars(
         [c for c in array.coords if c not in native.coords or array[c].ndim == 0]
     )
+
+
+def _one_month(array: xr.DataArray, month: int, climatology: bool, where: str) -> xr.DataArray:
+    """Return a calendar month of `array`, the mean of it over all years."""
+    if climatology:
+        return array.sel(time=month)
+    if "time" not in array.dims or not hasattr(array["time"], "dt"):
+        raise NarcfError(f"{where}: expected dates along time to take month {month}, found none")
+    chosen = np.flatnonzero(array["time"].dt.month.values == month)
+    if not chosen.size:
+        raise NarcfError(f"{where}: month {month} is not in the file; correct `month:`")
+    return array.isel(time=chosen).mean("time", keep_attrs=True)
 
 
 def _horizontal(native: xr.Dataset) -> set[str]:

@@ -76,6 +76,7 @@ def open_raster(path: Path, entry: Entry) -> xr.Dataset:
     if entry.metadata.product != "landcover" and nodata is not None:
         attrs = {k: v for k, v in raster.attrs.items() if k != "_FillValue"}
         raster = raster.where(raster != nodata).assign_attrs(attrs)
+    # An ellipsoid, such as MCD12C1's Clarke 1866, is of no meaning for cells in degrees.
     crs = raster.rio.crs
     on_globe = abs(raster["x"]).max() <= 360 and abs(raster["y"]).max() <= 90
     if (crs is None and on_globe) or (crs is not None and crs.is_geographic):

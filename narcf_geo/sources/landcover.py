@@ -28,18 +28,27 @@ def read(entry: Entry) -> xr.Dataset:
         )
     native = open_native(entry)
     variable = entry.metadata.variables.get("land_cover")
-    name = (variable.name if variable else None) or "band_data"
+    name = variable.name if variable else None
+    if name is None:
+        fields = [str(n) for n, array in native.data_vars.items() if array.squeeze().ndim == 2]
+        name = fields[0] if len(fields) == 1 else "band_data"
     if name not in native:
         raise NarcfError(
-            f"{entry.urlpaths[0]}: source {entry.name!r}, variable {name!r}: not in the file; "
-            f"it has: {', '.join(map(str, native.data_vars))}"
+            f"{entry.where('metadata')}: {entry.urlpaths[0]}: variable {name!r}: not in the file; "
+            f"it has: {', '.join(map(str, native.data_vars))}. Name the classes with `variables: "
+            "{land_cover: {name: NAME}}`"
         )
-    # MCD12C1's ellipsoid is of no meaning for its cells: they are plain longitude and latitude.
-    raster = native[name].squeeze(drop=True).drop_vars("spatial_ref", errors="ignore")
-    names = {"x": "lon", "y": "lat", "longitude": "lon", "latitude": "lat"}
+    raster = native[name].squeeze(drop=True)
+    if raster.ndim != 2:
+        raise NarcfError(
+            f"{entry.where('metadata')}: {entry.urlpaths[0]}: variable {name!r}: expected one map, "
+            f"found it along {', '.join(map(str, raster.dims))}; give a file of one year"
+        )
+    names = {"longitude": "lon", "latitude": "lat"}
     raster = raster.rename({k: v for k, v in names.items() if k in raster.dims})
-    raster["lat"].attrs = {"standard_name": "latitude", "units": "degrees_north"}
-    raster["lon"].attrs = {"standard_name": "longitude", "units": "degrees_east"}
+    if set(raster.dims) == {"lat", "lon"}:
+        raster["lat"].attrs = {"standard_name": "latitude", "units": "degrees_north"}
+        raster["lon"].attrs = {"standard_name": "longitude", "units": "degrees_east"}
     water = 0 if entry.metadata.legend == "igbp_water0" else 17
     classes = xr.apply_ufunc(
         _classes, raster, kwargs={"water": water}, dask="parallelized", output_dtypes=[np.int16]

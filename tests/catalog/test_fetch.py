@@ -60,6 +60,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(302, b"", Location="file:///etc/passwd")
         if name.startswith("circle"):
             return self.answer(302, b"", Location=self.path)
+        if name.startswith("page"):
+            return self.answer(200, b"<html>", **{"Content-Type": "text/html; charset=utf-8"})
         if name.startswith("breaks"):
             return self.ranged()
         return self.answer(200, BODY)
@@ -191,6 +193,7 @@ def test_a_wrong_checksum_leaves_nothing(catalog: Callable, tmp_path: Path) -> N
         ("missing.nc", "HTTP status 404.*fetch.url"),
         ("locked.nc", "HTTP status 401.*login"),
         ("tofile.nc", "refused to follow its redirect from http:// to file:///etc/passwd"),
+        ("page.nc", "found a web page"),
         ("circle.nc", "more than 10 redirects"),
     ],
 )

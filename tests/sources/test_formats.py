@@ -119,6 +119,61 @@ def test_a_table_of_points_with_time(tmp_path: Path) -> None:
         entry(tmp_path, "t.csv", "csv", variables=variables).read()
 
 
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ({"name": "air", "month": 7}, r"yaml:\d+: .*month 7 is not in the file"),
+        ({"name": "orog", "month": 1}, "expected dates along time"),
+        ({"name": "air", "select": {"lev": 1}}, "select: .* is not there"),
+        ({"name": "air", "select": {"lat": "north"}}, "select: .* is not there"),
+        ({"name": "text", "units": "K"}, "expected numbers"),
+    ],
+)
+def test_what_an_entry_may_ask_for_in_vain(
+    tmp_path: Path, variable: dict[str, Any], words: str
+) -> None:
+    ds = field()
+    ds["orog"] = ds["air"].isel(time=0, drop=True)
+    ds["text"] = (("lat", "lon"), np.array([["a", "b", "c"]] * 2))
+    ds.to_netcdf(tmp_path / "a.nc")
+    with pytest.raises(NarcfError, match=words):
+        entry(tmp_path, "a.nc", variables={"temp": variable}).read()
+
+
+def test_a_month_of_all_years(tmp_path: Path) -> None:
+    field(months=14).to_netcdf(tmp_path / "a.nc")
+    ds = entry(tmp_path, "a.nc", variables={"t_jan": {"name": "air", "month": 1}}).read()
+    np.testing.assert_allclose(ds["t_jan"], field(months=14)["air"][[1, 13]].mean("time"))
+
+
+def test_projected_land_cover_keeps_its_grid(tmp_path: Path) -> None:
+    import rasterio
+    from rasterio.transform import from_origin
+
+    classes = (np.arange(20).reshape(4, 5) % 17).astype("uint8")
+    with rasterio.open(
+        tmp_path / "utm.tif", "w", driver="GTiff", height=4, width=5, count=1, dtype="uint8",
+        nodata=255, crs="EPSG:32614", transform=from_origin(500_000, 4_500_000, 1000, 1000),
+    ) as raster:  # fmt: skip
+        raster.write(classes, 1)
+    ds = entry(tmp_path, "utm.tif", "rasterio", **LAND).read()
+    np.testing.assert_array_equal(ds["land_cover"], classes)
+    grid = Grid.from_dataset(ds)
+    assert grid.lon[0, 0] == pytest.approx(-98.994, abs=1e-3)
+    assert grid.lat[0, 0] == pytest.approx(40.648, abs=2e-3)
+
+
+def test_land_cover_of_one_unnamed_variable(tmp_path: Path) -> None:
+    coords = {"lat": ("lat", [1.0, 2.0], LATS), "lon": ("lon", [5.0, 6.0, 7.0], LONS)}
+    ds = xr.Dataset({"LC": (("lat", "lon"), np.array([[0, 1, 2], [3, 4, 5]], "int8"))}, coords)
+    ds.to_netcdf(tmp_path / "c.nc")
+    found = entry(tmp_path, "c.nc", **LAND).read()
+    np.testing.assert_array_equal(found["land_cover"], ds["LC"])
+    ds.assign(other=ds["LC"]).to_netcdf(tmp_path / "two.nc")
+    with pytest.raises(NarcfError, match=r"yaml:\d+: .*it has: LC, other\. Name the classes"):
+        entry(tmp_path, "two.nc", **LAND).read()
+
+
 def test_a_stamp_at_the_end_of_its_month(tmp_path: Path) -> None:
     ds = field("2008-01-01")
     ends = ds["time"].values + np.timedelta64(0, "D")
