@@ -5,6 +5,7 @@ Usage: python docs/make_gallery.py PROJECT
 
 from __future__ import annotations
 
+import ast
 import io
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 
 from narcf_geo import budget
 from narcf_geo.figures import charts, derived, maps, series
+from narcf_geo.figures.style import in_256_colors
 
 DOCS = Path(__file__).parent
 HEAD = """# Gallery
@@ -39,6 +41,11 @@ inversion, fluxcom = cube.flux_target, cube.flux_reference
 
 The maps need no notebook: `narcf-geo map demo/prediction.zarr map.png --kind trend`.
 """
+MONTHLY = """{
+        "Estimate": budget.monthly_total(flux, area),
+        "Inversion": budget.monthly_total(inversion, area),
+    }"""
+BY_BIOME = MONTHLY.replace("monthly_total", "biome_series").replace(", area", ", biome, area")
 FIGURES = (
     ("A month", 'maps.flux_map(flux.sel(time="2014-07-01"), area=area)'),
     ("A year", 'maps.month_panel(flux.sel(time="2014"), area=area)'),
@@ -53,17 +60,12 @@ FIGURES = (
     ("Biomes", "maps.biome_map(biome)"),
     ("Class fractions",
      "derived.fraction_panel(cube.class_fraction.where(cube.land_fraction > 0))"),
-    ("Series of months and years",
-     'series.time_series({\n    "Estimate": budget.monthly_total(flux, area),'
-     '\n    "Inversion": budget.monthly_total(inversion, area),\n})'),
-    ("Seasonal cycle",
-     'charts.seasonal_cycle({\n    "Estimate": budget.monthly_total(flux, area),'
-     '\n    "Inversion": budget.monthly_total(inversion, area),\n}, units="TgC month-1")'),
-    ("Seasonal cycle of each biome",
-     'series.biome_seasons({\n    "Estimate": budget.biome_series(flux, biome, area),'
-     '\n    "Inversion": budget.biome_series(inversion, biome, area),\n})'),
+    ("Series of months and years", f"series.time_series(\n    {MONTHLY}\n)"),
+    ("Seasonal cycle", f'charts.seasonal_cycle(\n    {MONTHLY},\n    units="TgC month-1",\n)'),
+    ("Seasonal cycle of each biome", f"series.biome_seasons(\n    {BY_BIOME}\n)"),
     ("Budget of each biome",
-     "charts.biome_bars(budget.biome_budget(flux, biome, area, fluxcom))"),
+     "table = budget.biome_budget(flux, biome, area, fluxcom)\n"
+     'charts.biome_bars(table, synthetic="twin experiment")'),
     ("Latitude and time", "series.hovmoeller(flux)"),
     ("Taylor diagram",
      'series.taylor({"Estimate": flux, "FLUXCOM-like": fluxcom}, inversion, area=area)'),
@@ -90,7 +92,7 @@ def main(project: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     parts = [HEAD]
     for title, code in FIGURES:
-        figure: Figure = eval(code, names)
+        figure: Figure = drawn(code, names)
         stem = "_".join(title.lower().replace(",", "").split())
         save_small(figure, folder / f"{stem}.png")
         parts.append(
@@ -100,12 +102,20 @@ def main(project: Path) -> None:
     (DOCS / "gallery.md").write_text("\n".join(parts), encoding="utf-8")
 
 
+def drawn(code: str, names: dict[str, Any]) -> Figure:
+    """Run the code and return the value of its last expression."""
+    *first, last = ast.parse(code).body
+    exec(compile(ast.Module(first, []), "gallery", "exec"), names)
+    figure: Figure = eval(ast.get_source_segment(code, last) or "", names)
+    return figure
+
+
 def save_small(figure: Figure, path: Path) -> None:
     """Save a figure at the size of a page, a fraction of the bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=110)
     image = Image.open(buffer).convert("RGB")
-    image.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    in_256_colors(image).save(path, optimize=True)
 
 
 if __name__ == "__main__":

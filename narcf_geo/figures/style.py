@@ -14,6 +14,7 @@ from narcf_geo.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 FLUX_CMAP = "BrBG_r"
 """Green is uptake, brown is release; distinguishable with red-green blindness."""
@@ -169,6 +170,17 @@ def save_figure(fig: Figure, path: str | Path, dpi: int = 200) -> Path:
     return path
 
 
+def in_256_colors(image: Image) -> Image:
+    """Return an RGB image with a palette: a third of the bytes, colours off by about 4 of 255.
+
+    The palette covers all colours evenly. One of the frequent colours, which is the default of
+    Pillow, would turn the few cells of a strong flux into those of a weaker one.
+    """
+    from PIL.Image import Dither, Quantize
+
+    return image.quantize(256, method=Quantize.MAXCOVERAGE, dither=Dither.NONE)
+
+
 def save_frames(frames: Iterable[Figure], path: str | Path, dpi: int = 90, ms: int = 500) -> Path:
     """Write figures of one size as an animated GIF, `ms` milliseconds each.
 
@@ -179,19 +191,22 @@ def save_frames(frames: Iterable[Figure], path: str | Path, dpi: int = 90, ms: i
     NarcfError
         When there is no frame.
     """
-    from PIL import Image
+    from PIL.Image import Dither
+    from PIL.Image import open as open_image
 
     path = Path(path)
     if path.suffix != ".gif":
         raise UsageError(f"expected an animation ending in .gif, found {path.name!r}")
-    images: list[Image.Image] = []
+    images: list[Image] = []
     for fig in frames:
         buffer = io.BytesIO()
         fig.savefig(buffer, format="png", dpi=dpi)
-        image = Image.open(buffer).convert("RGB")
-        # The palette of the first frame serves all: their colours are the same.
+        image = open_image(buffer).convert("RGB")
+        # The palette of the first frame serves all: its colour bar has every colour.
         images.append(
-            image.quantize(256, palette=images[0] if images else None, dither=Image.Dither.NONE)
+            image.quantize(palette=images[0], dither=Dither.NONE)
+            if images
+            else in_256_colors(image)
         )
     if not images:
         raise NarcfError("expected at least one month to animate, found none; check the period")

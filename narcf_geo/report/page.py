@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from narcf_geo import __version__
 from narcf_geo.constants import IGBP
 from narcf_geo.errors import NarcfError
-from narcf_geo.figures.style import signed, synthetic_text
+from narcf_geo.figures.style import in_256_colors, signed, synthetic_text
 from narcf_geo.files import atomic_path
 from narcf_geo.report.compare import OtherRun, side_by_side
 
@@ -317,7 +317,7 @@ def _figure(figure: ReportFigure) -> dict[str, Any]:
         ) from None
     if not content.startswith(_PNG):
         raise NarcfError(f"expected a PNG at {figure.path}, found another format")
-    content, width, height = _in_256_colors(content)
+    content, width, height = _small(content)
     return {
         "title": figure.title,
         "alt": figure.alt,
@@ -327,13 +327,13 @@ def _figure(figure: ReportFigure) -> dict[str, Any]:
     }
 
 
-def _in_256_colors(content: bytes) -> tuple[bytes, int, int]:
+def _small(content: bytes) -> tuple[bytes, int, int]:
     """Return a PNG as one with a palette, a third of the size, and its width and height."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(content)).convert("RGB")
     small = io.BytesIO()
-    image.quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    in_256_colors(image).save(small, "PNG", optimize=True)
     return small.getvalue(), image.width, image.height
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,7 +8,7 @@ from PIL import Image
 
 from narcf_geo.errors import NarcfError, UsageError
 from narcf_geo.figures import derived, maps
-from narcf_geo.figures.style import save_frames
+from narcf_geo.figures.style import in_256_colors, save_frames
 from narcf_geo.months import days_in_month, month_starts
 from narcf_geo.outputs.netcdf import write_flux_netcdf
 from narcf_geo.pipeline.maps import draw_map
@@ -96,6 +97,21 @@ def test_an_animation_has_a_frame_a_month(small_prediction, tmp_path):
         save_frames([], tmp_path / "months.png")
     with pytest.raises(NarcfError, match="at least one month"):
         save_frames([], tmp_path / "none.gif")
+
+
+def test_a_palette_keeps_the_colours_of_few_cells():
+    """Twelve pixels of a strong flux beside a million of weak ones."""
+    ramp = matplotlib.colormaps["BrBG_r"](np.linspace(0.1, 0.7, 1_000_000))[:, :3]
+    noise = np.random.default_rng(1).integers(0, 24, ramp.shape)
+    pixels = (230 * ramp + noise).astype("uint8").reshape(1000, 1000, 3)
+    pixels[0, :12] = np.round(255 * matplotlib.colormaps["BrBG_r"](np.linspace(0.9, 1, 12))[:, :3])
+    image = Image.fromarray(pixels)
+
+    def error(small: Image.Image) -> int:
+        return int(np.abs(np.asarray(small.convert("RGB")).astype(int) - pixels)[0, :12].max())
+
+    assert error(in_256_colors(image)) <= 16
+    assert error(image.quantize(256, dither=Image.Dither.NONE)) > 16
 
 
 def test_one_map_of_a_file(small_prediction, in_process, tmp_path):
