@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from narcf_geo.catalog import Catalog
 
 app = typer.Typer(
@@ -61,6 +63,13 @@ def _chosen(catalog: Catalog, names: list[str] | None) -> list[str]:
     return list(dict.fromkeys(names)) if names else list(catalog)
 
 
+def _add(table: Table, *cells: str) -> None:
+    """Add a row of plain text, in which brackets mean nothing."""
+    from rich.markup import escape
+
+    table.add_row(*map(escape, cells))
+
+
 @app.command(name="list")
 def list_sources(
     directory: Directory = Path(),
@@ -107,7 +116,7 @@ def list_sources(
         table.add_column(heading, min_width=width)
     table.add_column("description", no_wrap=True, overflow="ellipsis")
     for row in rows:
-        table.add_row(*row, catalog.source(row[0]).description)
+        _add(table, *row, catalog.source(row[0]).description)
     console.print(table, soft_wrap=False)
     console.print(f"Catalog: {catalog.path}")
     if len(present) > len(opened):
@@ -142,7 +151,7 @@ def show(
         table.add_column(heading, justify="right")
     for row in description.variables:
         numbers = (f"{value:.4g}" for value in (row.minimum, row.mean, row.maximum))
-        table.add_row(*row[:4], *numbers, f"{row.missing:.1%}")
+        _add(table, *row[:4], *numbers, f"{row.missing:.1%}")
     console.print(table)
     console.print(sketch(description.grid), markup=False)
     console.print("# grid on land, + grid at sea, . other land")
@@ -181,7 +190,7 @@ def check(
             wrong += bool(found)
             if present is not None:
                 months[name] = present
-            table.add_row(name, "\n".join(found) or "good")
+            _add(table, name, "\n".join(found) or "good")
     console.print(table)
     if months:
         _print_periods(months)
@@ -205,7 +214,7 @@ def _print_periods(months: dict) -> None:
     for name, present in months.items():
         absent = "; ".join(f"{gap.first:%Y-%m} to {gap.last:%Y-%m}" for gap in gaps(present))
         ends = (f"{month:%Y-%m}" for month in (present[0], present[-1]))
-        table.add_row(name, *ends, str(present.size), absent or "none")
+        _add(table, name, *ends, str(present.size), absent or "none")
     console.print(table)
     shared = shared_months(months)
     if len(shared):
@@ -241,7 +250,7 @@ def fetch(
             text = "unknown" if size is None else f"{size / 1e6:.1f} MB"
             if download.path.exists():
                 text += ", there already"
-            table.add_row(download.source, download.url, str(download.path), text)
+            _add(table, download.source, download.url, str(download.path), text)
         console.print(table)
         console.print(f"{len(downloads)} files, {total / 1e6:.1f} MB; nothing was fetched")
         return

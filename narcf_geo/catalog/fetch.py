@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from threading import Event
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -97,17 +98,29 @@ def fetch(
         After all others have been fetched, for those that could not be.
     """
     paths, failures = [], []
+    stopped = Event()
+
+    def go_on(name: str, done: int, total: int | None) -> None:
+        if stopped.is_set():
+            raise NarcfError(f"{name}: interrupted; run the same command again to go on")
+        progress(name, done, total)
+
     with ThreadPoolExecutor(workers) as pool:
-        futures = {pool.submit(_fetch_one, d, progress, wait): d for d in downloads}
-        for future in as_completed(futures):
-            download = futures[future]
-            try:
-                future.result()
-            except NarcfError as error:
-                failures.append(str(error))
-                continue
-            paths.append(download.path)
-            _write_lock(download)
+        futures = {pool.submit(_fetch_one, d, go_on, wait): d for d in downloads}
+        try:
+            for future in as_completed(futures):
+                download = futures[future]
+                try:
+                    future.result()
+                except NarcfError as error:
+                    failures.append(str(error))
+                    continue
+                paths.append(download.path)
+                _write_lock(download)
+        except BaseException:
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     if failures:
         raise NarcfError("\n".join(sorted(failures)))
     return sorted(paths)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import tarfile
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -210,6 +211,27 @@ def test_the_others_arrive_when_one_fails(catalog: Callable, tmp_path: Path) -> 
     with pytest.raises(NarcfError, match=r"missing\.nc"):
         run(catalog("a.nc", "missing.nc", "moved_b.nc"))
     assert names(tmp_path / "data") == ["a.nc", fetching.LOCK, "moved_b.nc"]
+
+
+def test_ctrl_c_stops_the_others_and_keeps_their_parts(
+    catalog: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interrupt reaches the main thread, here when the first file is written down."""
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fetching, "_write_lock", interrupt)
+
+    def slow_after_the_first(name: str, *_: object) -> None:
+        time.sleep(0.0 if name == "a.nc" else 0.3)
+
+    downloads = fetching.plan(catalog("a.nc", "b.nc", "c.nc"), "it")
+    with pytest.raises(KeyboardInterrupt):
+        fetching.fetch(downloads, slow_after_the_first, workers=1)
+    assert "a.nc" in names(tmp_path / "data")
+    assert ".b.nc.part" in names(tmp_path / "data")
+    assert not {"b.nc", "c.nc"} & set(names(tmp_path / "data"))
 
 
 @pytest.mark.parametrize("file", ["..%2F..%2Fevil.nc", "%2e%2e", ".hidden", "", "a%5Cb.nc"])
