@@ -105,12 +105,15 @@ def test_a_palette_keeps_the_colours_of_few_cells():
     noise = np.random.default_rng(1).integers(0, 24, ramp.shape)
     pixels = (230 * ramp + noise).astype("uint8").reshape(1000, 1000, 3)
     pixels[0, :12] = np.round(255 * matplotlib.colormaps["BrBG_r"](np.linspace(0.9, 1, 12))[:, :3])
+    pixels[600:] = sea = (233, 240, 244)
     image = Image.fromarray(pixels)
 
     def error(small: Image.Image) -> int:
         return int(np.abs(np.asarray(small.convert("RGB")).astype(int) - pixels)[0, :12].max())
 
-    assert error(in_256_colors(image)) <= 16
+    small = in_256_colors(image)
+    assert error(small) <= 16
+    assert small.convert("RGB").getpixel((500, 900)) == sea, "a wide area keeps its colour"
     assert error(image.quantize(256, dither=Image.Dither.NONE)) > 16
 
 
