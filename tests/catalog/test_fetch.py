@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import tarfile
@@ -61,6 +62,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(302, b"", Location="file:///etc/passwd")
         if name.startswith("circle"):
             return self.answer(302, b"", Location=self.path)
+        if name.startswith("slow") and self.server.count(self.path) < 2:
+            time.sleep(0.6)
         if name.startswith("page"):
             return self.answer(200, b"<html>", **{"Content-Type": "text/html; charset=utf-8"})
         if name.startswith("breaks"):
@@ -83,7 +86,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body)
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(body)
         self.close_connection = True
 
 
@@ -180,6 +184,15 @@ def test_a_busy_server_is_asked_again(catalog: Callable, server: Server) -> None
     (path,) = run(catalog("busy.nc"))
     assert path.read_bytes() == BODY
     assert len(server.seen) == 3
+
+
+def test_a_slow_server_is_left_and_asked_again(
+    catalog: Callable, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "_TIMEOUT", (1, 0.2))
+    (path,) = run(catalog("slow.nc"))
+    assert path.read_bytes() == BODY
+    assert len(server.seen) == 2
 
 
 def test_a_wrong_checksum_leaves_nothing(catalog: Callable, tmp_path: Path) -> None:
