@@ -7,10 +7,11 @@ for (const table of document.querySelectorAll("table.sortable")) {
       for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const value = (row) => row.cells[head.cellIndex].dataset.value;
-      const order = (a, b) => {
-        const x = Number(value(a)), y = Number(value(b));
-        return Number.isNaN(x) || Number.isNaN(y) ? value(a).localeCompare(value(b)) : x - y;
-      };
+      // What is missing comes last upwards, first downwards.
+      const size = (row) => (value(row) === "nan" ? 1e300 : Number(value(row)));
+      const order = head.classList.contains("n")
+        ? (a, b) => size(a) - size(b)
+        : (a, b) => value(a).localeCompare(value(b));
       const rows = [...body.rows].sort(order);
       body.append(...(down ? rows.reverse() : rows));
     });

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 
+import pandas as pd
 import pytest
 
 from narcf_geo.report import interactive_map, write_report
@@ -42,6 +43,8 @@ const wait = setInterval(() => {
   found.up = column();
   button.click();
   found.down = column();
+  table.tHead.querySelectorAll("button")[2].click();
+  found.reference = [...table.tBodies[0].rows].map((r) => r.cells[3].dataset.value);
   const note = document.createElement("script");
   note.type = "text/found";
   note.textContent = JSON.stringify(found);
@@ -61,7 +64,12 @@ def chromium() -> str:
 def test_slider_reading_and_sorting_work(chromium, america, context, tmp_path):
     flux = america["flux"]
     data = interactive_map({"Estimate": flux, "Half": flux / 2}, america["biome"])
-    path = write_report(tmp_path / "index.html", dataclasses.replace(context, map=data))
+    lone = context.biomes[context.biomes["biome"] == 12].assign(
+        biome=3, name="deciduous needleleaf forest", flux_TgC=-3.0, reference_TgC=float("nan")
+    )
+    table = pd.concat([lone, context.biomes], ignore_index=True)
+    whole = dataclasses.replace(context, map=data, biomes=table)
+    path = write_report(tmp_path / "index.html", whole)
     assert path.stat().st_size < 6e6
     path.write_text(path.read_text("utf-8").replace("</body>", DRIVE), encoding="utf-8")
     done = subprocess.run(
@@ -81,4 +89,6 @@ def test_slider_reading_and_sorting_work(chromium, america, context, tmp_path):
     assert state["series"] == 24
     assert state["up"] == sorted(state["up"])
     assert state["down"] == state["up"][::-1]
-    assert len(state["up"]) == 2
+    assert len(state["up"]) == 3
+    assert state["reference"][-1] == "nan"
+    assert [float(v) for v in state["reference"][:2]] == sorted(map(float, state["reference"][:2]))
