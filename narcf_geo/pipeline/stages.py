@@ -194,13 +194,14 @@ def _attributes(project: Project) -> dict[str, str]:
         "source": f"narcf-geo {narcf_geo.__version__}",
         "region": project.settings.region.name,
     }
-    notes = {
-        entry.metadata.synthetic
-        for name in project.sources()
-        if (entry := project.catalog()[name]).metadata.synthetic
-    }
+    catalog = project.catalog()
+    names = [*project.sources(), project.settings.land_cover.source]
+    sources = [catalog[name].metadata for name in dict.fromkeys(names)]
+    if cited := [s.citation or f"doi:{s.doi}" for s in sources if s.citation or s.doi]:
+        attrs["references"] = "; ".join(dict.fromkeys(cited))
+    notes = [note for name in project.sources() if (note := catalog[name].metadata.synthetic)]
     if notes:
-        attrs["synthetic"] = "; ".join(sorted(note for note in notes if note))
+        attrs["synthetic"] = "; ".join(sorted(set(notes)))
         attrs["comment"] = f"synthetic {attrs['synthetic']}: not observations"
     return attrs
 
