@@ -111,10 +111,9 @@ def list_sources(
     ]
     table = Table()
     seen = ("grid", "period") if grids else ()
-    for column, heading in enumerate(("source", "role", *seen, "files")):
-        width = max(len(heading), *(min(len(row[column]), 40) for row in rows))
-        table.add_column(heading, min_width=width)
-    table.add_column("description", no_wrap=True, overflow="ellipsis")
+    table.add_column("source", no_wrap=True)
+    for heading in ("role", *seen, "files", "description"):
+        table.add_column(heading)
     for row in rows:
         _add(table, *row, catalog.source(row[0]).description)
     console.print(table, soft_wrap=False)
