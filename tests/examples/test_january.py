@@ -45,4 +45,4 @@ def test_blocks_are_harder_than_random_cells(tmp_path: Path) -> None:
     assert manitoba.attrs["units"] == "K"
     assert 235 < float(manitoba) < 260
     page = (folder / "report" / "index.html").read_text()
-    assert "synthetic" not in page.lower()
+    assert "synthetic twin" not in page.lower()
