@@ -304,6 +304,14 @@ def _warnings(project: Project, metrics: dict[str, Any], prediction: xr.Dataset)
             f"{missing:.1%} of the land cell-months have no estimate because a predictor is "
             "missing there; the totals leave them out."
         )
+    if "reference" in metrics and project.settings.reference:
+        shared = metrics["reference"]["n"] / int(prediction["flux"].notnull().sum())
+        if shared < 0.995:
+            found.append(
+                f"{project.settings.reference.name} has a value in {shared:.1%} of the cells and "
+                "months of the estimate. Its totals in the tables are over those; the scores "
+                "compare the two where both have a value."
+            )
     return found
 
 
