@@ -127,10 +127,24 @@ def fetch(
 
 
 def size(download: Download) -> int | None:
-    """Return the size of a file in bytes as its server states it, None where it does not."""
-    with _session(download) as session, _follow(session, download, "HEAD", {}) as response:
-        _refuse_status(response, download)
-        stated = response.headers.get("Content-Length")
+    """Return the size of a file in bytes as its server states it, None where it does not.
+
+    Raises
+    ------
+    NarcfError
+        When the server cannot be reached or refuses.
+    """
+    import requests
+
+    try:
+        with _session(download) as session, _follow(session, download, "HEAD", {}) as response:
+            _refuse_status(response, download)
+            stated = response.headers.get("Content-Length")
+    except requests.RequestException as error:
+        raise NarcfError(
+            f"{download.url}: the server cannot be reached ({type(error).__name__}); check the "
+            "network, and the address in the catalog"
+        ) from None
     return int(stated) if stated else None
 
 

@@ -282,6 +282,15 @@ def test_dry_run_fetches_nothing(
     assert names(tmp_path / "data") == ["a.nc", fetching.LOCK, "moved_b.nc"]
 
 
+def test_a_size_that_cannot_be_asked_for(tmp_path: Path) -> None:
+    closed = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    closed.server_close()
+    url = f"http://127.0.0.1:{closed.server_port}/a.nc"
+    download = fetching.Download("it", url, tmp_path / "a.nc", None, None, False)
+    with pytest.raises(NarcfError, match="cannot be reached.*check the network"):
+        fetching.size(download)
+
+
 def test_nothing_is_put_into_the_package() -> None:
     with pytest.raises(UsageError, match="narcf-geo init DIR"):
         fetching.plan(Catalog.open(), "narr")
