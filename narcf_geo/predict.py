@@ -12,6 +12,14 @@ from narcf_geo.constants import FLUX_SIGN, FLUX_UNITS
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.features import is_land
 
+_UNCERTAINTY = {
+    "flux_std": "standard deviation of the target flux about the estimate",
+    "flux_std_spread": "standard deviation of the members of the ensemble",
+    "flux_std_noise": "standard deviation of the target about a member",
+    "flux_lower": "lower end of the interval that holds 95 % of the target values",
+    "flux_upper": "upper end of the interval that holds 95 % of the target values",
+}
+
 
 @lru_cache(maxsize=4)
 def _bundle(directory: Path) -> Bundle:
@@ -22,18 +30,17 @@ def _bundle(directory: Path) -> Bundle:
 def _predict_block(
     land: np.ndarray, static: np.ndarray, *predictors: np.ndarray, directory: Path
 ) -> np.ndarray:
-    """Return mean and standard deviation over the members, shape (..., 2); NaN without a value."""
+    """Return flux, spread and noise, shape (..., 3); NaN without a value."""
     bundle = _bundle(directory)
     shape = np.broadcast_shapes(land.shape, *(p.shape for p in predictors))
     columns = [np.broadcast_to(p, shape) for p in predictors]
     valid = np.broadcast_to(land, shape) & bundle.features.complete(columns)
-    result = np.full((*shape, 2), np.nan, np.float32)
+    result = np.full((*shape, 3), np.nan, np.float32)
     if valid.any():
         places = np.broadcast_to(static, (*shape, static.shape[-1]))[valid]
         x = bundle.features.matrix([column[valid] for column in columns], places)
-        members = bundle.predict(x)
-        result[valid, 0] = members.mean(axis=0)
-        result[valid, 1] = members.std(axis=0)
+        estimate = bundle.estimate(x)
+        result[valid] = np.column_stack([estimate.flux, estimate.spread, estimate.noise])
     return result
 
 
@@ -52,15 +59,16 @@ def predict(cube: xr.Dataset, bundle: Bundle) -> xr.Dataset:
     -------
     xarray.Dataset
         ``flux`` (time, lat, lon), umol m-2 s-1, positive to the atmosphere, NaN at sea and where a
-        predictor is missing; ``flux_std``, the spread of the members, where there are several;
-        ``biome``, ``land_fraction`` and ``cell_area``.
+        predictor is missing; ``flux_std`` and its parts ``flux_std_spread`` and ``flux_std_noise``;
+        ``flux_lower`` and ``flux_upper``, the interval that holds 95 % of the target; ``biome``,
+        ``land_fraction`` and ``cell_area``.
 
     Raises
     ------
     NarcfError
         When the cube lacks a predictor of the model, or has it in another unit.
     """
-    bundle.features.check(cube)
+    cube = bundle.features.prepare(cube)
     static = xr.DataArray(
         bundle.features.static(cube["biome"].values, cube["class_fraction"].values),
         dims=("lat", "lon", "feature"),
@@ -79,7 +87,7 @@ def predict(cube: xr.Dataset, bundle: Bundle) -> xr.Dataset:
         output_core_dims=[["statistic"]],
         dask="parallelized",
         output_dtypes=[np.float32],
-        dask_gufunc_kwargs={"output_sizes": {"statistic": 2}},
+        dask_gufunc_kwargs={"output_sizes": {"statistic": 3}},
     ).transpose("time", "lat", "lon", "statistic")
     result = cube[["biome", "land_fraction", "cell_area"]].assign_coords(
         {name: cube[name] for name in ("time", "time_bnds")}
@@ -91,12 +99,16 @@ def predict(cube: xr.Dataset, bundle: Bundle) -> xr.Dataset:
         "long_name": "net land-to-atmosphere CO2 flux",
         "sign": FLUX_SIGN,
     }
-    if len(bundle.information["members"]) > 1:
-        result["flux_std"] = both.isel(statistic=1)
-        result["flux_std"].attrs = {
-            **attrs,
-            "long_name": "standard deviation of the flux over the ensemble members",
-            "comment": "spread of the members, not an error bar",
-        }
+    if bundle.features.coordinates:
+        named = ", ".join(bundle.features.coordinates)
+        result["flux"].attrs["comment"] = f"the model was given coordinates: {named}"
+    spread, noise = both.isel(statistic=1), both.isel(statistic=2)
+    if bundle.factors:
+        result["flux_std"] = np.hypot(spread, noise)
+        half = np.float32(bundle.factors[0.95]) * result["flux_std"]
+        result["flux_lower"], result["flux_upper"] = result["flux"] - half, result["flux"] + half
+        result["flux_std_spread"], result["flux_std_noise"] = spread, noise
+        for name, text in _UNCERTAINTY.items():
+            result[name].attrs = {**attrs, "long_name": text}
     result.attrs = dict(cube.attrs)
     return result

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from narcf_geo.catalog.schema import CatalogFile
 from narcf_geo.errors import UsageError
-from narcf_geo.project import Settings
+from narcf_geo.settings import Settings
 from narcf_geo.yamlfile import load
 
 GOOD = """\

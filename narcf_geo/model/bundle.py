@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from narcf_geo.errors import NarcfError
+from narcf_geo.model.ensemble import Ensemble, Estimate
 from narcf_geo.model.features import Features
-from narcf_geo.model.network import Network
 
-VERSION = 1
+if TYPE_CHECKING:
+    import pandas as pd
+
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,14 @@ class Bundle:
             raise NarcfError(
                 f"{path}: cannot be read as JSON ({error}); train again with `narcf-geo train`"
             ) from None
-        if information.get("bundle_version") != VERSION:
+        found = information.get("bundle_version")
+        if found == 1:
+            # The first version knew one output, no noise and no calibration.
+            information = {"noise": 0.0, "calibration": {}, "recipe": {}, **information}
+        elif found != VERSION:
             raise NarcfError(
-                f"{path}: bundle version {information.get('bundle_version')}, expected {VERSION}; "
-                "train again with `narcf-geo train`"
+                f"{path}: bundle version {found}, expected {VERSION} or 1; it was written by "
+                "another version of narcf-geo: use that one, or train again with `narcf-geo train`"
             )
         for name, digest in information["members"].items():
             if not (directory / name).exists():
@@ -71,39 +80,85 @@ class Bundle:
                     f"{directory / name}: sha256 {found[:12]}..., expected {digest[:12]}...; the "
                     "file was changed after training: train again"
                 )
-        features = information["features"]
-        schema = Features(
-            tuple(features["predictors"]),
-            tuple(features["units"]),
-            tuple(features["masked"]),
-            features["biome"],
-        )
-        return cls(directory, schema, information)
+        features = Features.from_json(information["features"])
+        names = tuple(information["features"]["names"])
+        if names != features.names:
+            raise NarcfError(
+                f"{path}: the features are in another order than the network was trained with: "
+                f"expected {', '.join(features.names)}, found {', '.join(names)}"
+            )
+        return cls(directory, features, information)
 
     @cached_property
-    def networks(self) -> tuple[Network, ...]:
-        """The members, ready to be applied."""
-        return tuple(Network.load(self.directory / name) for name in self.information["members"])
+    def ensemble(self) -> Ensemble:
+        """The members, ready to be applied.
 
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return each member's flux, shape (n_members, n_rows), umol m-2 s-1.
-
-        `x` has shape (n_rows, n_features), in the order of ``features.names``.
+        Raises
+        ------
+        NarcfError
+            When a network takes another number of features than the bundle names.
         """
-        return np.stack([network(x) for network in self.networks])
+        paths = [self.directory / name for name in self.information["members"]]
+        ensemble = Ensemble.load(paths, self.information["noise"])
+        expected = len(self.features.names)
+        for path, network in zip(paths, ensemble.networks, strict=True):
+            if network.mean.size != expected:
+                raise NarcfError(
+                    f"{path}: the network takes {network.mean.size} features, bundle.json names "
+                    f"{expected}; train again with `narcf-geo train`"
+                )
+        return ensemble
+
+    @property
+    def factors(self) -> dict[float, float]:
+        """For each level, such as 0.95, half the width of the interval in units of ``std``.
+
+        Infinite where the validation rows were too few for the level.
+        """
+        known = self.information["calibration"]
+        return {float(k): np.inf if v is None else float(v) for k, v in known.items()}
+
+    def estimate(self, x: np.ndarray | pd.DataFrame) -> Estimate:
+        """Return the flux, spread and noise of rows, umol m-2 s-1.
+
+        Parameters
+        ----------
+        x : numpy.ndarray or pandas.DataFrame
+            Shape (n_rows, n_features), in the order of ``features.names``; the columns of a
+            DataFrame must bear these names in this order.
+
+        Raises
+        ------
+        NarcfError
+            When a column is absent, or in another place.
+        """
+        names = self.features.names
+        found = tuple(getattr(x, "columns", names))
+        if found != names:
+            absent = [name for name in names if name not in found]
+            what = f"without {', '.join(absent)}" if absent else "in another order or with more"
+            raise NarcfError(
+                f"expected the features {', '.join(names)}; found them {what}: {', '.join(found)}"
+            )
+        values = np.asarray(x, np.float32)
+        if values.shape[1] != len(names):
+            raise NarcfError(
+                f"expected {len(names)} features ({', '.join(names)}), found {values.shape[1]}"
+            )
+        return self.ensemble.estimate(values)
 
 
-def write(directory: Path, features: Features, members: list[Any], **information: Any) -> None:
-    """Write Keras models and their description into `directory` (use it under `atomic_path`)."""
+def write(directory: Path, features: Features, members: Sequence[Path], **information: Any) -> None:
+    """Copy ``.keras`` files into `directory` and describe them (use it under `atomic_path`)."""
     directory.mkdir(parents=True, exist_ok=True)
     digests = {}
-    for number, model in enumerate(members):
+    for number, member in enumerate(members):
         path = directory / f"member_{number}.keras"
-        model.save(path)
+        shutil.copyfile(member, path)
         digests[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     content = {
         "bundle_version": VERSION,
-        "features": {**asdict(features), "names": features.names},
+        "features": features.to_json(),
         "members": digests,
         **information,
     }

@@ -1,15 +1,18 @@
-"""Which numbers the network sees, in which order and unit; and the table of samples."""
+"""Which numbers the network sees, in which order and unit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from narcf_geo.constants import IGBP
 from narcf_geo.errors import NarcfError
+from narcf_geo.model.derive import COORDINATE_COLUMNS, derive
+from narcf_geo.settings import DerivedFeature, Settings
 
 LAND_CLASSES = range(1, 17)
 
@@ -21,7 +24,7 @@ class Features:
     Attributes
     ----------
     predictors : tuple of str
-        Names of variables in the cube. Neither coordinates nor the calendar are among them.
+        Names of variables: those of the cube, then what is made of them, then coordinates.
     units : tuple of str
         Unit of each predictor.
     masked : tuple of str
@@ -29,24 +32,57 @@ class Features:
         and 0 where it is not. A row that lacks any other predictor is left out.
     biome : {"fractions", "majority", "none"}
         The 18 class fractions, a one-hot of the majority class, or nothing.
+    derived : mapping
+        How the features are made that the cube has not.
+    coordinates : tuple of str
+        Coordinates and calendar, of ``lat``, ``lon``, ``month`` and ``year``. None by default: with
+        them a model learns a map and a calendar instead of how the flux responds.
     """
 
     predictors: tuple[str, ...]
     units: tuple[str, ...]
     masked: tuple[str, ...]
     biome: str
+    derived: Mapping[str, DerivedFeature] = field(default_factory=dict)
+    coordinates: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, cube: xr.Dataset, predictors: list[str], *, missing: str, biome: str) -> Features:
-        """Take the units of `predictors` from the cube and, to mask, which have gaps on land."""
+    def of(cls, cube: xr.Dataset, settings: Settings) -> Features:
+        """Take units from the cube and, to mask, which features have gaps on land."""
+        cube = derive(cube, settings.features, settings.coordinates)
+        names = [*settings.predictor_names, *settings.features]
+        for coordinate in settings.coordinates:
+            names += COORDINATE_COLUMNS[coordinate]
         land = is_land(cube["biome"])
-        gaps = [p for p in predictors if bool((cube[p].isnull() & land).any())]
+        gaps = [n for n in names if bool((cube[n].isnull() & land).any())]
         return cls(
-            predictors=tuple(predictors),
-            units=tuple(cube[p].attrs["units"] for p in predictors),
-            masked=tuple(gaps) if missing == "mask" else (),
-            biome=biome,
+            predictors=tuple(names),
+            units=tuple(cube[n].attrs["units"] for n in names),
+            masked=tuple(gaps) if settings.missing == "mask" else (),
+            biome=settings.biome_features,
+            derived=settings.features,
+            coordinates=tuple(settings.coordinates),
         )
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Features:
+        """Read what `to_json` returned."""
+        return cls(
+            predictors=tuple(content["predictors"]),
+            units=tuple(content["units"]),
+            masked=tuple(content["masked"]),
+            biome=content["biome"],
+            derived={
+                name: DerivedFeature.model_validate(how)
+                for name, how in content.get("derived", {}).items()
+            },
+            coordinates=tuple(content.get("coordinates", ())),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the schema as plain values."""
+        derived = {k: v.model_dump() for k, v in self.derived.items()}
+        return {**vars(self), "derived": derived, "names": self.names}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,8 +94,15 @@ class Features:
             *(f"{prefix}_{c.code}" for c in IGBP if prefix),
         )
 
-    def check(self, cube: xr.Dataset) -> None:
-        """Raise NarcfError unless `cube` has every predictor in the unit of the schema."""
+    def prepare(self, cube: xr.Dataset) -> xr.Dataset:
+        """Return `cube` with every feature in it, in the unit of the schema.
+
+        Raises
+        ------
+        NarcfError
+            When the cube lacks a predictor, or has it in another unit.
+        """
+        cube = derive(cube, self.derived, self.coordinates)
         for name, units in zip(self.predictors, self.units, strict=True):
             if name not in cube:
                 raise NarcfError(
@@ -72,6 +115,7 @@ class Features:
                     f"predictor {name!r}: the model was trained in {units!r}, the cube has "
                     f"{found!r}"
                 )
+        return cube
 
     def complete(self, predictors: Sequence[np.ndarray]) -> np.ndarray:
         """Return where every predictor that must be there is; the arrays are in their order."""
@@ -110,66 +154,3 @@ class Features:
 def is_land(biome: xr.DataArray) -> xr.DataArray:
     """Return where the majority class is one of land (1 to 16)."""
     return biome.isin(list(LAND_CLASSES))
-
-
-@dataclass(frozen=True)
-class Samples:
-    """The rows to learn from: one for each month and land cell with every value present.
-
-    Attributes
-    ----------
-    x : numpy.ndarray
-        Features, shape (n_rows, n_features), float32.
-    y : numpy.ndarray
-        Target flux, shape (n_rows,), umol m-2 s-1.
-    month, cell : numpy.ndarray
-        Position of each row on the time axis and on the flattened (lat, lon) grid.
-    missing : dict
-        For each predictor and ``flux_target``: land cell-months without a value.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    month: np.ndarray
-    cell: np.ndarray
-    missing: dict[str, int]
-
-    @classmethod
-    def of(cls, cube: xr.Dataset, features: Features) -> Samples:
-        """Gather the samples of `cube`; missing values are counted.
-
-        Raises
-        ------
-        NarcfError
-            When no row is left.
-        """
-        features.check(cube)
-        land = is_land(cube["biome"]).values.ravel()
-        cells = np.flatnonzero(land)
-        target = _table(cube["flux_target"], cube.sizes["time"])[:, cells]
-        columns = [_table(cube[p], cube.sizes["time"])[:, cells] for p in features.predictors]
-        missing = {
-            name: int(np.isnan(values).sum())
-            for name, values in zip(features.predictors, columns, strict=True)
-        }
-        missing["flux_target"] = int(np.isnan(target).sum())
-        valid = np.isfinite(target) & features.complete(columns)
-        month, position = np.nonzero(valid)
-        if not month.size:
-            counts = ", ".join(f"{name}: {count}" for name, count in missing.items())
-            raise NarcfError(
-                f"no land cell has every predictor and the target in any month; of "
-                f"{target.size} land cell-months these are missing: {counts}"
-            )
-        cell = cells[position]
-        static = features.static(
-            cube["biome"].values.ravel(), cube["class_fraction"].values.reshape(len(IGBP), -1)
-        )
-        x = features.matrix([c[valid] for c in columns], static[cell])
-        return cls(x, target[valid].astype(np.float32), month, cell, missing)
-
-
-def _table(array: xr.DataArray, n_months: int) -> np.ndarray:
-    """Return `array` as (time, cell); a static field is the same in every month."""
-    values = array.values.reshape(*array.shape[:-2], -1)
-    return np.broadcast_to(values, (n_months, values.shape[-1]))

@@ -2,34 +2,158 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
+import tempfile
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 import narcf_geo
 from narcf_geo.errors import NarcfError
-from narcf_geo.model import bundle, splits
-from narcf_geo.model.features import Features, Samples
-from narcf_geo.model.presets import recipe
-from narcf_geo.project import BlockSplit, Settings
+from narcf_geo.files import atomic_path
+from narcf_geo.model import bundle
+from narcf_geo.model.calibration import conformal_factors
+from narcf_geo.model.ensemble import Ensemble, Estimate
+from narcf_geo.model.features import Features
+from narcf_geo.model.presets import Recipe, recipe
+from narcf_geo.model.splits import PARTS, Split, final_split, splits_of
+from narcf_geo.model.table import Table
+from narcf_geo.settings import BlockSplit, RandomSplit, Settings
+
+if TYPE_CHECKING:
+    from narcf_geo.model.training import Trainer
 
 CROSS_VALIDATION = "cross_validation.nc"
 
 Progress = Callable[[int, int, str], None]
 
 
-def fit_project(cube: xr.Dataset, settings: Settings, directory: Path, progress: Progress) -> None:
+@dataclass(frozen=True)
+class Fitted:
+    """Trained members: their files, the loss of each epoch, and what they estimate together."""
+
+    paths: list[Path]
+    histories: list[dict[str, Any]]
+    ensemble: Ensemble
+
+
+class Workshop:
+    """Trains ensembles of one recipe on parts of one table.
+
+    Each member is kept in a file named by all it depends on, so that a training that is
+    killed and started again goes on with the member it was at.
+
+    Parameters
+    ----------
+    plan : Recipe
+        The network, its training and the number of members.
+    table : Table
+        The rows to learn from.
+    directory : Path
+        Where finished members are kept.
+    """
+
+    def __init__(self, plan: Recipe, table: Table, directory: Path) -> None:
+        self.plan, self.table, self.directory = plan, table, directory
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """The compiled training, shared by all members and folds."""
+        from narcf_geo.model.training import Trainer
+
+        return Trainer(self.plan, self.table.x, self.table.y, self.table.area)
+
+    def fit(self, split: Split, seed: int, progress: Progress) -> Fitted:
+        """Train the members on the rows of `split`; `progress` is told of every epoch.
+
+        Raises
+        ------
+        NarcfError
+            When a part is empty, a feature has no value in training, or the loss is not finite.
+        """
+        names = np.array(self.table.features.names)
+        if len(split.train):
+            empty = np.isnan(self.table.x[split.train]).all(axis=0)
+            if empty.any():
+                raise NarcfError(
+                    f"{', '.join(names[empty])}: no value in any training sample, so nothing can "
+                    "be learned from it; leave it out of predictors: in narcf.yaml, or train on "
+                    "months that have it"
+                )
+        members, epochs = self.plan.members, self.plan.epochs
+        paths: list[Path] = []
+        for number in range(members):
+
+            def on_epoch(epoch: int, loss: float, validation: float, number: int = number) -> None:
+                progress(
+                    number * epochs + epoch + 1,
+                    members * epochs,
+                    f"member {number + 1} of {members}, epoch {epoch + 1}: loss {loss:.4f}, "
+                    f"validation {validation:.4f}",
+                )
+
+            paths.append(self._member(split, seed + number, on_epoch))
+        histories = [json.loads(path.with_suffix(".json").read_text("utf-8")) for path in paths]
+        ensemble = Ensemble.load(paths)
+        if self.plan.n_outputs == 1:
+            rows = split.validation
+            error = ensemble.estimate(self.table.x[rows]).flux - self.table.y[rows]
+            noise = np.sqrt(np.average(error.astype(float) ** 2, weights=self.table.area[rows]))
+            ensemble = replace(ensemble, noise=float(noise))
+        return Fitted(paths, histories, ensemble)
+
+    def _member(self, split: Split, seed: int, on_epoch: Callable) -> Path:
+        path = self.directory / f"{self._key(split, seed)}.keras"
+        if not path.exists():
+            fit = self.trainer.fit(split.train, split.validation, seed, on_epoch)
+            history = {
+                "train": fit.history.train,
+                "validation": fit.history.validation,
+                "best_epoch": fit.history.best_epoch + 1,
+            }
+            # The model last: where it is, its history is too.
+            with atomic_path(path.with_suffix(".json")) as temporary:
+                temporary.write_text(json.dumps(history), encoding="utf-8")
+            with atomic_path(path) as temporary:
+                fit.model.save(temporary)
+        return path
+
+    def _key(self, split: Split, seed: int) -> str:
+        plan = {**asdict(self.plan), "members": None}
+        versions = [narcf_geo.__version__, version("keras"), version("tensorflow")]
+        content = json.dumps([self.table.digest, plan, seed, versions])
+        digest = hashlib.sha256(content.encode())
+        for rows in (split.train, split.validation):
+            digest.update(np.ascontiguousarray(rows, np.int64).tobytes())
+        return digest.hexdigest()[:20]
+
+
+def tabulate(cube: xr.Dataset, settings: Settings) -> Table:
+    """Return the rows to learn from, with the features that `settings` ask for."""
+    return Table.of(cube, Features.of(cube, settings))
+
+
+def fit_project(
+    cube: xr.Dataset,
+    settings: Settings,
+    directory: Path,
+    progress: Progress,
+    work: Path | None = None,
+) -> None:
     """Train the members that `settings` asks for and write the bundle into `directory`.
 
-    With a split by period the members learn from its training months, and stop on its validation
-    months. With a split by blocks every fold is trained and tested first, in blocks and, to show
-    what that hides, in random folds; the model that predicts then learns from all but one fold.
+    With a split by period the members learn from its training months and are calibrated on its
+    validation months. With a split in folds every fold is trained and tested first (with blocks
+    also, to show what they find out, in random folds); the model that predicts then learns from all
+    but one fold.
 
     Parameters
     ----------
@@ -41,146 +165,118 @@ def fit_project(cube: xr.Dataset, settings: Settings, directory: Path, progress:
         An absent or empty folder.
     progress : callable
         Called with epochs done, epochs in all, and a text.
+    work : Path, optional
+        Where finished members are kept, for a training that is killed to go on from; remove it
+        when the bundle is in place.
 
     Raises
     ------
     NarcfError
         When there are no samples, or none in a part of the split.
     """
-    from narcf_geo.model.training import History, Trainer
-
-    features = Features.of(
-        cube, settings.predictor_names, missing=settings.missing, biome=settings.biome_features
-    )
-    samples = Samples.of(cube, features)
+    table = tabulate(cube, settings)
     plan = recipe(settings.model)
-    trainer = Trainer(plan, samples.x, samples.y, cube["cell_area"].values.ravel()[samples.cell])
-
-    if isinstance(settings.split, BlockSplit):
-        final = _cross_validate(cube, settings, samples, trainer, directory, progress)
-    else:
-        time = pd.DatetimeIndex(cube["time"].values)
-        final = splits.by_period(settings.split, time, samples.month)
-
-    empty = np.isnan(samples.x[final.train]).all(axis=0)
-    if empty.any():
-        names = ", ".join(np.array(features.names)[empty])
-        raise NarcfError(
-            f"{names}: no value in any training sample, so nothing can be learned from it; leave "
-            "it out of predictors: in narcf.yaml, or train on months that have it"
+    folds = splits_of(settings.split, table, settings.seed)
+    final = final_split(folds)
+    with tempfile.TemporaryDirectory() as scratch:
+        workshop = Workshop(plan, table, work or Path(scratch))
+        if len(folds) > 1:
+            held = _cross_validate(cube, settings, folds, workshop, directory, progress)
+        fitted = workshop.fit(final, settings.seed, progress)
+        if len(folds) == 1:
+            held = fitted.ensemble.estimate(table.x)
+        rows = np.unique(np.concatenate([fold.validation for fold in folds]))
+        factors = conformal_factors(table.y[rows], held.flux[rows], held.std[rows])
+        x = table.x[final.train]
+        bundle.write(
+            directory,
+            table.features,
+            fitted.paths,
+            noise=fitted.ensemble.noise,
+            calibration={
+                str(level): factor if np.isfinite(factor) else None
+                for level, factor in factors.items()
+            },
+            training_range={
+                name: [float(np.nanmin(x[:, i])), float(np.nanmax(x[:, i]))]
+                for i, name in enumerate(table.features.names)
+            },
+            samples={part: len(getattr(final, part)) for part in PARTS},
+            split=[str(fold) for fold in folds],
+            missing=table.missing,
+            history=fitted.histories,
+            recipe=asdict(plan),
+            settings=settings.model_dump(mode="json"),
+            target={
+                "units": cube["flux_target"].attrs["units"],
+                "sign": "positive: to the atmosphere",
+            },
+            data={"sha256": table.digest, "sources": cube.attrs.get("references", "")},
+            grid={
+                name: {"first": float(cube[name][0]), "last": float(cube[name][-1]), "n": n}
+                for name, n in ((k, cube.sizes[k]) for k in ("lat", "lon"))
+            },
+            versions={
+                "narcf-geo": narcf_geo.__version__,
+                "python": ".".join(map(str, sys.version_info[:3])),
+                **{name: version(name) for name in ("keras", "tensorflow", "numpy", "xarray")},
+            },
         )
-
-    members: list[Any] = []
-    histories: list[History] = []
-    for number in range(plan.members):
-
-        def on_epoch(epoch: int, loss: float, validation: float, number: int = number) -> None:
-            progress(
-                number * plan.epochs + epoch + 1,
-                plan.members * plan.epochs,
-                f"member {number + 1} of {plan.members}, epoch {epoch + 1}: loss {loss:.4f}, "
-                f"validation {validation:.4f}",
-            )
-
-        fit = trainer.fit(final.train, final.validation, settings.seed + number, on_epoch)
-        members.append(fit.model)
-        histories.append(fit.history)
-
-    x = samples.x[final.train]
-    bundle.write(
-        directory,
-        features,
-        members,
-        training_range={
-            name: [float(np.nanmin(x[:, i])), float(np.nanmax(x[:, i]))]
-            for i, name in enumerate(features.names)
-        },
-        samples={name: len(getattr(final, name)) for name in splits.PARTS},
-        missing=samples.missing,
-        history=[
-            {"train": h.train, "validation": h.validation, "best_epoch": h.best_epoch + 1}
-            for h in histories
-        ],
-        settings=settings.model_dump(mode="json"),
-        target={"units": cube["flux_target"].attrs["units"], "sign": "positive: to the atmosphere"},
-        versions={
-            "narcf-geo": narcf_geo.__version__,
-            "python": ".".join(map(str, sys.version_info[:3])),
-            **{name: version(name) for name in ("keras", "tensorflow", "numpy", "xarray")},
-        },
-    )
 
 
 def _cross_validate(
     cube: xr.Dataset,
     settings: Settings,
-    samples: Samples,
-    trainer: Any,
+    folds: list[Split],
+    workshop: Workshop,
     directory: Path,
     progress: Progress,
-) -> splits.Split:
-    """Test every fold, write the estimates, and return the split of the final model."""
-    assert isinstance(settings.split, BlockSplit)
-    lat, lon = (values.ravel() for values in np.meshgrid(cube["lat"], cube["lon"], indexing="ij"))
-    place = lon[samples.cell], lat[samples.cell]
-    protocols = {
-        "blocks": list(splits.by_blocks(settings.split, *place, settings.seed)),
-        "random": list(splits.by_blocks(settings.split, *place, settings.seed, random=True)),
-    }
-    total = sum(len(folds) for folds in protocols.values())
-    done = 0
+) -> Estimate:
+    """Test every fold, write the estimates, and return those of the validation rows."""
+    table = workshop.table
+    protocols = {settings.split.kind: folds}
+    if isinstance(settings.split, BlockSplit):
+        random = RandomSplit(
+            kind="random", folds=settings.split.folds, period=settings.split.period
+        )
+        protocols["random"] = splits_of(random, table, settings.seed)
+    total, done = sum(len(splits) for splits in protocols.values()), 0
     estimates: dict[str, xr.DataArray] = {}
-    for protocol, folds in protocols.items():
-        parts = {part: _Mean(samples.y.size) for part in splits.PARTS}
-        for split in folds:
+    held: Estimate
+    for protocol, splits in protocols.items():
+        means = {part: _Mean(table.y.size) for part in PARTS}
+        for split in splits:
             done += 1
             progress(done, total, f"cross-validation in {protocol}, fold {done} of {total}")
-            estimate = _members_mean(trainer, split, settings)
-            for part, mean in parts.items():
-                rows = getattr(split, part)
-                mean.add(rows, estimate[rows])
-        for part, mean in parts.items():
-            estimates[f"{protocol}_{part}"] = _on_grid(cube, samples, mean.values())
+            fitted = workshop.fit(split, settings.seed, lambda *_: None)
+            estimate = fitted.ensemble.estimate(table.x)
+            for part, mean in means.items():
+                mean.add(getattr(split, part), estimate)
+        for part, mean in means.items():
+            flux = mean.values().flux
+            estimates[f"{protocol}_{part}"] = table.on_grid(flux, cube["flux_target"])
+        if protocol == settings.split.kind:
+            held = means["validation"].values()
     directory.mkdir(parents=True, exist_ok=True)
     xr.Dataset(estimates).to_netcdf(directory / CROSS_VALIDATION, engine="netcdf4")
-    # Every cell was tested by now: the model that predicts may learn from all but its own check.
-    fold = protocols["blocks"][0]
-    return splits.Split(
-        train=np.sort(np.concatenate([fold.train, fold.test])),
-        validation=fold.validation,
-        test=np.empty(0, int),
-    )
-
-
-def _members_mean(trainer: Any, split: splits.Split, settings: Settings) -> np.ndarray:
-    fits = (
-        trainer.fit(split.train, split.validation, settings.seed + number)
-        for number in range(settings.model.members)
-    )
-    return np.mean([fit.estimate for fit in fits], axis=0)
+    return held
 
 
 class _Mean:
-    """Mean over the folds in which a row belonged to a part."""
+    """Mean over the folds in which a row belonged to a part; NaN where it never did."""
 
     def __init__(self, size: int) -> None:
-        self._sum = np.zeros(size)
+        self._sum = np.zeros((3, size))
         self._count = np.zeros(size)
 
-    def add(self, rows: np.ndarray, values: np.ndarray) -> None:
-        self._sum[rows] += values
+    def add(self, rows: np.ndarray, estimate: Estimate) -> None:
+        values = (estimate.flux, estimate.spread, estimate.noise)
+        self._sum[:, rows] += [v[rows] for v in values]
         self._count[rows] += 1
 
-    def values(self) -> np.ndarray:
+    def values(self) -> Estimate:
         with np.errstate(invalid="ignore"):
-            return self._sum / self._count
-
-
-def _on_grid(cube: xr.Dataset, samples: Samples, values: np.ndarray) -> xr.DataArray:
-    template = cube["flux_target"]
-    raster = np.full((template.sizes["time"], template[0].size), np.nan, np.float32)
-    raster[samples.month, samples.cell] = values
-    return template.copy(data=raster.reshape(template.shape))
+            return Estimate(*(self._sum / self._count))
 
 
 def cross_validation(directory: Path) -> xr.Dataset:
@@ -189,13 +285,14 @@ def cross_validation(directory: Path) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``<protocol>_<part>`` (time, lat, lon), umol m-2 s-1, for protocols ``blocks`` and
-        ``random`` and parts ``train``, ``validation`` and ``test``.
+        ``<protocol>_<part>`` (time, lat, lon), umol m-2 s-1, for the parts ``train``,
+        ``validation`` and ``test``; the protocol is the kind of the split, and ``random`` beside
+        ``blocks``.
 
     Raises
     ------
     NarcfError
-        When the model was not trained by blocks.
+        When the model was not trained in folds.
     """
     path = directory / CROSS_VALIDATION
     if not path.exists():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from narcf_geo.project import ModelSettings
+    from narcf_geo.settings import ModelSettings
 
 
 @dataclass(frozen=True)
@@ -14,9 +14,13 @@ class Recipe:
     """A network and its training.
 
     `hidden` are the widths of the hidden layers; `patience` is the number of epochs without a
-    better validation loss after which training stops (None: never). With `unbiased` the output is
-    shifted after training so that its area-weighted mean error over the training rows is zero: a
-    bias too small to see in a correlation can be as large as a regional budget.
+    better validation loss after which training stops (None: never), and `keep` says whose weights
+    are kept: those of the best validation loss, or the last. With `unbiased` the output is shifted
+    after training so that its area-weighted mean error over the training rows is zero: a bias too
+    small to see in a correlation can be as large as a regional budget.
+
+    `loss` is of the flux (``mae``, ``mse``, ``huber``), or ``nll``: the network then gives the log
+    variance of the target as well, learned by the likelihood of Seitzer et al. (2022), beta 0.5.
     """
 
     hidden: tuple[int, ...]
@@ -32,6 +36,12 @@ class Recipe:
     patience: int | None = None
     members: int = 1
     unbiased: bool = False
+    keep: str = "best"
+
+    @property
+    def n_outputs(self) -> int:
+        """1, or 2 with the log variance."""
+        return 2 if self.loss == "nll" else 1
 
 
 _ARTICLE_DEEP = (50, 100, 100, 100, 50, 50)
@@ -43,8 +53,17 @@ PRESETS: dict[str, Recipe] = {
     "narcf-mid": Recipe(hidden=(50, 70, 70, 50)),
     "narcf": Recipe(hidden=_ARTICLE_DEEP),
     "narcf-published": Recipe(hidden=_ARTICLE_DEEP, batch_normalization=True, dropout=0.25),
+    "best": Recipe(
+        hidden=(100, 100, 100),
+        loss="mse",
+        epochs=12,
+        schedule="cosine",
+        members=5,
+        unbiased=True,
+        keep="last",
+    ),
 }
-"""Adam, mean absolute error, batches of 256 and 100 epochs, as in the article."""
+"""Those of the article: Adam, mean absolute error, batches of 256, 100 epochs; and `best`."""
 
 
 def recipe(settings: ModelSettings) -> Recipe:
@@ -52,7 +71,7 @@ def recipe(settings: ModelSettings) -> Recipe:
 
     Examples
     --------
-    >>> from narcf_geo.project import ModelSettings
+    >>> from narcf_geo.settings import ModelSettings
     >>> recipe(ModelSettings(preset="narcf", epochs=20)).epochs
     20
     """

@@ -24,13 +24,21 @@ with quiet_stderr():
 
 BATCHES_PER_CALL = 64
 
-_LOSSES = {
-    "mae": lambda error: tf.reduce_mean(tf.abs(error)),
-    "mse": lambda error: tf.reduce_mean(tf.square(error)),
-    "huber": lambda error: tf.reduce_mean(
-        tf.where(tf.abs(error) < 1.0, 0.5 * tf.square(error), tf.abs(error) - 0.5)
-    ),
+_ERROR_LOSSES = {
+    "mae": tf.abs,
+    "mse": tf.square,
+    "huber": lambda e: tf.where(tf.abs(e) < 1.0, 0.5 * tf.square(e), tf.abs(e) - 0.5),
 }
+
+
+def _loss(name: str, output: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Return the mean loss of `output`, shape (n, 1), or (n, 2) with the log variance."""
+    error = output[:, 0] - y
+    if name != "nll":
+        return tf.reduce_mean(_ERROR_LOSSES[name](error))
+    log_variance = output[:, 1]
+    likelihood = 0.5 * (log_variance + tf.square(error) * tf.exp(-log_variance))
+    return tf.reduce_mean(tf.stop_gradient(tf.exp(0.5 * log_variance)) * likelihood)
 
 
 @dataclass(frozen=True)
@@ -44,11 +52,10 @@ class History:
 
 @dataclass(frozen=True)
 class Fit:
-    """A trained model that takes raw features, its history, and its flux of every row."""
+    """A trained model that takes raw features, and its history."""
 
     model: keras.Model
     history: History
-    estimate: np.ndarray
 
 
 def build(recipe: Recipe, n_features: int) -> keras.Sequential:
@@ -60,7 +67,7 @@ def build(recipe: Recipe, n_features: int) -> keras.Sequential:
             layers.append(keras.layers.BatchNormalization())
         if recipe.dropout:
             layers.append(keras.layers.Dropout(recipe.dropout))
-    layers.append(keras.layers.Dense(1, name="flux"))
+    layers.append(keras.layers.Dense(recipe.n_outputs, name="flux"))
     return keras.Sequential(layers, name="narcf")
 
 
@@ -110,7 +117,6 @@ class Trainer:
         self._x, self._y, self._area = x, y.astype(np.float32), area
         self._table = tf.Variable(np.zeros(x.shape, np.float32), trainable=False)
         self._target = tf.constant(self._y)
-        self._loss = _LOSSES[recipe.loss]
         self._network = build(recipe, x.shape[1])
         self._optimizer = keras.optimizers.AdamW(
             learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -125,7 +131,7 @@ class Trainer:
         seed: int,
         on_epoch: Callable[[int, float, float], None] | None = None,
     ) -> Fit:
-        """Train on `train_rows` and keep the weights of the best validation loss.
+        """Train on `train_rows`, and watch the loss of `validation_rows`.
 
         Raises
         ------
@@ -165,13 +171,15 @@ class Trainer:
                 on_epoch(epoch, history.train[-1], history.validation[-1])
             if self.recipe.patience is not None and epoch - best >= self.recipe.patience:
                 break
-        self._network.set_weights(best_weights)
+        if self.recipe.keep == "best":
+            self._network.set_weights(best_weights)
+        else:
+            best = epoch
         if self.recipe.unbiased:
             self._remove_bias(train_rows)
         return Fit(
             with_normalization(self.recipe, self._network, mean, variance),
             History(history.train, history.validation, best),
-            self._estimate(),
         )
 
     def _prepare(self, train_rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -200,20 +208,19 @@ class Trainer:
             x = tf.gather(self._table, order[step])
             y = tf.gather(self._target, order[step])
             with tf.GradientTape() as tape:
-                loss = self._loss(self._network(x, training=True)[:, 0] - y)
+                loss = _loss(self.recipe.loss, self._network(x, training=True), y)
             variables = self._network.trainable_variables
             self._optimizer.apply(tape.gradient(loss, variables), variables)
             total += loss
         return total
 
     def _validate(self, rows: np.ndarray) -> float:
-        flux = self._network(tf.gather(self._table, rows), training=False)[:, 0]
-        return float(self._loss(flux - tf.gather(self._target, rows)))
-
-    def _estimate(self) -> np.ndarray:
-        return np.asarray(self._network(self._table, training=False)[:, 0])
+        output = self._network(tf.gather(self._table, rows), training=False)
+        return float(_loss(self.recipe.loss, output, tf.gather(self._target, rows)))
 
     def _remove_bias(self, rows: np.ndarray) -> None:
-        error = (self._estimate() - self._y)[rows].astype(np.float64)
-        bias = self._network.layers[-1].bias
-        bias.assign(bias - np.average(error, weights=self._area[rows]))
+        flux = self._network(tf.gather(self._table, rows), training=False)[:, 0]
+        error = np.asarray(flux, np.float64) - self._y[rows]
+        shift = np.zeros(self.recipe.n_outputs, np.float32)
+        shift[0] = np.average(error, weights=self._area[rows])
+        self._network.layers[-1].bias.assign_sub(shift)

@@ -14,7 +14,7 @@ from narcf_geo.cube import FLUX_NAMES
 from narcf_geo.evaluate import by_biome, by_month, compare
 from narcf_geo.model.fit import cross_validation
 from narcf_geo.model.splits import PARTS
-from narcf_geo.project import PeriodSplit, Settings
+from narcf_geo.settings import PeriodSplit, Settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +35,7 @@ def estimates_by_part(
             for part, p in periods.items()
         }
     folds = cross_validation(model)
-    return {part: folds[f"blocks_{part}"] for part in PARTS}
+    return {part: folds[f"{settings.split.kind}_{part}"] for part in PARTS}
 
 
 def evaluation_metrics(
@@ -71,7 +71,7 @@ def evaluation_metrics(
             for part, estimate in parts.items()
         }
         metrics["truth"]["target_itself"] = compare(target, cube["flux_truth"], area)
-    if not isinstance(settings.split, PeriodSplit):
+    if settings.split.kind == "blocks":
         folds = cross_validation(model)
         metrics["cross_validation"] = {
             "blocks": metrics["test"],

@@ -18,7 +18,7 @@ from narcf_geo.figures.style import save_figure
 from narcf_geo.files import atomic_path
 from narcf_geo.grid import Grid
 from narcf_geo.model.features import is_land
-from narcf_geo.project import PeriodSplit, Project
+from narcf_geo.project import Project
 from narcf_geo.report import OtherRun, ReportContext, ReportFigure, interactive_map, write_report
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _context(
             ("Land cover", _provenance(catalog[settings.land_cover.source])),
             ("Features", ", ".join(bundle["features"]["names"])),
             ("Model", _model(bundle)),
-            ("Split", _split(project)),
+            ("Split", str(project.settings.split)),
             ("Software", ", ".join(f"{k} {v}" for k, v in bundle["versions"].items())),
         ],
         summary={
@@ -267,13 +267,6 @@ def _model(bundle: dict[str, Any]) -> str:
         f"preset {settings['preset']} ({changed}), {bundle['samples']['train']:,} training "
         f"samples, seed {bundle['settings']['seed']}"
     )
-
-
-def _split(project: Project) -> str:
-    split = project.settings.split
-    if isinstance(split, PeriodSplit):
-        return f"train {split.train}; validation {split.validation}; test {split.test}"
-    return f"{split.folds} folds of blocks of {split.degrees:g} degrees"
 
 
 def _box(project: Project) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from narcf_geo.errors import NarcfError
-from narcf_geo.files import atomic_path
-from narcf_geo.project import PeriodSplit, Project
+from narcf_geo.files import atomic_path, remove
+from narcf_geo.project import Project
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,8 +109,7 @@ def _required_months(project: Project, name: str) -> pd.DatetimeIndex:
     months = settings.period.months()
     if name in settings.predictors:
         return months
-    if name == settings.target.source and isinstance(settings.split, PeriodSplit):
-        split = settings.split
+    if name == settings.target.source and (split := settings.periods):
         wanted = split.train.months().union(split.validation.months()).union(split.test.months())
         return months.intersection(wanted)
     return months if name == settings.target.source else months[:0]
@@ -242,9 +241,10 @@ def train_model(project: Project, progress: Progress) -> list[Path]:
     """Train the network of the preset -> ``model/``."""
     from narcf_geo.model.fit import fit_project
 
-    directory = project.path("model")
+    directory, work = project.path("model"), project.path(".narcf", "training")
     with atomic_path(directory) as temporary:
-        fit_project(open_cube(project).load(), project.settings, temporary, progress)
+        fit_project(open_cube(project).load(), project.settings, temporary, progress, work)
+    remove(work)
     return [directory]
 
 
@@ -330,7 +330,10 @@ STAGES: dict[str, Stage] = {
         ),
         Stage("cube", ("regrid", "biomes"), (), build_cube),
         Stage(
-            "train", ("cube",), ("model", "split", "missing", "biome_features", "seed"), train_model
+            "train",
+            ("cube",),
+            ("model", "split", "missing", "features", "coordinates", "biome_features", "seed"),
+            train_model,
         ),
         Stage("predict", ("cube", "train"), ("title",), predict_flux),
         Stage("evaluate", ("cube", "train", "predict"), ("split",), evaluate_flux),

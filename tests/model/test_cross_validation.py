@@ -16,7 +16,7 @@ from narcf_geo.model.fit import cross_validation, fit_project
 from narcf_geo.months import with_month_axis
 from narcf_geo.pipeline.evaluation import evaluation_metrics
 from narcf_geo.predict import predict
-from narcf_geo.project import Settings
+from narcf_geo.settings import Settings
 
 SETTINGS = Settings.model_validate(
     {
@@ -100,7 +100,7 @@ def test_random_cells_flatter_what_blocks_find_out(cube: xr.Dataset, model: Path
 
 def test_metrics_test_the_blocks(cube: xr.Dataset, model: Path) -> None:
     bundle = Bundle.load(model)
-    assert len(bundle.networks) == 2
+    assert len(bundle.ensemble.networks) == 2
     prediction = predict(cube, bundle)
     assert float(prediction["flux_std"].max()) > 0
     metrics = evaluation_metrics(cube, prediction, SETTINGS, model)

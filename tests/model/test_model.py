@@ -6,20 +6,20 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
 
 from narcf_geo.errors import NarcfError
 from narcf_geo.grid import Grid
-from narcf_geo.model import bundle, splits
 from narcf_geo.model.bundle import Bundle
-from narcf_geo.model.features import Features, Samples
+from narcf_geo.model.features import Features
+from narcf_geo.model.fit import fit_project
 from narcf_geo.model.network import Network
 from narcf_geo.model.presets import PRESETS, Recipe, recipe
+from narcf_geo.model.table import Table
 from narcf_geo.months import month_starts, with_month_axis
 from narcf_geo.predict import predict
-from narcf_geo.project import BlockSplit, ModelSettings, PeriodSplit
+from narcf_geo.settings import ModelSettings, PeriodSplit, Settings
 
 SPLIT = PeriodSplit.model_validate(
     {
@@ -36,6 +36,26 @@ def table(rows: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.nd
     x = (rng.normal(0, 1, (rows, 3)) * [1, 20, 0.01] + [0, 300, 5]).astype(np.float32)
     y = (x[:, 0] - 0.05 * (x[:, 1] - 300) + 0.4).astype(np.float32)
     return x, y, rng.uniform(0.2, 5, rows)
+
+
+def tiny(*predictors: str, **more: object) -> Settings:
+    """Settings for the cube below."""
+    return Settings.model_validate(
+        {
+            "region": {"west": -100, "south": 40, "east": -95, "north": 44},
+            "period": {"start": "2007-01", "end": "2008-12"},
+            "land_cover": {"source": "land"},
+            "predictors": {"weather": list(predictors)},
+            "target": {"source": "flux"},
+            "split": SPLIT,
+            "model": {"preset": "narcf-25", "epochs": 3, "batch_size": 64},
+            **more,
+        }
+    )
+
+
+def schema(cube: xr.Dataset, *predictors: str, **more: object) -> Features:
+    return Features.of(cube, tiny(*predictors, **more))
 
 
 @pytest.fixture(scope="module")
@@ -70,55 +90,17 @@ def cube() -> xr.Dataset:
     return with_month_axis(ds.assign_coords(time=months), months)
 
 
-def test_parts_by_period_are_disjoint_and_whole() -> None:
-    time = month_starts("2007-01", "2008-12")
-    month = np.repeat(np.arange(24), 7)
-    parts = splits.by_period(SPLIT, time, month)
-    assert sorted(np.concatenate([parts.train, parts.validation, parts.test])) == list(range(168))
-    assert set(month[parts.validation]) == set(range(12, 18))
-    assert set(month[parts.test]) == set(range(18, 24))
-    with pytest.raises(NarcfError, match=r"split\.test .* has no sample"):
-        splits.by_period(SPLIT, time, month[month < 18])
-
-
-@pytest.mark.parametrize("parts", [([0, 1], [1, 2], [3]), ([0], [1], [2, 0]), ([0], [1, 2], [2])])
-def test_a_planted_overlap_raises(parts: tuple) -> None:
-    with pytest.raises(NarcfError, match="share rows"):
-        splits.Split(*(np.array(p) for p in parts))
-
-
-def test_a_block_is_never_divided() -> None:
-    rng = np.random.default_rng(1)
-    lon, lat = rng.uniform(-130, -60, 2000), rng.uniform(-5, 60, 2000)
-    split = BlockSplit(kind="blocks", degrees=10, folds=5)
-    block = splits.block_of(lon, lat, 10)
-    assert len(np.unique(block)) == 49
-    tested = []
-    for parts in splits.by_blocks(split, lon, lat, 7):
-        named = [set(block[getattr(parts, p)]) for p in splits.PARTS]
-        assert not named[0] & named[1]
-        assert not named[0] & named[2]
-        assert not named[1] & named[2]
-        assert 0.1 < len(parts.test) / 2000 < 0.3
-        tested.append(parts.test)
-    assert sorted(np.concatenate(tested)) == list(range(2000))
-    # The control: random folds divide blocks.
-    parts = next(splits.by_blocks(split, lon, lat, 7, random=True))
-    assert set(block[parts.train]) & set(block[parts.test])
-    with pytest.raises(NarcfError, match="found 49"):
-        splits.folds_of(block, 50, 0)
-
-
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", [*sorted(PRESETS), "nll"])
 def test_the_network_is_what_keras_predicts(preset: str, tmp_path: Path) -> None:
     from narcf_geo.model.training import Trainer
 
     x, y, area = table(300)
-    plan = recipe(ModelSettings(preset=preset, epochs=2, batch_size=64))  # type: ignore[arg-type]
+    named = {"preset": "narcf", "loss": "nll"} if preset == "nll" else {"preset": preset}
+    plan = recipe(ModelSettings.model_validate({**named, "epochs": 2, "batch_size": 64}))
     model = Trainer(plan, x, y, area).fit(np.arange(200), np.arange(200, 250), 1).model
     model.save(tmp_path / "m.keras")
     network = Network.load(tmp_path / "m.keras")
-    expected = model.predict(x, verbose=0)[:, 0]
+    expected = model.predict(x, verbose=0)
     np.testing.assert_allclose(network(x), expected, atol=1e-5 * max(1, np.abs(expected).max()))
     assert np.ptp(expected) > 1e-3
     # A missing feature counts as the mean of the training rows.
@@ -155,13 +137,15 @@ def test_one_seed_gives_one_model_and_another_another() -> None:
     assert any(not np.array_equal(first, third) for first, third in zip(a, c, strict=True))
 
 
+@pytest.mark.parametrize("loss", ["mae", "nll"])
 @pytest.mark.parametrize("unbiased", [True, False])
-def test_unbiased_means_no_area_weighted_training_bias(unbiased: bool) -> None:
+def test_unbiased_means_no_area_weighted_training_bias(unbiased: bool, loss: str) -> None:
     from narcf_geo.model.training import Trainer
 
     x, y, area = table()
-    trainer = Trainer(Recipe(hidden=(8,), epochs=2, unbiased=unbiased), x, y, area)
-    error = (trainer.fit(np.arange(400), np.arange(400, 500), 1).estimate - y)[:400]
+    trainer = Trainer(Recipe(hidden=(8,), epochs=2, loss=loss, unbiased=unbiased), x, y, area)
+    model = trainer.fit(np.arange(400), np.arange(400, 500), 1).model
+    error = (model.predict(x, verbose=0)[:, 0] - y)[:400]
     assert bool(abs(np.average(error, weights=area[:400])) < 1e-5) is unbiased
     assert abs(error.mean()) > 1e-5
 
@@ -179,8 +163,8 @@ def test_no_rows_and_a_loss_that_explodes() -> None:
 
 
 def test_samples_of_a_cube(cube: xr.Dataset) -> None:
-    dropped = Features.of(cube, ["temp", "sif"], missing="drop", biome="majority")
-    samples = Samples.of(cube, dropped)
+    dropped = schema(cube, "temp", "sif", biome_features="majority")
+    samples = Table.of(cube, dropped)
     land = 4 * 5 - 2
     assert samples.y.size == land * 24 - land - 1
     assert samples.missing == {"temp": 0, "sif": land + 1, "flux_target": 0}
@@ -191,28 +175,23 @@ def test_samples_of_a_cube(cube: xr.Dataset) -> None:
         assert samples.x[row, 0] == cube["temp"].values[month, i, j]
         assert samples.y[row] == pytest.approx(cube["flux_target"].values[month, i, j])
         assert samples.x[row, 2:].argmax() == cube["biome"].values[i, j]
-    masked = Features.of(cube, ["temp", "sif", "static"], missing="mask", biome="fractions")
+    masked = schema(cube, "temp", "sif", "static", missing="mask")
     assert masked.masked == ("sif",)
     assert masked.names[3] == "has_sif"
-    whole = Samples.of(cube, masked)
+    whole = Table.of(cube, masked)
     assert whole.y.size == land * 24
     np.testing.assert_array_equal(whole.x[:, 3], np.isfinite(whole.x[:, 1]))
     assert not {"lat", "lon", "month", "year"} & set(masked.names)
+    gone = cube.assign(sif=(cube["sif"] * np.nan).assign_attrs(cube["sif"].attrs))
     with pytest.raises(NarcfError, match=f"sif: {land * 24}"):
-        Samples.of(cube.assign(sif=cube["sif"] * np.nan).assign(
-            sif=lambda d: d["sif"].assign_attrs(units="mW m-2 nm-1 sr-1")), dropped)  # fmt: skip
+        Table.of(gone, dropped)
 
 
 def written(cube: xr.Dataset, directory: Path, missing: str, members: int = 1) -> Bundle:
     """Train on the first year and write a bundle."""
-    from narcf_geo.model.training import Trainer
-
-    features = Features.of(cube, ["temp", "sif", "static"], missing=missing, biome="fractions")
-    samples = Samples.of(cube, features)
-    parts = splits.by_period(SPLIT, pd.DatetimeIndex(cube["time"].values), samples.month)
-    trainer = Trainer(QUICK, samples.x, samples.y, np.ones(samples.y.size))
-    models = [trainer.fit(parts.train, parts.validation, k).model for k in range(members)]
-    bundle.write(directory, features, models)
+    settings = tiny("temp", "sif", "static", missing=missing)
+    model = settings.model.model_copy(update={"members": members})
+    fit_project(cube, settings.model_copy(update={"model": model}), directory, lambda *_: None)
     return Bundle.load(directory)
 
 
@@ -227,7 +206,6 @@ def test_prediction_is_missing_at_sea_and_without_a_predictor(
     found = predict(cube, written(cube, tmp_path / "model", "drop"))
     known = (cube["biome"] > 0) & cube["sif"].notnull()
     np.testing.assert_array_equal(found["flux"].notnull(), known.transpose("time", "lat", "lon"))
-    assert "flux_std" not in found
     assert found["flux"].attrs["units"] == "umol m-2 s-1"
 
 
@@ -235,13 +213,21 @@ def test_prediction_with_a_masked_predictor(cube: xr.Dataset, masked: Bundle) ->
     found = predict(cube, masked)
     land = (cube["biome"] > 0).broadcast_like(found["flux"])
     np.testing.assert_array_equal(found["flux"].notnull(), land)
-    samples = Samples.of(cube, masked.features)
-    members = masked.predict(samples.x)
-    values = found["flux"].values.reshape(24, -1)[samples.month, samples.cell]
-    np.testing.assert_allclose(values, members.mean(axis=0), atol=1e-6)
-    spread = found["flux_std"].values.reshape(24, -1)[samples.month, samples.cell]
-    np.testing.assert_allclose(spread, members.std(axis=0), atol=1e-6)
-    assert spread.max() > 0
+    table = Table.of(cube, masked.features)
+    members = np.stack([network(table.x)[:, 0] for network in masked.ensemble.networks])
+
+    def rows(name: str) -> np.ndarray:
+        return found[name].values.reshape(24, -1)[table.month, table.cell]
+
+    np.testing.assert_allclose(rows("flux"), members.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(rows("flux_std_spread"), members.std(axis=0), atol=1e-6)
+    assert rows("flux_std_spread").max() > 0
+    np.testing.assert_allclose(
+        rows("flux_std"), np.hypot(members.std(axis=0), masked.ensemble.noise), atol=1e-6
+    )
+    half = masked.factors[0.95] * rows("flux_std")
+    np.testing.assert_allclose(rows("flux_upper") - rows("flux"), half, atol=1e-5)
+    np.testing.assert_allclose(rows("flux") - rows("flux_lower"), half, atol=1e-5)
     with pytest.raises(NarcfError, match="'static'"):
         predict(cube.drop_vars("static"), masked)
 
@@ -270,10 +256,10 @@ def test_what_a_bundle_refuses(cube: xr.Dataset, tmp_path: Path) -> None:
         Bundle.load(tmp_path / "none")
     loaded = written(cube, tmp_path / "model", "mask")
     with pytest.raises(NarcfError, match=r"'temp'.*has:"):
-        loaded.features.check(cube.drop_vars("temp"))
+        loaded.features.prepare(cube.drop_vars("temp"))
     other = cube.assign(temp=cube["temp"].assign_attrs(units="K"))
     with pytest.raises(NarcfError, match=r"trained in 'degC', the cube has 'K'"):
-        loaded.features.check(other)
+        loaded.features.prepare(other)
     path = tmp_path / "model" / "bundle.json"
     text = path.read_text()
     path.write_text(json.dumps({**json.loads(text), "bundle_version": 99}))

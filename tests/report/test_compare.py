@@ -94,7 +94,8 @@ def test_totals_outside_the_published_range_are_warned_of(total, synthetic, warn
     import xarray as xr
 
     from narcf_geo.pipeline.page import _outside_published
-    from narcf_geo.project import Project, Region
+    from narcf_geo.project import Project
+    from narcf_geo.settings import Region
 
     project = Project.open(tiny_run)
     prediction = xr.Dataset(coords={"time": range(12)}, attrs={"synthetic": synthetic})

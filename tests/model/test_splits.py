@@ -1,0 +1,148 @@
+"""Who learns from what: parts that share nothing, and the proof of it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from narcf_geo.errors import NarcfError
+from narcf_geo.model import splits
+from narcf_geo.model.features import Features
+from narcf_geo.model.splits import PARTS, Split, final_split, splits_of
+from narcf_geo.model.table import Table
+from narcf_geo.months import month_starts
+from narcf_geo.settings import BiomeSplit, BlockSplit, PeriodSplit, RandomSplit, YearSplit
+
+PERIODS = PeriodSplit.model_validate(
+    {
+        "train": {"start": "2007-01", "end": "2007-12"},
+        "validation": {"start": "2008-01", "end": "2008-06"},
+        "test": {"start": "2008-07", "end": "2009-12"},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    """Three years of 300 cells, some months without a value; four biomes."""
+    rng = np.random.default_rng(1)
+    lat, lon = rng.uniform(-5, 60, 300), rng.uniform(-130, -60, 300)
+    biome = rng.choice([1, 5, 10, 12], 300, p=[0.1, 0.2, 0.3, 0.4])
+    month, cell = np.nonzero(rng.random((36, 300)) < 0.8)
+    return Table(
+        features=Features((), (), (), "none"),
+        x=np.empty((month.size, 0), np.float32),
+        y=np.zeros(month.size, np.float32),
+        month=month,
+        cell=cell,
+        area=np.ones(month.size),
+        lat=lat[cell],
+        lon=lon[cell],
+        biome=biome[cell],
+        time=month_starts("2007-01", "2009-12"),
+        missing={},
+    )
+
+
+def of(table: Table, split: Split, values: np.ndarray) -> list[set]:
+    return [set(values[getattr(split, part)].tolist()) for part in PARTS]
+
+
+def test_parts_by_period_are_disjoint_and_whole(table: Table) -> None:
+    (split,) = splits_of(PERIODS, table, 1)
+    rows = np.concatenate([split.train, split.validation, split.test])
+    assert sorted(rows) == list(range(table.y.size))
+    assert of(table, split, table.month) == [
+        set(range(12)), set(range(12, 18)), set(range(18, 36))
+    ]  # fmt: skip
+    assert final_split([split]) is split
+    early = dataclasses.replace(table, month=np.minimum(table.month, 17))
+    with pytest.raises(NarcfError, match=r"split\.test .* has no sample"):
+        splits_of(PERIODS, early, 1)
+
+
+@pytest.mark.parametrize("parts", [([0, 1], [1, 2], [3]), ([0], [1], [2, 0]), ([0], [1, 2], [2])])
+def test_a_planted_overlap_raises(parts: tuple) -> None:
+    with pytest.raises(NarcfError, match="share rows"):
+        Split(*(np.array(p) for p in parts))
+
+
+def test_a_planted_label_in_two_parts_raises() -> None:
+    parts = np.array([0, 1]), np.array([2]), np.array([3, 4])
+    month = np.array([1, 1, 2, 3, 3])
+    split = Split(*parts, apart={"month": month})
+    assert "no month in two parts" in str(split)
+    assert split.describe().loc["test", "months"] == 1
+    for planted, pair in ((0, "train and test"), (2, "validation and test")):
+        leak = month.copy()
+        leak[4] = month[planted]
+        with pytest.raises(NarcfError, match=f"{pair} of the split share month"):
+            Split(*parts, apart={"month": leak})
+    shared = np.array([1, 1, 1, 3, 3])
+    with pytest.raises(NarcfError, match="train and validation"):
+        Split(*parts, apart={"month": shared})
+    Split(*parts, test_apart={"biome": shared})
+    with pytest.raises(NarcfError, match="share biome"):
+        Split(*parts, test_apart={"biome": np.array([1, 1, 2, 2, 3])})
+
+
+def test_a_block_is_never_divided(table: Table) -> None:
+    settings = BlockSplit(kind="blocks", degrees=10, folds=5)
+    block = splits.block_of(table.lon, table.lat, 10)
+    folds = splits_of(settings, table, 7)
+    for split in folds:
+        train, validation, test = of(table, split, block)
+        assert not train & validation | train & test | validation & test
+        assert 0.1 < split.test.size / table.y.size < 0.3
+    assert sorted(np.concatenate([s.test for s in folds])) == list(range(table.y.size))
+    assert {f.test.size for f in folds} != {f.test.size for f in splits_of(settings, table, 8)}
+    # The control: random folds divide blocks.
+    random = splits_of(RandomSplit(kind="random", folds=5), table, 7)[0]
+    train, _, test = of(table, random, block)
+    assert train & test
+    assert "block" not in random.apart
+    with pytest.raises(NarcfError, match=f"found {np.unique(block).size}"):
+        splits.folds_of(block, np.unique(block).size + 1, 0)
+
+
+def test_a_year_and_a_biome_left_out(table: Table) -> None:
+    years = splits_of(YearSplit(kind="years"), table, 1)
+    assert [split.name for split in years] == ["2007", "2008", "2009"]
+    year = np.asarray(table.time.year)[table.month]
+    assert of(table, years[2], year) == [{2008}, {2007}, {2009}]
+    biomes = splits_of(BiomeSplit(kind="biomes", degrees=10), table, 1)
+    assert len(biomes) == 4
+    for split, biome in zip(biomes, (1, 5, 10, 12), strict=True):
+        train, validation, test = of(table, split, table.biome)
+        assert test == {biome}
+        assert biome not in train | validation
+        assert 0 < split.validation.size < 0.3 * split.train.size
+    with pytest.raises(NarcfError, match="3 years"):
+        splits_of(YearSplit(kind="years"), dataclasses.replace(table, month=table.month % 24), 1)
+
+
+@pytest.mark.parametrize("kind", ["blocks", "biomes", "random"])
+def test_a_new_place_in_a_new_year(table: Table, kind: str) -> None:
+    schema = {"blocks": BlockSplit, "biomes": BiomeSplit, "random": RandomSplit}[kind]
+    folds = splits_of(schema.model_validate({"kind": kind, "period": PERIODS}), table, 1)
+    alone = splits_of(schema.model_validate({"kind": kind}), table, 1)
+    for split, place in zip(folds, alone, strict=True):
+        assert of(table, split, table.month) == [
+            set(range(12)), set(range(12, 18)), set(range(18, 36))
+        ]  # fmt: skip
+        for part in PARTS:
+            assert np.isin(getattr(split, part), getattr(place, part)).all()
+    final = final_split(folds)
+    assert set(table.month[final.train]) == set(range(12))
+    assert final.train.size > folds[1].train.size
+    assert not np.intersect1d(final.train, final.validation).size
+
+
+def test_months_of_the_settings_are_months(table: Table) -> None:
+    assert isinstance(table.time, pd.DatetimeIndex)
+    (split,) = splits_of(PERIODS, table, 1)
+    print(split)
+    assert "2008-07 to 2009-12" in str(split)
