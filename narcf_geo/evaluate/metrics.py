@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 NAMES = (
@@ -128,3 +130,18 @@ def _centred(values: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else float("nan")
+
+
+def for_json(value: Any) -> Any:
+    """Return nested scores with None, which JSON can hold, for what is not finite.
+
+    Examples
+    --------
+    >>> for_json({"r": float("nan"), "period": ["2014-01"]})
+    {'r': None, 'period': ['2014-01']}
+    """
+    if isinstance(value, dict):
+        return {k: for_json(v) for k, v in value.items()}
+    if isinstance(value, float):
+        return float(value) if np.isfinite(value) else None
+    return value
