@@ -166,7 +166,7 @@ def seasonal_cycle(
                 )
         ax.set_xlim(0.7, 12.3)
         ax.set_xticks(range(1, 13), [calendar.month_abbr[m] for m in range(1, 13)])
-        ax.set_ylabel(f"net CO₂ flux ({_pretty(units)})")
+        ax.set_ylabel(f"net CO₂ flux ({style.pretty_units(units)})")
         ax.margins(y=0.12)
         _mark_sides(ax)
         ax.legend(loc="lower left")
@@ -311,7 +311,3 @@ def _mark_sides(ax: Axes) -> None:
             color=color,
             fontweight="bold",
         )
-
-
-def _pretty(units: str) -> str:
-    return units.replace("umol", "µmol").replace("-1", "⁻¹").replace("-2", "⁻²")

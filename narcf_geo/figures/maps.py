@@ -325,6 +325,13 @@ def corner_text(
 ) -> None:
     """Write mean and total into the corner of the map that hides the fewest cells."""
     mean, total = summarise(field, area, days).lines()
+    write_in_corner(ax, view, field, f"mean {mean}\ntotal {total}", size)
+
+
+def write_in_corner(
+    ax: GeoAxes, view: View, field: xr.DataArray, text: str, size: float = 8.0
+) -> None:
+    """Write into the corner of the map that hides the fewest cells with a value."""
     lon, lat = Grid.from_dataset(field).centers()
     known = field.notnull().values
     x, y = view.project(lon[known], lat[known])
@@ -336,7 +343,7 @@ def corner_text(
     ax.text(
         0.02 + 0.96 * i,
         0.025 + 0.95 * j,
-        f"mean {mean}\ntotal {total}",
+        text,
         transform=ax.transAxes,
         ha="right" if i else "left",
         va="top" if j else "bottom",

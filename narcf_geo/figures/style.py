@@ -145,6 +145,19 @@ def signed(value: float, digits: int = 3) -> str:
     return f"{value:+.{decimals}f}".replace("-", "−")
 
 
+def pretty_units(units: str) -> str:
+    """Return a unit as it is written on a figure.
+
+    Examples
+    --------
+    >>> pretty_units("umol m-2 s-1"), pretty_units("degC")
+    ('µmol m⁻² s⁻¹', '°C')
+    """
+    for plain, text in (("umol", "µmol"), ("-1", "⁻¹"), ("-2", "⁻²"), ("-3", "⁻³")):
+        units = units.replace(plain, text)
+    return units.replace("degC", "°C")
+
+
 _WITHOUT_DATE = {
     ".png": {"Software": None},
     ".svg": {"Date": None},
