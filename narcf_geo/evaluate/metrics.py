@@ -51,7 +51,7 @@ def scores(estimate: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> di
     mean_e, mean_o = float(w @ e), float(w @ o)
     std_e, std_o, covariance = _moments(e, o, w)
     square, bias = float(w @ (e - o) ** 2), float(w @ (e - o))
-    r = _ratio(covariance, std_e * std_o)
+    r = _correlation(covariance, std_e, std_o)
     alpha, beta = _ratio(std_e, std_o), _ratio(mean_e, mean_o)
     return {
         "r": r,
@@ -99,7 +99,7 @@ def taylor(estimate: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> di
         std_e,
         std_o,
         _ratio(std_e, std_o),
-        _ratio(covariance, std_e * std_o),
+        _correlation(covariance, std_e, std_o),
         float(np.sqrt(w @ (difference - w @ difference) ** 2)),
     )
     return dict(zip(TAYLOR, values, strict=True))
@@ -126,6 +126,11 @@ def _centred(values: np.ndarray, w: np.ndarray) -> np.ndarray:
     if np.ptp(values) <= ROUNDING * np.abs(values).max():
         return np.zeros_like(values)
     return values - w @ values
+
+
+def _correlation(covariance: float, std_e: float, std_o: float) -> float:
+    # Rounding leaves 1 + 2e-16, whose arc cosine is NaN.
+    return float(np.clip(_ratio(covariance, std_e * std_o), -1.0, 1.0))
 
 
 def _ratio(numerator: float, denominator: float) -> float:

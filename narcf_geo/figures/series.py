@@ -14,6 +14,8 @@ import xarray as xr
 
 from narcf_geo.constants import IGBP
 from narcf_geo.errors import NarcfError
+from narcf_geo.evaluate.components import decompose
+from narcf_geo.evaluate.metrics import taylor as taylor_statistics
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import flux_bar, heading, house_style, synthetic_note
 from narcf_geo.figures.totals import period_text
@@ -76,6 +78,39 @@ def time_series(
             ax.margins(x=0.01)
         lower.legend(loc="upper left", bbox_to_anchor=(0, 1.22), ncols=5, borderaxespad=0)
     return fig
+
+
+def anomalies(
+    series: Mapping[str, xr.DataArray],
+    *,
+    title: str = "Anomalies from the mean seasonal cycle",
+    subtitle: str | None = None,
+    synthetic: str | None = None,
+) -> Figure:
+    """Draw how far each month departs from the mean of its calendar month, and each whole year.
+
+    The means of each series are over the months that all of them have.
+
+    Parameters
+    ----------
+    series, title, subtitle, synthetic
+        As for `time_series`.
+
+    Raises
+    ------
+    NarcfError
+        When there is no series, more than five, or no calendar month that all have in two years.
+    """
+    _few(series)
+    aligned = dict(zip(series, xr.align(*series.values(), join="inner"), strict=True))
+    common = np.logical_and.reduce([values.notnull().values for values in aligned.values()])
+    departures = {name: _departures(values.where(common)) for name, values in aligned.items()}
+    if all(bool(values.isnull().all()) for values in departures.values()):
+        raise NarcfError(
+            "expected a calendar month that all series have in two years, found none; anomalies "
+            "need at least two years"
+        )
+    return time_series(departures, title=title, subtitle=subtitle, synthetic=synthetic)
 
 
 def biome_seasons(
@@ -219,7 +254,7 @@ def taylor(
     Raises
     ------
     NarcfError
-        When there is no product, or one has no pair with the observed.
+        When there is no product, one has no pair with the observed, or that does not vary.
     """
     from matplotlib.figure import Figure
     from matplotlib.projections.polar import PolarAxes
@@ -251,7 +286,7 @@ def taylor(
         for (name, (r, radius)), (color, _, marker) in zip(
             points.items(), style.SERIES[1:] + style.SERIES[:1], strict=False
         ):
-            text = f"{name}: r {r:.3f}, std {radius:.2f}"
+            text = f"{name}: r {r:.3f}, std {radius:.2f}" if radius else f"{name}: std 0"
             ax.plot(np.arccos(r), radius, marker=marker, markersize=8, color=color, label=text,
                     linestyle="none")  # fmt: skip
         ax.text(np.pi / 4, 1.13 * reach, "correlation", rotation=-45, ha="center", va="center")
@@ -327,6 +362,11 @@ def pairplot(
     return fig
 
 
+def _departures(values: xr.DataArray) -> xr.DataArray:
+    month = values["time"].dt.month.values
+    return values.copy(data=decompose(values.values, month).anomalies)
+
+
 def _few(series: Mapping[str, object]) -> None:
     if not 1 <= len(series) <= len(style.SERIES):
         raise NarcfError(
@@ -338,17 +378,15 @@ def _taylor_point(
     flux: xr.DataArray, observed: xr.DataArray, area: xr.DataArray | None
 ) -> tuple[float, float]:
     """Return the correlation and the ratio of standard deviations, weighted by area."""
-    x, y = xr.align(flux.astype(float), observed.astype(float), join="inner")
-    weight = (xr.ones_like(y) if area is None else xr.ones_like(y) * area).values
-    y = y.transpose(*x.dims)
-    known = np.isfinite(x.values) & np.isfinite(y.values)
-    if not known.any():
+    x, y = xr.align(flux, observed, join="inner")
+    weight = (xr.ones_like(x, float) if area is None else xr.ones_like(x, float) * area).values
+    point = taylor_statistics(x.values, y.transpose(*x.dims).values, weight)
+    if np.isnan(point["centred_rmse"]):
         raise NarcfError("expected pairs of product and observation to compare, found none")
-    w = weight[known] / weight[known].sum()
-    a, b = x.values[known], y.values[known]
-    a, b = a - (w * a).sum(), b - (w * b).sum()
-    deviation = np.sqrt((w * a * a).sum()), np.sqrt((w * b * b).sum())
-    return float((w * a * b).sum() / np.prod(deviation)), float(deviation[0] / deviation[1])
+    if point["std_observed"] == 0:
+        raise NarcfError("expected an observed flux that varies, found one value everywhere")
+    # What does not vary lies at the centre, whatever its angle.
+    return (point["r"], point["std_ratio"]) if point["std_estimate"] else (0.0, 0.0)
 
 
 def _pretty(units: str) -> str:

@@ -69,6 +69,44 @@ def test_taylor_says_correlation_and_deviation(america, products):
         series.taylor({"None": observed * np.nan}, observed)
 
 
+def test_taylor_of_what_does_not_vary(america, products):
+    observed = products["Inversion"]
+    flat = {"Flat": xr.full_like(observed, 0.3).where(observed.notnull()), "Same": observed}
+    figure = series.taylor(flat, observed, area=america["cell_area"])
+    points = {line.get_label(): line for line in figure.axes[0].lines}
+    assert points["Flat: std 0"].get_ydata()[0] == 0
+    assert points["Same: r 1.000, std 1.00"].get_xdata()[0] == pytest.approx(0, abs=1e-6)
+    with pytest.raises(NarcfError, match="that varies"):
+        series.taylor({"Same": observed}, flat["Flat"])
+
+
+def test_anomalies_are_departures_from_the_mean_of_the_month():
+    months = np.arange("2010-01", "2013-03", dtype="datetime64[M]").astype("datetime64[ns]")
+    rng = np.random.default_rng(3)
+    time = xr.DataArray(months, dims="time", coords={"time": months})
+    year, month = time.dt.year.values, time.dt.month.values
+    values = 100 * np.cos(month / 2) + rng.normal(0, 5, 38)
+    one = xr.DataArray(values, dims="time", coords={"time": months})
+    other = one.where(year != 2011) * 0.5
+    figure = series.anomalies({"Estimate": one, "Inversion": other}, synthetic="")
+    upper, lower = figure.axes
+    ours, theirs = upper.lines[0], upper.lines[1]
+    assert len(ours.get_xdata()) == 26
+    january, march = values[month == 1][[0, 2, 3]], values[month == 3][[0, 2]]
+    expected = [*(january - january.mean()), *(march - march.mean())]
+    drawn = np.asarray(ours.get_ydata())
+    assert drawn[[0, 12, 24, 2, 14]] == pytest.approx(expected)
+    np.testing.assert_allclose(theirs.get_ydata(), 0.5 * drawn, atol=1e-12)
+    whole = [bar.get_height() for bar in lower.patches]
+    sums = np.array([drawn[:12].sum(), drawn[12:24].sum()])
+    assert whole == pytest.approx([*sums, *(sums / 2)])
+    # The control: over all its years the first has other departures.
+    alone = series.anomalies({"Estimate": one}).axes[0].lines[0].get_ydata()
+    assert np.abs(np.asarray(alone)[:12] - drawn[:12]).max() > 0.5
+    with pytest.raises(NarcfError, match="two years"):
+        series.anomalies({"Estimate": one[:12]})
+
+
 def test_pairs_say_their_correlation(america, products):
     pair = {"a": products["Inversion"], "b": products["Other"], "c": -products["Inversion"]}
     said = [t.get_text() for ax in series.pairplot(pair).axes for t in ax.texts]
