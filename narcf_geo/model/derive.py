@@ -10,7 +10,12 @@ import xarray as xr
 from narcf_geo.errors import NarcfError
 from narcf_geo.settings import DerivedFeature
 
-_TRANSFORMS: dict[str, Callable] = {"log1p": np.log1p, "sqrt": np.sqrt, "cbrt": np.cbrt}
+# Odd functions: noise about zero keeps its sign instead of becoming missing.
+_TRANSFORMS: dict[str, Callable] = {
+    "log1p": lambda x: np.sign(x) * np.log1p(np.abs(x)),
+    "sqrt": lambda x: np.sign(x) * np.sqrt(np.abs(x)),
+    "cbrt": np.cbrt,
+}
 
 COORDINATE_COLUMNS = {
     "lat": ("latitude",),
@@ -26,7 +31,8 @@ def derive(
 ) -> xr.Dataset:
     """Return `cube` with the features added, lazily where the cube is.
 
-    A running mean needs every month of it; the first months of a series, for which it or a lag
+    Transforms are odd: of a negative value, minus that of its magnitude. A running mean needs every
+    month of it; the first months of a series, for which it or a lag
     reaches before the beginning, are NaN.
 
     Parameters

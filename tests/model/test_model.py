@@ -8,26 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from tiny_cube import tiny_settings
 
 from narcf_geo.errors import NarcfError
-from narcf_geo.grid import Grid
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.features import Features
 from narcf_geo.model.fit import fit_project
 from narcf_geo.model.network import Network
 from narcf_geo.model.presets import PRESETS, Recipe, recipe
 from narcf_geo.model.table import Table
-from narcf_geo.months import month_starts, with_month_axis
 from narcf_geo.predict import predict
-from narcf_geo.settings import ModelSettings, PeriodSplit, Settings
+from narcf_geo.settings import ModelSettings
 
-SPLIT = PeriodSplit.model_validate(
-    {
-        "train": {"start": "2007-01", "end": "2007-12"},
-        "validation": {"start": "2008-01", "end": "2008-06"},
-        "test": {"start": "2008-07", "end": "2008-12"},
-    }
-)
 QUICK = Recipe(hidden=(8,), epochs=3, batch_size=64)
 
 
@@ -36,58 +28,6 @@ def table(rows: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.nd
     x = (rng.normal(0, 1, (rows, 3)) * [1, 20, 0.01] + [0, 300, 5]).astype(np.float32)
     y = (x[:, 0] - 0.05 * (x[:, 1] - 300) + 0.4).astype(np.float32)
     return x, y, rng.uniform(0.2, 5, rows)
-
-
-def tiny(*predictors: str, **more: object) -> Settings:
-    """Settings for the cube below."""
-    return Settings.model_validate(
-        {
-            "region": {"west": -100, "south": 40, "east": -95, "north": 44},
-            "period": {"start": "2007-01", "end": "2008-12"},
-            "land_cover": {"source": "land"},
-            "predictors": {"weather": list(predictors)},
-            "target": {"source": "flux"},
-            "split": SPLIT,
-            "model": {"preset": "narcf-25", "epochs": 3, "batch_size": 64},
-            **more,
-        }
-    )
-
-
-def schema(cube: xr.Dataset, *predictors: str, **more: object) -> Features:
-    return Features.of(cube, tiny(*predictors, **more))
-
-
-@pytest.fixture(scope="module")
-def cube() -> xr.Dataset:
-    """4 x 5 cells, two years; a lake, the sea, and gaps in one predictor."""
-    rng = np.random.default_rng(2)
-    grid = Grid.regular(-100, 40, -95, 44, 1)
-    months = month_starts("2007-01", "2008-12")
-    dims, shape = ("time", "lat", "lon"), (24, *grid.shape)
-    biome = np.full(grid.shape, 5, np.int8)
-    biome[0, 0], biome[3, 4], biome[1, 2] = 0, -1, 12
-    fraction = np.zeros((18, *grid.shape), np.float32)
-    for number in (0, 5, 12):
-        fraction[number][biome == number] = 1
-    temp = rng.normal(10, 8, shape).astype(np.float32)
-    sif = rng.normal(1, 0.5, shape).astype(np.float32)
-    sif[5, 2, 1], sif[20] = np.nan, np.nan
-    units = "umol m-2 s-1"
-    ds = xr.Dataset(
-        {
-            "temp": (dims, temp, {"units": "degC"}),
-            "sif": (dims, sif, {"units": "mW m-2 nm-1 sr-1"}),
-            "static": (dims[1:], rng.normal(0, 1, grid.shape).astype("f4"), {"units": "1"}),
-            "flux_target": (dims, 0.1 * temp - np.nan_to_num(sif), {"units": units}),
-            "biome": (dims[1:], biome),
-            "land_fraction": (dims[1:], (biome > 0).astype("f4")),
-            "class_fraction": (("igbp_class", *dims[1:]), fraction),
-            "cell_area": (dims[1:], grid.area, {"units": "m2"}),
-        },
-        coords=grid.coords(),
-    )
-    return with_month_axis(ds.assign_coords(time=months), months)
 
 
 @pytest.mark.parametrize("preset", [*sorted(PRESETS), "nll"])
@@ -163,7 +103,7 @@ def test_no_rows_and_a_loss_that_explodes() -> None:
 
 
 def test_samples_of_a_cube(cube: xr.Dataset) -> None:
-    dropped = schema(cube, "temp", "sif", biome_features="majority")
+    dropped = Features.of(cube, tiny_settings("temp", "sif", biome_features="majority"))
     samples = Table.of(cube, dropped)
     land = 4 * 5 - 2
     assert samples.y.size == land * 24 - land - 1
@@ -175,7 +115,7 @@ def test_samples_of_a_cube(cube: xr.Dataset) -> None:
         assert samples.x[row, 0] == cube["temp"].values[month, i, j]
         assert samples.y[row] == pytest.approx(cube["flux_target"].values[month, i, j])
         assert samples.x[row, 2:].argmax() == cube["biome"].values[i, j]
-    masked = schema(cube, "temp", "sif", "static", missing="mask")
+    masked = Features.of(cube, tiny_settings("temp", "sif", "static", missing="mask"))
     assert masked.masked == ("sif",)
     assert masked.names[3] == "has_sif"
     whole = Table.of(cube, masked)
@@ -189,7 +129,7 @@ def test_samples_of_a_cube(cube: xr.Dataset) -> None:
 
 def written(cube: xr.Dataset, directory: Path, missing: str, members: int = 1) -> Bundle:
     """Train on the first year and write a bundle."""
-    settings = tiny("temp", "sif", "static", missing=missing)
+    settings = tiny_settings("temp", "sif", "static", missing=missing)
     model = settings.model.model_copy(update={"members": members})
     fit_project(cube, settings.model_copy(update={"model": model}), directory, lambda *_: None)
     return Bundle.load(directory)
