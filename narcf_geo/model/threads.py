@@ -1,0 +1,42 @@
+"""One thread for BLAS while blocks of rows are computed side by side."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+_lock = threading.Lock()
+_inside = 0
+_limit: Any = None
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep BLAS to one thread within the block, in all threads of the process.
+
+    The first to enter sets the limit and the last to leave lifts it, so that threads may enter and
+    leave in any order.
+    """
+    global _inside, _limit
+    with _lock:
+        if _inside == 0:
+            _limit = _controller().limit(limits=1, user_api="blas")
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                _limit.restore_original_limits()
+
+
+@lru_cache(maxsize=1)
+def _controller() -> Any:
+    import numpy  # noqa: F401, that its BLAS is found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
