@@ -16,10 +16,17 @@ if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
 
+    from narcf_geo.model.residuals import ErrorModel
+
+Parts = dict[str, tuple[str, np.ndarray]]
+"""Key of a part to its name and to its share of each cell (lat, lon)."""
+
 TGC_PER_UMOL = 1e-6 * CARBON_MOLAR_MASS * 1e-12
 COLUMNS = (
     "biome", "name", "year", "area_km2", "mean_flux_umol_m2_s", "flux_TgC", "reference_TgC"
 )  # fmt: skip
+INTERVAL_COLUMNS = ("flux_TgC_std", "flux_TgC_lower", "flux_TgC_upper")
+"""Added where the errors of the flux are given."""
 
 
 def cell_total(flux: xr.DataArray, cell_area: xr.DataArray) -> xr.DataArray:
@@ -55,6 +62,9 @@ def biome_budget(
     biome: xr.DataArray,
     cell_area: xr.DataArray,
     reference: xr.DataArray | None = None,
+    *,
+    std: xr.DataArray | None = None,
+    errors: ErrorModel | None = None,
 ) -> pd.DataFrame:
     """Return the budget of each biome and year, and of the region (biome ``all``).
 
@@ -71,6 +81,10 @@ def biome_budget(
         (lat, lon), m2.
     reference : xarray.DataArray, optional
         Another product on the same grid; taken by its months.
+    std : xarray.DataArray, optional
+        Standard deviation of the flux, as `flux`. Needed with `errors`.
+    errors : ErrorModel, optional
+        Held-out errors, from which the totals get their intervals.
 
     Returns
     -------
@@ -78,10 +92,11 @@ def biome_budget(
         Columns ``biome`` (IGBP number, ``rest`` or ``all``), ``name``, ``year``, ``area_km2``
         (cells with a flux in that year), ``mean_flux_umol_m2_s`` (weighted by area and days),
         ``flux_TgC`` and ``reference_TgC`` (TgC of the months of that year in the data). Where a
-        reference is given, its total is over the cells and months that both have.
+        reference is given, its total is over the cells and months that both have. With `errors`
+        also ``flux_TgC_std`` and the ends of the 95 % interval, ``flux_TgC_lower`` and
+        ``flux_TgC_upper``.
     """
-    parts = {str(n): (cls.name, (biome == n).values) for n, cls in enumerate(IGBP)}
-    return _budget(flux, cell_area, _closed(parts), reference)
+    return _budget(flux, cell_area, biome_parts(biome), reference, std, errors)
 
 
 def fraction_budget(
@@ -89,6 +104,9 @@ def fraction_budget(
     class_fraction: xr.DataArray,
     cell_area: xr.DataArray,
     reference: xr.DataArray | None = None,
+    *,
+    std: xr.DataArray | None = None,
+    errors: ErrorModel | None = None,
 ) -> pd.DataFrame:
     """Return the budget of each biome and year, each cell shared among its land classes.
 
@@ -97,7 +115,7 @@ def fraction_budget(
 
     Parameters
     ----------
-    flux, cell_area, reference
+    flux, cell_area, reference, std, errors
         As for `biome_budget`.
     class_fraction : xarray.DataArray
         (igbp_class, lat, lon), 0 to 1.
@@ -107,14 +125,7 @@ def fraction_budget(
     pandas.DataFrame
         As of `biome_budget`.
     """
-    land = class_fraction.sel(igbp_class=slice(1, 16)).fillna(0.0).astype(np.float64)
-    whole = land.sum("igbp_class")
-    share = (land / whole).where(whole > 0, 0.0).transpose("igbp_class", "lat", "lon")
-    parts = {
-        str(n): (IGBP[n].name, share.sel(igbp_class=n).values)
-        for n in land["igbp_class"].values.tolist()
-    }
-    return _budget(flux, cell_area, _closed(parts), reference)
+    return _budget(flux, cell_area, fraction_parts(class_fraction), reference, std, errors)
 
 
 def region_budget(
@@ -124,12 +135,14 @@ def region_budget(
     reference: xr.DataArray | None = None,
     *,
     name: str = "name",
+    std: xr.DataArray | None = None,
+    errors: ErrorModel | None = None,
 ) -> pd.DataFrame:
     """Return the budget of each polygon and year, cells at an edge by the part inside.
 
     Parameters
     ----------
-    flux, cell_area, reference
+    flux, cell_area, reference, std, errors
         As for `biome_budget`; `flux` with its coordinates.
     regions : geopandas.GeoDataFrame
         Polygons that do not overlap, in any CRS.
@@ -160,7 +173,7 @@ def region_budget(
     if most > 1 + 1e-6:
         raise UsageError(f"expected regions that do not overlap, found a cell {most:.2f} times in")
     parts = {str(n): (str(n), share) for n, share in zip(regions[name], shares, strict=True)}
-    table = _budget(flux, cell_area, _closed(parts), reference)
+    table = _budget(flux, cell_area, _closed(parts), reference, std, errors)
     return table.rename(columns={"biome": "region"})
 
 
@@ -177,7 +190,25 @@ def biome_series(
     }
 
 
-def _closed(parts: dict[str, tuple[str, np.ndarray]]) -> dict[str, tuple[str, np.ndarray]]:
+def biome_parts(biome: xr.DataArray) -> Parts:
+    """Return the cells of each majority class (lat, lon), of no class, and of all."""
+    return _closed({str(n): (cls.name, (biome == n).values) for n, cls in enumerate(IGBP)})
+
+
+def fraction_parts(class_fraction: xr.DataArray) -> Parts:
+    """Return the share of each cell's land (lat, lon) in each class, in none, and in all."""
+    land = class_fraction.sel(igbp_class=slice(1, 16)).fillna(0.0).astype(np.float64)
+    whole = land.sum("igbp_class")
+    share = (land / whole).where(whole > 0, 0.0).transpose("igbp_class", "lat", "lon")
+    return _closed(
+        {
+            str(n): (IGBP[n].name, share.sel(igbp_class=n).values)
+            for n in land["igbp_class"].values.tolist()
+        }
+    )
+
+
+def _closed(parts: Parts) -> Parts:
     """Return the shares (lat, lon) of each cell with the rest that makes them whole."""
     rest = 1.0 - np.sum([share for _, share in parts.values()], axis=0)
     # What is left of a sum of fractions by rounding is no land without a class.
@@ -188,8 +219,10 @@ def _closed(parts: dict[str, tuple[str, np.ndarray]]) -> dict[str, tuple[str, np
 def _budget(
     flux: xr.DataArray,
     cell_area: xr.DataArray,
-    parts: dict[str, tuple[str, np.ndarray]],
+    parts: Parts,
     reference: xr.DataArray | None,
+    std: xr.DataArray | None,
+    errors: ErrorModel | None,
 ) -> pd.DataFrame:
     import pandas as pd
 
@@ -228,7 +261,30 @@ def _budget(
                     "reference_TgC": np.nansum(pairs) if np.isfinite(pairs).any() else np.nan,
                 }
             )
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    if errors is None:
+        return table
+    return table.merge(
+        _intervals(flux, std, errors, cell_area, parts), on=["biome", "year"], how="left"
+    )
+
+
+def _intervals(
+    flux: xr.DataArray,
+    std: xr.DataArray | None,
+    errors: ErrorModel,
+    cell_area: xr.DataArray,
+    parts: Parts,
+) -> pd.DataFrame:
+    from narcf_geo.budget_intervals import total_intervals
+
+    if std is None:
+        raise UsageError("expected the standard deviation of the flux (std) with its errors")
+    shares = {key: share for key, (_, share) in parts.items()}
+    fields = xr.Dataset({"flux": flux, "flux_std": std})
+    table = total_intervals(fields, errors, cell_area, shares)
+    ends = dict(zip(("std_TgC", "lower_TgC", "upper_TgC"), INTERVAL_COLUMNS, strict=True))
+    return table.rename(columns={"part": "biome", **ends})[["biome", "year", *INTERVAL_COLUMNS]]
 
 
 def inside(grid: Grid, polygons: gpd.GeoSeries) -> np.ndarray:
