@@ -264,9 +264,9 @@ def taylor(
     reach = max(1.25, 1.15 * max(radius for _, radius in points.values()))
     negative = min(r for r, _ in points.values()) < 0
     with house_style():
-        fig = Figure(figsize=(6.2, 5.6))
+        fig = Figure(figsize=(7.0, 5.6))
         heading(fig, title, subtitle, synthetic_note(observed, synthetic))
-        ax = cast(PolarAxes, fig.add_axes((0.1, 0.1, 0.8, 0.75), projection="polar"))
+        ax = cast(PolarAxes, fig.add_axes((0.08, 0.1, 0.71, 0.75), projection="polar"))
         ax.set_thetamin(0)
         ax.set_thetamax(180 if negative else 90)
         ax.set_ylim(0, reach)
@@ -291,7 +291,7 @@ def taylor(
                     linestyle="none")  # fmt: skip
         ax.text(np.pi / 4, 1.13 * reach, "correlation", rotation=-45, ha="center", va="center")
         ax.set_xlabel(f"standard deviation over that of {label}", labelpad=16)
-        ax.legend(loc="upper right", bbox_to_anchor=(1.12, 1.08))
+        ax.legend(loc="upper right", bbox_to_anchor=(1.28, 1.08))
     return fig
 
 

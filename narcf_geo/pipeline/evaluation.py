@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,25 @@ import xarray as xr
 
 from narcf_geo.budget import monthly_total
 from narcf_geo.cube import FLUX_NAMES
-from narcf_geo.evaluate import by_biome, by_month, compare
+from narcf_geo.evaluate import (
+    by_biome,
+    by_month,
+    by_region,
+    by_season,
+    by_year,
+    compare,
+    compare_on_common,
+    components,
+)
+from narcf_geo.evaluate.metrics import for_json
+from narcf_geo.model.bundle import Bundle
+from narcf_geo.model.calibration import coverage
 from narcf_geo.model.fit import cross_validation
 from narcf_geo.model.splits import PARTS
 from narcf_geo.settings import PeriodSplit, Settings
 
 if TYPE_CHECKING:
+    import geopandas as gpd
     from matplotlib.figure import Figure
 
 
@@ -39,45 +52,99 @@ def estimates_by_part(
 
 
 def evaluation_metrics(
-    cube: xr.Dataset, prediction: xr.Dataset, settings: Settings, model: Path
+    cube: xr.Dataset,
+    prediction: xr.Dataset,
+    settings: Settings,
+    model: Path,
+    regions: gpd.GeoDataFrame | None = None,
 ) -> dict[str, Any]:
     """Return the content of ``metrics.json``.
 
-    ``train``, ``validation`` and ``test`` score the estimate against the target; ``by_month`` and
-    ``by_biome`` the test part alone. ``region`` holds the total of the prediction. Where the
-    project has them, ``reference`` and ``truth`` score it against these on all months they share,
-    and ``cross_validation`` compares folds of blocks with folds of single cells.
+    ``train``, ``validation`` and ``test`` score the estimate against the target; ``by_month``,
+    ``by_season``, ``by_year``, ``by_biome`` and, with `regions`, ``by_region`` the test part alone.
+    ``components`` scores mean field, seasonal cycle and anomalies, of the test part and of all
+    months. ``coverage`` is the share of the target within the 50, 80 and 95 % intervals, where the
+    prediction has them. ``region`` holds the total of the prediction.
+
+    Where the project has them, ``reference`` scores the prediction against it on all months they
+    share, and ``truth`` each part; ``reference.common`` scores estimate and reference against the
+    target on the cells and test months that all three have. ``cross_validation`` compares folds of
+    blocks with folds of single cells.
     """
     area, biome = cube["cell_area"], cube["biome"]
-    target = cube["flux_target"]
+    target, flux = cube["flux_target"], prediction["flux"]
     parts = estimates_by_part(prediction, settings, model)
+    test = parts["test"]
 
-    def observed(estimate: xr.DataArray, flux: xr.DataArray) -> xr.DataArray:
-        return flux.sel(time=estimate["time"])
+    def split_in_parts(observed: xr.DataArray) -> dict[str, Any]:
+        return {part: compare(estimate, observed, area) for part, estimate in parts.items()}
+
+    def both_components(observed: xr.DataArray) -> dict[str, Any]:
+        return {
+            "test": components(test, observed, area),
+            "all": components(flux, observed, area),
+        }
 
     metrics: dict[str, Any] = {
-        part: compare(estimate, observed(estimate, target), area)
-        for part, estimate in parts.items()
+        **split_in_parts(target),
+        "by_month": by_month(test, target, area),
+        "by_season": by_season(test, target, area),
+        "by_year": by_year(test, target, area),
+        "by_biome": by_biome(test, target, area, biome),
+        "components": both_components(target),
+        "region": region_total(flux, area),
     }
-    test = parts["test"]
-    metrics["by_month"] = by_month(test, observed(test, target), area)
-    metrics["by_biome"] = by_biome(test, observed(test, target), area, biome)
-    metrics["region"] = region_total(prediction["flux"], area)
+    if regions is not None:
+        metrics["by_region"] = by_region(test, target, area, regions)
+    if shares := _coverage(cube, prediction, settings, model):
+        metrics["coverage"] = shares
     if "flux_reference" in cube:
-        metrics["reference"] = compare(prediction["flux"], cube["flux_reference"], area)
-    if "flux_truth" in cube:
-        metrics["truth"] = {
-            part: compare(estimate, observed(estimate, cube["flux_truth"]), area)
-            for part, estimate in parts.items()
+        reference = cube["flux_reference"]
+        metrics["reference"] = {
+            **compare(flux, reference, area),
+            "test": compare(test, reference, area),
+            "components": both_components(reference),
+            "common": compare_on_common({"estimate": test, "reference": reference}, target, area),
         }
-        metrics["truth"]["target_itself"] = compare(target, cube["flux_truth"], area)
+    if "flux_truth" in cube:
+        truth = cube["flux_truth"]
+        metrics["truth"] = {
+            **split_in_parts(truth),
+            "all": compare(flux, truth, area),
+            "target_itself": compare(target, truth, area),
+            "components": both_components(truth),
+        }
     if settings.split.kind == "blocks":
         folds = cross_validation(model)
         metrics["cross_validation"] = {
             "blocks": metrics["test"],
             "random": compare(folds["random_test"], target, area),
         }
-    return _plain(metrics)
+    plain: dict[str, Any] = for_json(metrics)
+    return plain
+
+
+def _coverage(
+    cube: xr.Dataset, prediction: xr.Dataset, settings: Settings, model: Path
+) -> dict[str, dict[str, float]]:
+    """Return the shares of the target within the intervals, of validation and test; or nothing."""
+    if "flux_std" not in prediction or not (factors := Bundle.load(model).factors):
+        return {}
+    fluxes = estimates_by_part(prediction, settings, model)
+    if isinstance(settings.split, PeriodSplit):
+        spreads = {part: prediction["flux_std"].sel(time=f["time"]) for part, f in fluxes.items()}
+    else:
+        folds, kind = cross_validation(model), settings.split.kind
+        spreads = {p: folds[f"{kind}_{p}_std"] for p in PARTS if f"{kind}_{p}_std" in folds}
+    shares: dict[str, dict[str, float]] = {}
+    for part in ("validation", "test"):
+        if part in spreads:
+            flux = fluxes[part]
+            values = (cube["flux_target"].sel(time=flux["time"]), flux, spreads[part])
+            weight = np.broadcast_to(cube["cell_area"].values, flux.shape)
+            observed, estimate, std = (v.values.ravel() for v in values)
+            shares[part] = coverage(observed, estimate, std, factors, weight.ravel())
+    return shares
 
 
 def region_total(flux: xr.DataArray, cell_area: xr.DataArray) -> dict[str, Any]:
@@ -93,15 +160,6 @@ def region_total(flux: xr.DataArray, cell_area: xr.DataArray) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    """Return `value` with NaN as None, which JSON can hold."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
-
-
 def evaluation_figures(
     cube: xr.Dataset,
     prediction: xr.Dataset,
@@ -109,44 +167,114 @@ def evaluation_figures(
     settings: Settings,
     model: Path,
 ) -> Iterator[tuple[str, Figure]]:
-    """Yield name and figure: the scatter of the test part, and the seasonal cycle."""
-    from narcf_geo.figures import charts
+    """Yield name and figure: of the test part, and of the region's totals through time.
+
+    ``scatter`` and ``taylor`` show the test part; ``seasonal_cycle``, ``totals`` and ``anomalies``
+    (with two years at least) all months, in the cells that all products have.
+    """
+    from narcf_geo.figures import charts, series
 
     synthetic = cube.attrs.get("synthetic")
     test = estimates_by_part(prediction, settings, model)["test"]
     observed = cube["flux_target"].sel(time=test["time"])
+    label = str(observed.attrs["product"])
     first, last = metrics["test"]["period"]
+    period = first if first == last else f"{first} to {last}"
     yield (
         "scatter",
         charts.scatter(
             test,
             observed,
             metrics=metrics["test"],
-            labels=("Estimate", str(observed.attrs["product"])),
+            labels=("Estimate", label),
             title="Estimate on data the model has not seen",
-            subtitle=first if first == last else f"{first} to {last}",
+            subtitle=period,
             synthetic=synthetic,
         ),
     )
+    products = _products(cube, test)
+    if metrics["test"]["kge_alpha"] is not None:
+        pairs = {name: flux.notnull() for name, flux in products.items()}
+        names, common = _shared({"Estimate": pairs.pop("Estimate") & observed.notnull(), **pairs})
+        yield (
+            "taylor",
+            series.taylor(
+                {n: products[n].where(common) for n in names if n != label},
+                observed,
+                area=cube["cell_area"],
+                label=label,
+                subtitle=f"{period}; cells and months that all have",
+                synthetic=synthetic,
+            ),
+        )
     if cube.sizes["time"] < 12:
         return
-    area = cube["cell_area"]
-    known = prediction["flux"].notnull()
-    fluxes = {"Estimate": prediction["flux"]} | {
-        str(cube[name].attrs["product"]): cube[name].where(known)
-        for name in FLUX_NAMES.values()
-        if name in cube
-    }
-    series = {
-        label: monthly_total(flux, area).assign_attrs(units="TgC month-1")
-        for label, flux in fluxes.items()
-    }
+    totals, share = _totals(_products(cube, prediction["flux"]), cube["cell_area"])
+    region = settings.region.name
+    where = f"{settings.period}; cells that all have" + (
+        f" ({share:.0%} of the estimate's area)" if share < 0.995 else ""
+    )
     yield (
         "seasonal_cycle",
         charts.seasonal_cycle(
-            series,
-            title=f"Seasonal cycle of {settings.region.name}",
-            subtitle=str(settings.period),
-            synthetic=synthetic,
+            totals, title=f"Seasonal cycle of {region}", subtitle=where, synthetic=synthetic
         ),
     )
+    yield (
+        "totals",
+        series.time_series(
+            totals, title=f"Net CO₂ flux of {region}", subtitle=where, synthetic=synthetic
+        ),
+    )
+    names, months = _shared({n: total.notnull() for n, total in totals.items()}, least=24)
+    if int(months.sum()) >= 24:
+        seen = f"{settings.period}; not seen in training: {period}"
+        yield (
+            "anomalies",
+            series.anomalies(
+                {name: totals[name].where(months) for name in names},
+                title=f"Anomalies of {region} from its mean seasonal cycle",
+                subtitle=seen if isinstance(settings.split, PeriodSplit) else where,
+                synthetic=synthetic,
+            ),
+        )
+
+
+def _products(cube: xr.Dataset, estimate: xr.DataArray) -> dict[str, xr.DataArray]:
+    """Return the estimate and the fluxes of the cube by their names, on the months of the first."""
+    return {"Estimate": estimate} | {
+        str(cube[name].attrs["product"]): cube[name].sel(time=estimate["time"])
+        for name in FLUX_NAMES.values()
+        if name in cube
+    }
+
+
+def _shared(masks: Mapping[str, xr.DataArray], least: int = 1) -> tuple[list[str], xr.DataArray]:
+    """Return what the first mask shares with the others, and their names.
+
+    A mask that would leave less than `least` is left out.
+    """
+    (first, common), *others = masks.items()
+    names = [first]
+    for name, mask in others:
+        both = common & mask
+        if int(both.sum()) >= least:
+            names.append(name)
+            common = both
+    return names, common
+
+
+def _totals(
+    fluxes: Mapping[str, xr.DataArray], cell_area: xr.DataArray
+) -> tuple[dict[str, xr.DataArray], float]:
+    """Return monthly totals over the cells that all have, and their share of the first's area."""
+    known = {name: flux.notnull().any("time") for name, flux in fluxes.items()}
+    names, common = _shared(known)
+    totals = {}
+    for name in names:
+        flux = fluxes[name].where(common)
+        some = flux.notnull().any(["lat", "lon"])
+        totals[name] = monthly_total(flux, cell_area).where(some)
+        totals[name].attrs["units"] = "TgC month-1"
+    whole = cell_area.where(known[names[0]]).sum()
+    return totals, float(cell_area.where(common).sum() / whole)
