@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from narcf_geo.cli import catalog
+from narcf_geo.cli import catalog, model
 
 if TYPE_CHECKING:
     from narcf_geo.project import Project
@@ -18,6 +18,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(model.app, name="model")
 
 Directory = Annotated[
     Path, typer.Option("--project", "-C", metavar="DIR", help="Project directory (narcf.yaml).")

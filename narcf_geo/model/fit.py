@@ -18,9 +18,10 @@ import xarray as xr
 
 import narcf_geo
 from narcf_geo.errors import NarcfError
+from narcf_geo.evaluate.metrics import scores
 from narcf_geo.files import atomic_path
 from narcf_geo.model import bundle
-from narcf_geo.model.calibration import conformal_factors
+from narcf_geo.model.calibration import conformal_factors, coverage
 from narcf_geo.model.ensemble import Ensemble, Estimate
 from narcf_geo.model.features import Features
 from narcf_geo.model.presets import Recipe, recipe
@@ -181,47 +182,86 @@ def fit_project(
     with tempfile.TemporaryDirectory() as scratch:
         workshop = Workshop(plan, table, work or Path(scratch))
         if len(folds) > 1:
-            held = _cross_validate(cube, settings, folds, workshop, directory, progress)
+            parts = _cross_validate(cube, settings, folds, workshop, directory, progress)
         fitted = workshop.fit(final, settings.seed, progress)
         if len(folds) == 1:
-            held = fitted.ensemble.estimate(table.x)
-        rows = np.unique(np.concatenate([fold.validation for fold in folds]))
-        factors = conformal_factors(table.y[rows], held.flux[rows], held.std[rows])
-        x = table.x[final.train]
-        bundle.write(
-            directory,
-            table.features,
-            fitted.paths,
-            noise=fitted.ensemble.noise,
-            calibration={
-                str(level): factor if np.isfinite(factor) else None
-                for level, factor in factors.items()
+            parts = dict.fromkeys(PARTS, fitted.ensemble.estimate(table.x))
+        content = _describe(cube, settings, table, fitted, folds, parts)
+        bundle.write(directory, table.features, fitted.paths, **content)
+
+
+def _describe(
+    cube: xr.Dataset,
+    settings: Settings,
+    table: Table,
+    fitted: Fitted,
+    folds: list[Split],
+    parts: dict[str, Estimate],
+) -> dict[str, Any]:
+    """Return what a bundle says of itself; `parts` are the estimates each part is judged by."""
+    rows = {part: np.unique(np.concatenate([getattr(f, part) for f in folds])) for part in PARTS}
+
+    def judged(part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        r, estimate = rows[part], parts[part]
+        return table.y[r], estimate.flux[r], estimate.std[r]
+
+    factors = conformal_factors(*judged("validation"))
+    metrics = {}
+    for part, r in rows.items():
+        observed, flux, std = judged(part)
+        area = table.area[r]
+        metrics[part] = {
+            **scores(flux, observed, area),
+            **{
+                f"coverage_{level}": share
+                for level, share in coverage(observed, flux, std, factors, area).items()
             },
-            training_range={
-                name: [float(np.nanmin(x[:, i])), float(np.nanmax(x[:, i]))]
-                for i, name in enumerate(table.features.names)
-            },
-            samples={part: len(getattr(final, part)) for part in PARTS},
-            split=[str(fold) for fold in folds],
-            missing=table.missing,
-            history=fitted.histories,
-            recipe=asdict(plan),
-            settings=settings.model_dump(mode="json"),
-            target={
-                "units": cube["flux_target"].attrs["units"],
-                "sign": "positive: to the atmosphere",
-            },
-            data={"sha256": table.digest, "sources": cube.attrs.get("references", "")},
-            grid={
-                name: {"first": float(cube[name][0]), "last": float(cube[name][-1]), "n": n}
-                for name, n in ((k, cube.sizes[k]) for k in ("lat", "lon"))
-            },
-            versions={
-                "narcf-geo": narcf_geo.__version__,
-                "python": ".".join(map(str, sys.version_info[:3])),
-                **{name: version(name) for name in ("keras", "tensorflow", "numpy", "xarray")},
-            },
-        )
+        }
+    final = final_split(folds)
+    x = table.x[final.train]
+    return {
+        "noise": fitted.ensemble.noise,
+        "calibration": _finite({str(level): factor for level, factor in factors.items()}),
+        "metrics": {part: _finite(found) for part, found in metrics.items()},
+        "training_range": {
+            name: [float(np.nanmin(x[:, i])), float(np.nanmax(x[:, i]))]
+            for i, name in enumerate(table.features.names)
+        },
+        "samples": {part: len(getattr(final, part)) for part in PARTS},
+        "split": [str(fold) for fold in folds],
+        "missing": table.missing,
+        "history": fitted.histories,
+        "recipe": asdict(recipe(settings.model)),
+        "settings": settings.model_dump(mode="json"),
+        "target": {
+            "units": cube["flux_target"].attrs["units"],
+            "sign": "positive: to the atmosphere",
+            "product": cube["flux_target"].attrs.get("product", "flux_target"),
+        },
+        "data": {
+            "sha256": table.digest,
+            "references": cube.attrs.get("references", ""),
+            "synthetic": cube.attrs.get("synthetic", ""),
+        },
+        "grid": {
+            name: {
+                "first": float(cube[name][0]),
+                "last": float(cube[name][-1]),
+                "n": cube.sizes[name],
+            }
+            for name in ("lat", "lon")
+        },
+        "versions": {
+            "narcf-geo": narcf_geo.__version__,
+            "python": ".".join(map(str, sys.version_info[:3])),
+            **{name: version(name) for name in ("keras", "tensorflow", "numpy", "xarray")},
+        },
+    }
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values with None for what JSON cannot hold."""
+    return {k: v if np.isfinite(v) else None for k, v in values.items()}
 
 
 def _cross_validate(
@@ -231,8 +271,8 @@ def _cross_validate(
     workshop: Workshop,
     directory: Path,
     progress: Progress,
-) -> Estimate:
-    """Test every fold, write the estimates, and return those of the validation rows."""
+) -> dict[str, Estimate]:
+    """Test every fold, write the estimates, and return those of each part."""
     table = workshop.table
     protocols = {settings.split.kind: folds}
     if isinstance(settings.split, BlockSplit):
@@ -242,7 +282,7 @@ def _cross_validate(
         protocols["random"] = splits_of(random, table, settings.seed)
     total, done = sum(len(splits) for splits in protocols.values()), 0
     estimates: dict[str, xr.DataArray] = {}
-    held: Estimate
+    parts: dict[str, Estimate] = {}
     for protocol, splits in protocols.items():
         means = {part: _Mean(table.y.size) for part in PARTS}
         for split in splits:
@@ -253,13 +293,13 @@ def _cross_validate(
             for part, mean in means.items():
                 mean.add(getattr(split, part), estimate)
         for part, mean in means.items():
-            flux = mean.values().flux
-            estimates[f"{protocol}_{part}"] = table.on_grid(flux, cube["flux_target"])
-        if protocol == settings.split.kind:
-            held = means["validation"].values()
+            estimate = mean.values()
+            estimates[f"{protocol}_{part}"] = table.on_grid(estimate.flux, cube["flux_target"])
+            if protocol == settings.split.kind:
+                parts[part] = estimate
     directory.mkdir(parents=True, exist_ok=True)
     xr.Dataset(estimates).to_netcdf(directory / CROSS_VALIDATION, engine="netcdf4")
-    return held
+    return parts
 
 
 class _Mean:

@@ -1,0 +1,30 @@
+"""``narcf-geo model``: what a trained model is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Look at a trained model.", no_args_is_help=True)
+
+
+@app.command()
+def show(
+    model: Annotated[
+        Path | None, typer.Argument(metavar="[MODEL]", help="A model folder (bundle.json).")
+    ] = None,
+    directory: Annotated[
+        Path, typer.Option("--project", "-C", metavar="DIR", help="Project directory.")
+    ] = Path(),
+) -> None:
+    """Print the model card: features and their ranges, split, skill, uncertainty, origin."""
+    from narcf_geo.cli.show import console
+    from rich.markdown import Markdown
+
+    from narcf_geo.model.bundle import Bundle
+    from narcf_geo.model.card import model_card
+
+    card = model_card(Bundle.load(model or directory / "model"))
+    console.print(Markdown(card) if console.is_terminal else card, markup=False)

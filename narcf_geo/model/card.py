@@ -1,0 +1,148 @@
+"""The card of a model: what it estimates, from what, how well, and how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from narcf_geo.model.bundle import Bundle
+
+UNKNOWN = "not recorded by the version that wrote this bundle"
+
+
+def model_card(bundle: Bundle) -> str:
+    """Return the card as Markdown.
+
+    Examples
+    --------
+    >>> from rich import print
+    >>> from rich.markdown import Markdown
+    >>> print(Markdown(model_card(Bundle.load("demo/model"))))  # doctest: +SKIP
+    """
+    return "\n".join(_lines(bundle))
+
+
+def _lines(bundle: Bundle) -> Iterator[str]:
+    known = bundle.information
+    target, settings = known.get("target", {}), known.get("settings", {})
+    yield f"# {settings.get('title', 'A flux model')}\n"
+    yield (
+        f"Estimates the monthly mean flux of {target.get('product', 'the target')}, "
+        f"{target.get('units', '')}, {target.get('sign', '')}.\n"
+    )
+    if synthetic := known.get("data", {}).get("synthetic"):
+        yield f"**Synthetic data ({synthetic}): not observations.**\n"
+    if named := ", ".join(bundle.features.coordinates):
+        yield (
+            f"**Coordinates are among the features ({named})**: the model may have learned a map "
+            "or a calendar instead of how the flux responds.\n"
+        )
+    yield "## Network\n"
+    yield from _network(bundle)
+    yield "## Skill\n"
+    yield from _skill(known)
+    yield "## Uncertainty\n"
+    yield from _uncertainty(bundle)
+    yield "## Split\n"
+    splits = known.get("split") or [UNKNOWN]
+    yield f"```\n{splits[0]}\n```"
+    if len(splits) > 1:
+        yield f"and {len(splits) - 1} folds more.\n"
+    yield "## Features\n"
+    yield from _features(bundle)
+    yield "## Origin\n"
+    yield from _origin(known)
+
+
+def _network(bundle: Bundle) -> Iterator[str]:
+    known = bundle.information
+    recipe = known.get("recipe") or {}
+    settings = known.get("settings", {})
+    hidden = "-".join(map(str, recipe.get("hidden", []))) or "none"
+    yield f"- preset {settings.get('model', {}).get('preset', '?')}, hidden layers {hidden}"
+    for name in ("activation", "loss", "epochs", "batch_size", "learning_rate", "schedule"):
+        if name in recipe:
+            yield f"- {name.replace('_', ' ')}: {recipe[name]}"
+    seed = settings.get("seed", "?")
+    yield f"- {len(known['members'])} members, seeds from {seed} on"
+    epochs = [str(h["best_epoch"]) for h in known.get("history", [])]
+    yield f"- weights of epoch {', '.join(epochs) or '?'}\n"
+
+
+def _skill(known: dict[str, Any]) -> Iterator[str]:
+    metrics = known.get("metrics")
+    if not metrics:
+        yield f"{UNKNOWN}\n"
+        return
+    names = ("r", "rmse", "bias", "nse", "kge", "n")
+    rows = [[part, *(_number(scores.get(n)) for n in names)] for part, scores in metrics.items()]
+    yield from _table(["part", *names], rows)
+    yield "Against the target, weighted by cell area; RMSE and bias in umol m-2 s-1.\n"
+
+
+def _uncertainty(bundle: Bundle) -> Iterator[str]:
+    if not bundle.factors:
+        yield f"{UNKNOWN}\n"
+        return
+    test = bundle.information.get("metrics", {}).get("test", {})
+    rows = [
+        [f"{level:.0%}", f"{factor:.2f} std", _percent(test.get(f"coverage_{level}"))]
+        for level, factor in bundle.factors.items()
+    ]
+    yield from _table(["interval", "half-width", "of the test values inside"], rows)
+    yield (
+        "Calibrated on the validation part. An interval holds values of the target of one cell and "
+        "month, with the noise of the target; it is not that of a sum of cells.\n"
+    )
+
+
+def _features(bundle: Bundle) -> Iterator[str]:
+    known, features = bundle.information, bundle.features
+    units = dict(zip(features.predictors, features.units, strict=True))
+    limits, missing = known.get("training_range", {}), known.get("missing", {})
+    rows = []
+    for name in features.names:
+        low, high = limits.get(name, (None, None))
+        made = features.derived.get(name)
+        origin = (
+            ""
+            if made is None
+            else ", ".join(f"{k} {v}" for k, v in made.model_dump(exclude_defaults=True).items())
+        )
+        rows.append(
+            [name, units.get(name, "1"), _number(low), _number(high),
+             str(missing.get(name, 0)), origin]
+        )  # fmt: skip
+    yield from _table(["feature", "unit", "lowest", "highest", "missing", "made"], rows)
+    masked = ", ".join(features.masked) or "none"
+    yield (
+        "Ranges are of the training part; missing counts land cell-months. May be missing: "
+        f"{masked}.\n"
+    )
+
+
+def _origin(known: dict[str, Any]) -> Iterator[str]:
+    data = known.get("data", {})
+    yield f"- training data: sha256 {data.get('sha256', UNKNOWN)}"
+    for name, axis in known.get("grid", {}).items():
+        yield f"- {name}: {axis['first']:g} to {axis['last']:g}, {axis['n']} cells"
+    versions = ", ".join(f"{k} {v}" for k, v in known.get("versions", {}).items())
+    yield f"- software: {versions or UNKNOWN}"
+    if references := data.get("references"):
+        yield f"- sources: {references}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    for row in (head, ["---"] * len(head), *rows):
+        yield f"| {' | '.join(row)} |"
+    yield ""
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "undefined"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _percent(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.1%}"
