@@ -59,7 +59,7 @@ def test_the_metrics_are_those_of_the_parts(cube: xr.Dataset, directory: Path) -
             assert found[name] == pytest.approx(value, rel=1e-6), (part, name)
         for level, factor in bundle.factors.items():
             error = abs(table.y.astype(float) - estimate.flux)[rows]
-                inside = error <= factor * estimate.std[rows].astype(float)
+            inside = error <= factor * estimate.std[rows].astype(float)
             share = np.average(inside, weights=table.area[rows])
             assert found[f"coverage_{level}"] == pytest.approx(share, abs=1e-6)
     assert bundle.information["data"]["sha256"] == table.digest
