@@ -256,7 +256,7 @@ def partial_dependence(
     -------
     pandas.DataFrame
         By ``value`` of the feature: ``mean`` over the rows, and ``low`` and ``high``, the
-        quantiles, umol m-2 s-1.
+        quantiles, umol m-2 s-1; ``attrs`` has the ``quantiles``.
 
     Raises
     ------
@@ -279,14 +279,16 @@ def partial_dependence(
         grid = np.unique(np.quantile(x[known, column], np.linspace(0.01, 0.99, grid)))
     chosen = known[_draw(known.size, rows, np.random.default_rng(seed))]
     weight = np.ones(chosen.size) if weight is None else weight[chosen].astype(float)
-    table = np.repeat(x[chosen][None], len(grid), axis=0)
-    table[:, :, column] = grid[:, None]
-    flux = estimate(table.reshape(-1, x.shape[1])).reshape(len(grid), -1)
+    moved = np.repeat(x[chosen][None], len(grid), axis=0)
+    moved[:, :, column] = grid[:, None]
+    flux = estimate(moved.reshape(-1, x.shape[1])).reshape(len(grid), -1)
     low, high = np.quantile(flux, quantiles, axis=1, weights=weight, method="inverted_cdf")
-    return pd.DataFrame(
-        {"mean": np.average(flux, axis=1, weights=weight), "low": low, "high": high},
-        index=pd.Index(grid, name="value"),
+    mean = np.average(flux, axis=1, weights=weight)
+    table = pd.DataFrame(
+        {"mean": mean, "low": low, "high": high}, index=pd.Index(grid, name="value")
     )
+    table.attrs = {"quantiles": quantiles}
+    return table
 
 
 def _draw(n: int, rows: int, rng: np.random.Generator) -> np.ndarray:

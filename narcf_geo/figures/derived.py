@@ -14,7 +14,13 @@ import xarray as xr
 from narcf_geo.constants import IGBP
 from narcf_geo.errors import NarcfError
 from narcf_geo.figures import style
-from narcf_geo.figures.layout import flux_bar, headed_figure, house_style, synthetic_note
+from narcf_geo.figures.layout import (
+    flux_bar,
+    headed_figure,
+    house_style,
+    plain_bar,
+    synthetic_note,
+)
 from narcf_geo.figures.maps import corner_text, draw_cells, fitted_view, flux_map
 from narcf_geo.figures.totals import days_of, mean_over_months, period_text
 from narcf_geo.months import days_in_month
@@ -239,7 +245,7 @@ def fraction_panel(
             ax.set_title(IGBP[number].name, fontsize=8.5, pad=3, loc="left", fontweight="bold")
             field = class_fraction.sel(igbp_class=number).where(dry)
             mesh = draw_cells(ax, view, field, 1.0, style.FRACTION_CMAP, low=0.0)
-        _plain_bar(fig, mesh, total, "fraction of the cell", "neither")
+        plain_bar(fig, mesh, total, "fraction of the cell", "neither")
     return fig
 
 
@@ -297,13 +303,5 @@ def _single(
             flux_bar(fig, mesh, rect, field.values, limit, label, ends, colors)
         else:
             over = bool(np.nanmax(field.values) > limit)
-            _plain_bar(fig, mesh, total, label, "max" if over else "neither")
+            plain_bar(fig, mesh, total, label, "max" if over else "neither")
     return fig
-
-
-def _plain_bar(fig: Figure, mesh: QuadMesh, total: float, label: str, extend: str) -> None:
-    cax = fig.add_axes((0.25, 0.46 / total, 0.5, 0.13 / total))
-    bar = fig.colorbar(mesh, cax=cax, orientation="horizontal", extend=extend, extendfrac=0.04)
-    bar.outline.set_linewidth(0.5)
-    bar.ax.tick_params(length=2.5, width=0.5)
-    bar.set_label(label, fontsize=8.5, labelpad=2)

@@ -110,6 +110,15 @@ def flux_bar(
         )
 
 
+def plain_bar(fig: Figure, mesh: QuadMesh, total: float, label: str, extend: str) -> None:
+    """Draw the colour bar of what has no sign, under a map in a figure `total` inches high."""
+    cax = fig.add_axes((0.25, 0.46 / total, 0.5, 0.13 / total))
+    bar = fig.colorbar(mesh, cax=cax, orientation="horizontal", extend=extend, extendfrac=0.04)
+    bar.outline.set_linewidth(0.5)
+    bar.ax.tick_params(length=2.5, width=0.5)
+    bar.set_label(label, fontsize=8.5, labelpad=2)
+
+
 def _share(fig: Figure, text: Text) -> float:
     """Return the width of a text as a fraction of the width of the figure."""
     return text.get_window_extent().width / fig.bbox.width

@@ -1,0 +1,280 @@
+"""Maps and a chart of how far the estimate can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from narcf_geo.errors import NarcfError
+from narcf_geo.figures import style
+from narcf_geo.figures.layout import (
+    flux_bar,
+    headed_figure,
+    heading,
+    house_style,
+    plain_bar,
+    synthetic_note,
+)
+from narcf_geo.figures.maps import draw_cells, fitted_view, write_in_corner
+from narcf_geo.figures.totals import cell_area, mean_over_months, period_text
+from narcf_geo.grid import Grid
+from narcf_geo.months import days_in_month
+
+if TYPE_CHECKING:
+    from cartopy.mpl.geoaxes import GeoAxes
+    from matplotlib.figure import Figure
+
+    from narcf_geo.figures.basemap import View
+
+
+def uncertainty_map(
+    std: xr.DataArray,
+    *,
+    spread: xr.DataArray | None = None,
+    noise: xr.DataArray | None = None,
+    title: str = "Uncertainty of the monthly CO₂ flux",
+    subtitle: str | None = None,
+    area: xr.DataArray | None = None,
+    limit: float | None = None,
+    projection: str = "auto",
+    synthetic: str | None = None,
+) -> Figure:
+    """Map the standard deviation of the estimate of a month, and beside it its parts.
+
+    Of several months each map shows the root of the mean square, which is that of a single month
+    and not of the mean: errors of months are not independent.
+
+    Parameters
+    ----------
+    std : xarray.DataArray
+        (lat, lon) or (time, lat, lon), umol m-2 s-1.
+    spread, noise : xarray.DataArray, optional
+        Its parts on the same grid: the spread of the members, which better training would lower,
+        and the noise of the target, which it would not.
+    title, subtitle, area, projection, synthetic
+        As for `maps.flux_map`.
+    limit : float, optional
+        End of the colour scale of all maps; by default a round number that holds 98 % of the cells.
+    """
+    note = synthetic_note(std, synthetic)
+    if subtitle is None:
+        many = "time" in std.dims and std.sizes["time"] > 1
+        subtitle = f"standard deviation, {period_text(std)}".rstrip(", ")
+        subtitle += ", root of the mean square over the months" if many else ""
+    whole = _root_mean_square(std)
+    given = {"Spread of the members": spread, "Noise about a member": noise}
+    parts = {name: _root_mean_square(part) for name, part in given.items() if part is not None}
+    limit = limit or style.flux_limit(whole.values)
+    area = cell_area(whole, area)
+    with house_style():
+        view = fitted_view(whole, projection)
+        width, gap, head = (9.6 if parts else 7.2), 0.15, 0.28
+        room = width - 0.4
+        # Two small maps, with a heading between them, are as high as the large one.
+        wide = (room - gap + head / 2 / view.aspect) / 1.5 if parts else room
+        tall = wide * view.aspect
+        side = (tall - head) / 2 / view.aspect
+        fig, _ = headed_figure(width, tall + (1.8 if parts else 1.6), title, subtitle, note)
+        total = fig.get_figheight()
+        base = 0.9 / total
+        ax = view.axes(fig, (0.2 / width, base, wide / width, tall / total))
+        mesh = draw_cells(ax, view, whole, limit, style.SPREAD_CMAP, low=0.0)
+        write_in_corner(ax, view, whole, _typical(whole, area))
+        if parts:
+            ax.set_title("Total", fontsize=9.5, pad=4, loc="left", fontweight="bold")
+        for place, (name, field) in enumerate(parts.items()):
+            left = (0.2 + wide + gap) / width
+            bottom = base + (0 if place else (side * view.aspect + head) / total)
+            part = view.axes(fig, (left, bottom, side / width, side * view.aspect / total))
+            part.set_title(name, fontsize=8.5, pad=3, loc="left", fontweight="bold")
+            draw_cells(part, view, field, limit, style.SPREAD_CMAP, low=0.0)
+            write_in_corner(part, view, field, _typical(field, area), 6.5)
+        label = f"standard deviation of a month ({style.UNITS_TEXT})"
+        over = any(bool(np.nanmax(f.values) > limit) for f in (whole, *parts.values()))
+        plain_bar(fig, mesh, total, label, "max" if over else "neither")
+    return fig
+
+
+def applicability_map(
+    flux: xr.DataArray,
+    applicable: xr.DataArray,
+    *,
+    least: float = 0.5,
+    title: str = "Net CO₂ flux and where the model applies",
+    subtitle: str | None = None,
+    area: xr.DataArray | None = None,
+    limit: float | None = None,
+    projection: str = "auto",
+    synthetic: str | None = None,
+) -> Figure:
+    """Map the flux, hatched where the conditions are unlike those of the training.
+
+    The corner says what share of area and months is applicable.
+
+    Parameters
+    ----------
+    flux : xarray.DataArray
+        (lat, lon) or (time, lat, lon), umol m-2 s-1.
+    applicable : xarray.DataArray
+        The same shape: 1 or true where the model applies; without meaning where `flux` is missing.
+    least : float
+        A cell is hatched when less than this share of its months is applicable.
+    title, subtitle, area, limit, projection, synthetic
+        As for `maps.flux_map`.
+
+    Raises
+    ------
+    NarcfError
+        When every flux is missing.
+    """
+    note = synthetic_note(flux, synthetic)
+    known = flux.notnull()
+    inside = (applicable.reindex_like(flux) > 0) & known
+    field, share = flux, inside.where(known).astype(float)
+    if subtitle is None:
+        rule = "hatched: not applicable"
+        if "time" in flux.dims and flux.sizes["time"] > 1:
+            rule += f" in more than {100 * (1 - least):g} % of the months"
+        subtitle = "; ".join(part for part in (period_text(flux), rule) if part)
+    if "time" in flux.dims:
+        field, share = mean_over_months(flux), mean_over_months(share)
+    field, share = field.transpose("lat", "lon"), share.transpose("lat", "lon")
+    limit = limit or style.flux_limit(field.values)
+    area = cell_area(field, area)
+    covered = float(share.weighted(area).mean())
+    with house_style():
+        view = fitted_view(field, projection)
+        width = 7.2
+        height = min(width * 0.94 * view.aspect, 8.0)
+        fig, _ = headed_figure(width, height + 1.55, title, subtitle, note)
+        total = fig.get_figheight()
+        ax = view.axes(fig, (0.03, 0.86 / total, 0.94, height / total))
+        mesh = draw_cells(ax, view, field, limit)
+        hatch_cells(ax, view, (share < least) & field.notnull())
+        of = "area and months" if "time" in flux.dims else "the area"
+        write_in_corner(ax, view, field, f"applicable: {_percent(covered)}\nof {of}")
+        flux_bar(fig, mesh, (0.2, 0.46 / total, 0.6, 0.13 / total), field.values, limit)
+    return fig
+
+
+def hatch_cells(ax: GeoAxes, view: View, chosen: xr.DataArray) -> None:
+    """Hatch the cells (lat, lon) that are `chosen`, each patch with its outline."""
+    import shapely
+    from cartopy.mpl.path import shapely_to_path
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    rows, columns = np.nonzero(chosen.transpose("lat", "lon").values)
+    if not rows.size:
+        return
+    corners = np.stack(view.project(*Grid.from_dataset(chosen).corners()), axis=-1)
+    turn = ((0, 0), (0, 1), (1, 1), (1, 0))
+    rings = np.stack([corners[rows + i, columns + j] for i, j in turn], axis=1)
+    shape = shapely.union_all(shapely.polygons(rings))
+    parts = [shapely_to_path(part) for part in shapely.get_parts(shape)]
+    # White below dark, so that it shows on every colour.
+    for color, line in (("white", 1.6), (style.INK, 0.6)):
+        patch = PathPatch(
+            Path.make_compound_path(*parts),
+            facecolor="none",
+            edgecolor=color,
+            linewidth=line,
+            hatch="/////",
+            hatch_linewidth=line,
+            zorder=3.5,
+        )
+        ax.add_artist(patch)
+
+
+def reliability(
+    coverage: Mapping[str, Mapping[str, float]],
+    *,
+    title: str = "Do the intervals hold what they promise?",
+    subtitle: str = "Share of the target's values within the interval about the estimate",
+    synthetic: str = "",
+) -> Figure:
+    """Draw the coverage that is observed against the nominal one.
+
+    Parameters
+    ----------
+    coverage : mapping of str to mapping
+        Name of the part or product, at most five, to nominal (``"0.8"``) and observed coverage, 0
+        to 1.
+    title, subtitle, synthetic : str
+        As for `maps.flux_map`.
+
+    Raises
+    ------
+    NarcfError
+        When there is nothing to draw, or more than five series.
+    """
+    from matplotlib.figure import Figure
+
+    if not 1 <= len(coverage) <= len(style.SERIES) or not all(coverage.values()):
+        raise NarcfError(
+            f"expected the coverage of 1 to {len(style.SERIES)} parts, found {len(coverage)}"
+        )
+    with house_style():
+        width, height, side = 6.2, 5.75, 4.4
+        fig = Figure(figsize=(width, height))
+        heading(fig, title, subtitle, style.synthetic_text(synthetic))
+        ax = fig.add_axes((0.95 / width, 0.6 / height, side / width, side / height))
+        ax.fill_between([0, 100], [0, 100], 100, color="#f1f4f5", lw=0, zorder=0)
+        ax.plot([0, 100], [0, 100], color=style.MUTED, linewidth=0.9, zorder=1)
+        for x, y, text in ((3, 97, "intervals too wide"), (97, 3, "intervals too narrow")):
+            ax.text(x, y, text, ha="left" if x < 50 else "right", color=style.MUTED,
+                    va="top" if y > 50 else "bottom", fontsize=8.5, fontstyle="italic")  # fmt: skip
+        nominal: list[float] = []
+        for (name, found), (color, line, marker) in zip(
+            coverage.items(), style.SERIES[1:] + style.SERIES[:1], strict=False
+        ):
+            levels = sorted(found, key=float)
+            expected = [100 * float(level) for level in levels]
+            held = [100 * found[level] for level in levels]
+            nominal += expected
+            said = ", ".join(f"{value:.0f}" for value in held)
+            ax.plot(
+                expected,
+                held,
+                color=color,
+                linestyle=line,
+                linewidth=1.4,
+                marker=marker,
+                markersize=7,
+                markerfacecolor="white",
+                markeredgewidth=1.6,
+                label=f"{name}: {said} %",
+                clip_on=False,
+                zorder=3,
+            )
+        ticks = sorted({0.0, *nominal})
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.grid(color="#e3e8ea", linewidth=0.6)
+        ax.set_axisbelow(True)
+        ax.set(xlim=(0, 100), ylim=(0, 100), aspect="equal")
+        ax.set_xlabel("nominal coverage (%)")
+        ax.set_ylabel("observed coverage (%)")
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 0.06))
+    return fig
+
+
+def _root_mean_square(std: xr.DataArray) -> xr.DataArray:
+    """Return (lat, lon), over the months weighted by their days."""
+    if "time" not in std.dims:
+        return std.transpose("lat", "lon")
+    square = (std.astype(float) ** 2).weighted(days_in_month(std["time"])).mean("time")
+    return (square**0.5).transpose("lat", "lon")
+
+
+def _typical(field: xr.DataArray, area: xr.DataArray) -> str:
+    root = float(np.sqrt((field.astype(float) ** 2).weighted(area).mean()))
+    return f"typical {root:.2f} {style.UNITS_TEXT}"
+
+
+def _percent(share: float) -> str:
+    """Return a share that is 100 % only when it is whole."""
+    return f"{100 * share:.0f} %" if share in (0.0, 1.0) else f"{np.floor(1000 * share) / 10:g} %"

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from narcf_geo.errors import NarcfError
+from narcf_geo.figures import uncertainty
+from narcf_geo.figures.style import SPREAD_CMAP, save_figure
+from narcf_geo.months import days_in_month
+
+
+def drawn(ax) -> np.ndarray:
+    return ax.collections[0].get_array().filled(np.nan)
+
+
+def corner(ax) -> str:
+    return ax.texts[-1].get_text()
+
+
+@pytest.fixture
+def parts(small_prediction: xr.Dataset) -> dict[str, xr.DataArray]:
+    flux = small_prediction["flux"]
+    spread = (0.1 + 0.2 * abs(flux)).assign_attrs(flux.attrs)
+    noise = (0.4 + 0 * flux).assign_attrs(flux.attrs)
+    std = np.hypot(spread, noise).assign_attrs(flux.attrs)
+    return {"std": std, "spread": spread, "noise": noise}
+
+
+def test_the_months_are_joined_by_their_squares(small_prediction, parts, tmp_path):
+    area = small_prediction["cell_area"]
+    figure = uncertainty.uncertainty_map(**parts, area=area, synthetic="twin experiment")
+    total, spread, noise = (drawn(ax) for ax in figure.axes[:3])
+    np.testing.assert_allclose(total**2, spread**2 + noise**2, rtol=1e-6)
+    weight = days_in_month(parts["spread"]["time"]).values
+    square = (parts["spread"].values.astype(float) ** 2 * weight[:, None, None]).sum(0)
+    np.testing.assert_allclose(spread, np.sqrt(square / weight.sum()), rtol=1e-6)
+    for ax in figure.axes[:3]:
+        mesh = ax.collections[0]
+        assert mesh.get_clim() == figure.axes[0].collections[0].get_clim()
+        assert mesh.get_clim()[0] == 0
+        assert mesh.get_cmap().name == SPREAD_CMAP
+    assert corner(figure.axes[2]) == "typical 0.40 µmol m⁻² s⁻¹"
+    titles = [ax.get_title(loc="left") for ax in figure.axes[:3]]
+    assert titles == ["Total", "Spread of the members", "Noise about a member"]
+    said = [t.get_text() for t in figure.texts]
+    assert "synthetic twin experiment" in said
+    assert any("November 2014 – February 2015, root of the mean square" in t for t in said)
+    save_figure(figure, tmp_path / "std.svg")
+
+
+def test_one_month_and_no_parts(parts):
+    figure = uncertainty.uncertainty_map(parts["std"][2])
+    np.testing.assert_array_equal(drawn(figure.axes[0]), parts["std"][2])
+    assert len(figure.axes) == 2
+    assert "standard deviation, January 2015" in [t.get_text() for t in figure.texts]
+    with pytest.raises(NarcfError, match="at least one finite value"):
+        uncertainty.uncertainty_map(parts["std"] * np.nan)
+
+
+def test_what_is_hatched_and_what_share_is_not(small_prediction):
+    flux, area = small_prediction["flux"], small_prediction["cell_area"]
+    inside = flux.notnull().astype("int8")
+    inside[:, 3, 0] = 0
+    inside[:3, 0, 2] = 0
+    inside[0, 1, 1] = 0
+    figure = uncertainty.applicability_map(flux, inside, area=area)
+    ax = figure.axes[0]
+    lon, lat = np.meshgrid(flux["lon"], flux["lat"])
+    patch = next(a for a in ax.get_children() if getattr(a, "get_hatch", lambda: "")())
+    from cartopy.crs import PlateCarree
+
+    points = ax.projection.transform_points(PlateCarree(), lon, lat)[..., :2]
+    hatched = patch.get_path().contains_points(points.reshape(-1, 2)).reshape(lat.shape)
+    assert sorted(zip(*np.nonzero(hatched), strict=True)) == [(0, 2), (3, 0)]
+    days = days_in_month(flux["time"]).values[:, None, None]
+    weight = np.where(flux.notnull(), days * area.values, 0)
+    share = (weight * inside.values).sum() / weight.sum()
+    assert corner(ax) == f"applicable: {np.floor(1000 * share) / 10:g} %\nof area and months"
+    often = uncertainty.applicability_map(flux, inside, area=area, least=0.2).axes[0]
+    patch = next(a for a in often.get_children() if getattr(a, "get_hatch", lambda: "")())
+    hatched = patch.get_path().contains_points(points.reshape(-1, 2)).reshape(lat.shape)
+    assert sorted(zip(*np.nonzero(hatched), strict=True)) == [(3, 0)]
+
+
+def test_where_all_is_applicable_nothing_is_hatched(small_prediction):
+    flux = small_prediction["flux"][0]
+    figure = uncertainty.applicability_map(flux, flux.notnull())
+    ax = figure.axes[0]
+    assert corner(ax) == "applicable: 100 %\nof the area"
+    assert not any(getattr(a, "get_hatch", lambda: "")() for a in ax.get_children())
+    nowhere = uncertainty.applicability_map(flux, flux.isnull()).axes[0]
+    assert corner(nowhere) == "applicable: 0 %\nof the area"
+    # A share short of the whole never reads 100 %.
+    assert uncertainty._percent(0.99999) == "99.9 %"
+
+
+def test_coverage_is_drawn_against_the_nominal():
+    found = {"Test": {"0.95": 0.93, "0.5": 0.47, "0.8": 0.81}, "Spread alone": {"0.8": 0.3}}
+    figure = uncertainty.reliability(found, synthetic="twin experiment")
+    ax = figure.axes[0]
+    lines = {line.get_label(): line for line in ax.lines}
+    line = lines["Test: 47, 81, 93 %"]
+    np.testing.assert_allclose(line.get_xdata(), [50, 80, 95])
+    np.testing.assert_allclose(line.get_ydata(), [47, 81, 93])
+    assert ax.get_xlim() == ax.get_ylim() == (0, 100)
+    diagonal = ax.lines[0]
+    np.testing.assert_array_equal(diagonal.get_xdata(), diagonal.get_ydata())
+    for wrong in ({}, {"Test": {}}, {str(i): {"0.5": 0.5} for i in range(6)}):
+        with pytest.raises(NarcfError, match="coverage of 1 to 5 parts"):
+            uncertainty.reliability(wrong)
