@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -114,3 +114,29 @@ def regrid_table(rows: Sequence[Summary], output: Path) -> None:
     console.print(f"From  {rows[0].source_grid}\nTo    {rows[0].target_grid}")
     console.print(table)
     console.print(f"Written in {rows[0].seconds:.1f} s: {output}")
+
+
+def evaluation_table(metrics: dict[str, Any], output: Path | None) -> None:
+    """Show the scores of one file against another: what was compared, a line a part, the notes."""
+    from rich import box
+
+    from narcf_geo.evaluate.files import COLUMNS, table_rows
+
+    for name in ("estimate", "observed"):
+        about = metrics[name]
+        text = f"{about['file']}: {about['variable']}, {about['period']}"
+        console.print(f"{name.capitalize():<10}{text}", markup=False)
+    console.print(f"On        {metrics['grid']}", markup=False)
+    table = Table(COLUMNS[0], box=box.SIMPLE_HEAD)
+    for heading in COLUMNS[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for group in table_rows(metrics):
+        for row in group:
+            table.add_row(*row)
+        table.add_section()
+    console.print(table)
+    console.print(f"RMSE and bias in {metrics['units']}, or in TgC per month where stated")
+    for note in metrics["notes"]:
+        console.print(f"Note: {note}", markup=False)
+    if output is not None:
+        console.print(f"Written: {output}")

@@ -130,35 +130,29 @@ def evaluate_files(
     return metrics
 
 
-COLUMNS = ("part", "r", "RMSE", "bias", "MAE", "NSE", "KGE", "slope", "bias TgC/yr", "pairs")
-"""Headings of `table_rows`."""
+COLUMNS = ("part", "r", "RMSE", "bias", "NSE", "slope", "TgC/yr", "pairs")
+"""Headings of `table_rows`; TgC/yr is the bias of the total."""
 
 
-def table_rows(metrics: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Return the scores of `evaluate_files` as lines of text, below `COLUMNS`."""
-    parts = [("all", metrics["all"])]
-    for group in ("by_season", "by_year", "by_biome", "by_region"):
-        parts += [(str(v.get("name", k)), v) for k, v in metrics.get(group, {}).items()]
-    for name, values in metrics["components"].items():
-        unit = "" if values is None or values["units"] == FLUX_UNITS else f" ({values['units']})"
-        parts.append((name.replace("_", " ") + unit, values or {}))
-    keys = ("r", "rmse", "bias", "mae", "nse", "kge", "slope", "bias_TgC_per_year")
-    return [
-        (
-            label,
-            *(_text(values.get(key), key) for key in keys),
-            f"{values.get('n', 0):,}".replace(",", " "),
-        )
-        for label, values in parts
-    ]
+def table_rows(metrics: dict[str, Any]) -> list[list[tuple[str, ...]]]:
+    """Return the scores of `evaluate_files` as groups of lines of text, below `COLUMNS`."""
+    groups = [{"all": metrics["all"]}]
+    for name in ("by_season", "by_year", "by_biome", "by_region"):
+        groups.append({v.get("name", k): v for k, v in metrics.get(name, {}).items()})
+    groups.append(
+        {
+            name.replace("_", " ") + (", TgC" if name.startswith("monthly") else ""): values or {}
+            for name, values in metrics["components"].items()
+        }
+    )
+    return [[_row(label, values) for label, values in group.items()] for group in groups if group]
 
 
-def _text(value: float | None, key: str) -> str:
-    if value is None:
-        return ""
-    if key == "bias_TgC_per_year":
-        return f"{value:+.1f}"
-    return f"{value:+.3f}" if key == "bias" else f"{value:.3f}"
+def _row(label: str, values: dict[str, Any]) -> tuple[str, ...]:
+    formats = {"r": ".3f", "rmse": ".3f", "bias": "+.3f", "nse": ".3f", "slope": ".3f",
+               "bias_TgC_per_year": "+.1f", "n": "d"}  # fmt: skip
+    known = {key: values.get(key) for key in formats}
+    return label, *("" if known[k] is None else f"{known[k]:{f}}" for k, f in formats.items())
 
 
 def _read(path: Path, variable: str | None) -> _Flux:
@@ -196,20 +190,16 @@ def _read(path: Path, variable: str | None) -> _Flux:
 
 def _candidate(ds: xr.Dataset, path: Path) -> str:
     """Return the name of the flux of a file that the user did not name."""
-    found = [
-        str(name)
-        for name, array in ds.data_vars.items()
-        if "time" in array.dims and array.ndim >= 3 and _converts(str(array.attrs.get("units", "")))
-    ]
-    for name in PREFERRED:
-        for variable in map(str, ds.data_vars):
-            if variable.lower() == name:
-                return variable
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(found or sorted(map(str, ds.data_vars)))
-    what = "several" if found else f"none in units that convert to {FLUX_UNITS!r} among"
-    raise UsageError(f"{path}: expected one flux, found {what}: {names}; name the variable")
+    units = {str(n): str(v.attrs.get("units", "")) for n, v in ds.data_vars.items()}
+    preferred = [n for name in PREFERRED for n in units if n.lower() == name]
+    found = [n for n, unit in units.items() if "time" in ds[n].dims and _converts(unit)]
+    if preferred or len(found) == 1:
+        return (preferred or found)[0]
+    known = ", ".join(f"{n} ({units[n] or 'no unit'})" for n in found or units)
+    raise UsageError(
+        f"{path}: expected one flux along time, in units that convert to {FLUX_UNITS!r}, found "
+        f"{known}; name the variable if it is among them"
+    )
 
 
 def _converts(units: str) -> bool:
