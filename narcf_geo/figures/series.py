@@ -326,9 +326,10 @@ def pairplot(
     samples = samples[:, np.isfinite(samples).all(axis=0)]
     if samples.shape[1] == 0:
         raise NarcfError("expected samples that all variables have, found none")
+    units = [style.pretty_units(str(a.attrs.get("units", "1"))) for a in arrays]
     names = [
-        f"{name}\n({_pretty(str(a.attrs['units']))})" if a.attrs.get("units", "1") != "1" else name
-        for name, a in zip(variables, arrays, strict=True)
+        name if unit == "1" else f"{name}\n({unit})"
+        for name, unit in zip(variables, units, strict=True)
     ]
     count, side = len(names), 1.55
     with house_style():
@@ -387,9 +388,3 @@ def _taylor_point(
         raise NarcfError("expected an observed flux that varies, found one value everywhere")
     # What does not vary lies at the centre, whatever its angle.
     return (point["r"], point["std_ratio"]) if point["std_estimate"] else (0.0, 0.0)
-
-
-def _pretty(units: str) -> str:
-    for plain, text in (("umol", "µmol"), ("-1", "⁻¹"), ("-2", "⁻²"), ("-3", "⁻³")):
-        units = units.replace(plain, text)
-    return units.replace("degC", "°C")

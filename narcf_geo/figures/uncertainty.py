@@ -162,6 +162,7 @@ def applicability_map(
 
 def hatch_cells(ax: GeoAxes, view: View, chosen: xr.DataArray) -> None:
     """Hatch the cells (lat, lon) that are `chosen`, each patch with its outline."""
+    import matplotlib
     import shapely
     from cartopy.mpl.path import shapely_to_path
     from matplotlib.patches import PathPatch
@@ -175,18 +176,12 @@ def hatch_cells(ax: GeoAxes, view: View, chosen: xr.DataArray) -> None:
     rings = np.stack([corners[rows + i, columns + j] for i, j in turn], axis=1)
     shape = shapely.union_all(shapely.polygons(rings))
     parts = [shapely_to_path(part) for part in shapely.get_parts(shape)]
+    path = Path.make_compound_path(*parts)
     # White below dark, so that it shows on every colour.
-    for color, line in (("white", 1.6), (style.INK, 0.6)):
-        patch = PathPatch(
-            Path.make_compound_path(*parts),
-            facecolor="none",
-            edgecolor=color,
-            linewidth=line,
-            hatch="/////",
-            hatch_linewidth=line,
-            zorder=3.5,
-        )
-        ax.add_artist(patch)
+    for color, width in (("white", 1.6), (style.INK, 0.6)):
+        look = {"edgecolor": color, "linewidth": width, "hatch": "/////"}
+        with matplotlib.rc_context({"hatch.linewidth": width}):
+            ax.add_artist(PathPatch(path, facecolor="none", zorder=3.5, **look))
 
 
 def reliability(
