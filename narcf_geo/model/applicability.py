@@ -12,6 +12,7 @@ import numpy as np
 from narcf_geo.errors import NarcfError
 from narcf_geo.files import atomic_path
 
+APPLICABILITY = "applicability.npz"
 _BLOCK = 1024
 _POOL = 20_000
 _DISTANCE_ROWS = 2_000

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narcf_geo.errors import NarcfError
+from narcf_geo.model.applicability import APPLICABILITY, Applicability
 from narcf_geo.model.ensemble import Ensemble, Estimate
 from narcf_geo.model.features import Features
+from narcf_geo.model.residuals import ErrorModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,6 +110,17 @@ class Bundle:
                     f"{expected}; train again with `narcf-geo train`"
                 )
         return ensemble
+
+    @cached_property
+    def applicability(self) -> Applicability | None:
+        """Where the model may be trusted; None when it could not be told."""
+        path = self.directory / APPLICABILITY
+        return Applicability.load(path) if path.exists() else None
+
+    @cached_property
+    def errors(self) -> ErrorModel | None:
+        """How held-out errors hang together; None in a bundle of the first version."""
+        return ErrorModel.load(self.directory)
 
     @property
     def factors(self) -> dict[float, float]:

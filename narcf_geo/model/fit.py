@@ -2,139 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 import narcf_geo
 from narcf_geo.errors import NarcfError
-from narcf_geo.evaluate.metrics import scores
-from narcf_geo.files import atomic_path
 from narcf_geo.model import bundle
-from narcf_geo.model.calibration import conformal_factors, coverage
-from narcf_geo.model.ensemble import Ensemble, Estimate
+from narcf_geo.model.ensemble import Estimate
 from narcf_geo.model.features import Features
-from narcf_geo.model.presets import Recipe, recipe
+from narcf_geo.model.held_out import HeldOut
+from narcf_geo.model.presets import recipe
 from narcf_geo.model.splits import PARTS, Split, final_split, splits_of
 from narcf_geo.model.table import Table
+from narcf_geo.model.workshop import Fitted, Progress, Workshop
 from narcf_geo.settings import BlockSplit, RandomSplit, Settings
 
-if TYPE_CHECKING:
-    from narcf_geo.model.training import Trainer
-
 CROSS_VALIDATION = "cross_validation.nc"
-
-Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """Trained members: their files, the loss of each epoch, and what they estimate together."""
-
-    paths: list[Path]
-    histories: list[dict[str, Any]]
-    ensemble: Ensemble
-
-
-class Workshop:
-    """Trains ensembles of one recipe on parts of one table.
-
-    Each member is kept in a file named by all it depends on, so that a training that is
-    killed and started again goes on with the member it was at.
-
-    Parameters
-    ----------
-    plan : Recipe
-        The network, its training and the number of members.
-    table : Table
-        The rows to learn from.
-    directory : Path
-        Where finished members are kept.
-    """
-
-    def __init__(self, plan: Recipe, table: Table, directory: Path) -> None:
-        self.plan, self.table, self.directory = plan, table, directory
-
-    @cached_property
-    def trainer(self) -> Trainer:
-        """The compiled training, shared by all members and folds."""
-        from narcf_geo.model.training import Trainer
-
-        return Trainer(self.plan, self.table.x, self.table.y, self.table.area)
-
-    def fit(self, split: Split, seed: int, progress: Progress) -> Fitted:
-        """Train the members on the rows of `split`; `progress` is told of every epoch.
-
-        Raises
-        ------
-        NarcfError
-            When a part is empty, a feature has no value in training, or the loss is not finite.
-        """
-        names = np.array(self.table.features.names)
-        if len(split.train):
-            empty = np.isnan(self.table.x[split.train]).all(axis=0)
-            if empty.any():
-                raise NarcfError(
-                    f"{', '.join(names[empty])}: no value in any training sample, so nothing can "
-                    "be learned from it; leave it out of predictors: in narcf.yaml, or train on "
-                    "months that have it"
-                )
-        members, epochs = self.plan.members, self.plan.epochs
-        paths: list[Path] = []
-        for number in range(members):
-
-            def on_epoch(epoch: int, loss: float, validation: float, number: int = number) -> None:
-                progress(
-                    number * epochs + epoch + 1,
-                    members * epochs,
-                    f"member {number + 1} of {members}, epoch {epoch + 1}: loss {loss:.4f}, "
-                    f"validation {validation:.4f}",
-                )
-
-            paths.append(self._member(split, seed + number, on_epoch))
-        histories = [json.loads(path.with_suffix(".json").read_text("utf-8")) for path in paths]
-        ensemble = Ensemble.load(paths)
-        if self.plan.n_outputs == 1:
-            rows = split.validation
-            error = ensemble.estimate(self.table.x[rows]).flux - self.table.y[rows]
-            noise = np.sqrt(np.average(error.astype(float) ** 2, weights=self.table.area[rows]))
-            ensemble = replace(ensemble, noise=float(noise))
-        return Fitted(paths, histories, ensemble)
-
-    def _member(self, split: Split, seed: int, on_epoch: Callable) -> Path:
-        path = self.directory / f"{self._key(split, seed)}.keras"
-        if not path.exists():
-            fit = self.trainer.fit(split.train, split.validation, seed, on_epoch)
-            history = {
-                "train": fit.history.train,
-                "validation": fit.history.validation,
-                "best_epoch": fit.history.best_epoch + 1,
-            }
-            # The model last: where it is, its history is too.
-            with atomic_path(path.with_suffix(".json")) as temporary:
-                temporary.write_text(json.dumps(history), encoding="utf-8")
-            with atomic_path(path) as temporary:
-                fit.model.save(temporary)
-        return path
-
-    def _key(self, split: Split, seed: int) -> str:
-        plan = {**asdict(self.plan), "members": None}
-        versions = [narcf_geo.__version__, version("keras"), version("tensorflow")]
-        content = json.dumps([self.table.digest, plan, seed, versions])
-        digest = hashlib.sha256(content.encode())
-        for rows in (split.train, split.validation):
-            digest.update(np.ascontiguousarray(rows, np.int64).tobytes())
-        return digest.hexdigest()[:20]
 
 
 def tabulate(cube: xr.Dataset, settings: Settings) -> Table:
@@ -186,43 +76,25 @@ def fit_project(
         fitted = workshop.fit(final, settings.seed, progress)
         if len(folds) == 1:
             parts = dict.fromkeys(PARTS, fitted.ensemble.estimate(table.x))
-        content = _describe(cube, settings, table, fitted, folds, parts)
-        bundle.write(directory, table.features, fitted.paths, **content)
+        held_out = HeldOut(table, folds, parts)
+        bundle.write(
+            directory,
+            table.features,
+            fitted.paths,
+            **held_out.describe(),
+            **held_out.write(directory, cube, fitted.ensemble, settings),
+            **_origin(cube, settings, table, fitted, folds),
+        )
 
 
-def _describe(
-    cube: xr.Dataset,
-    settings: Settings,
-    table: Table,
-    fitted: Fitted,
-    folds: list[Split],
-    parts: dict[str, Estimate],
+def _origin(
+    cube: xr.Dataset, settings: Settings, table: Table, fitted: Fitted, folds: list[Split]
 ) -> dict[str, Any]:
-    """Return what a bundle says of itself; `parts` are the estimates each part is judged by."""
-    rows = {part: np.unique(np.concatenate([getattr(f, part) for f in folds])) for part in PARTS}
-
-    def judged(part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        r, estimate = rows[part], parts[part]
-        return table.y[r], estimate.flux[r], estimate.std[r]
-
-    factors = conformal_factors(*judged("validation"))
-    metrics = {}
-    for part, r in rows.items():
-        observed, flux, std = judged(part)
-        area = table.area[r]
-        metrics[part] = {
-            **scores(flux, observed, area),
-            **{
-                f"coverage_{level}": share
-                for level, share in coverage(observed, flux, std, factors, area).items()
-            },
-        }
+    """Return what the model was made of and how."""
     final = final_split(folds)
     x = table.x[final.train]
     return {
         "noise": fitted.ensemble.noise,
-        "calibration": _finite({str(level): factor for level, factor in factors.items()}),
-        "metrics": {part: _finite(found) for part, found in metrics.items()},
         "training_range": {
             name: [float(np.nanmin(x[:, i])), float(np.nanmax(x[:, i]))]
             for i, name in enumerate(table.features.names)
@@ -257,11 +129,6 @@ def _describe(
             **{name: version(name) for name in ("keras", "tensorflow", "numpy", "xarray")},
         },
     }
-
-
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values with None for what JSON cannot hold."""
-    return {k: v if np.isfinite(v) else None for k, v in values.items()}
 
 
 def _cross_validate(
