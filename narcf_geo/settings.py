@@ -204,6 +204,7 @@ class Settings(Schema):
     """Everything ``narcf.yaml`` may say."""
 
     title: str = "narcf-geo project"
+    license: str | None = Field(None, description="of the products, such as CC-BY-4.0")
     catalog: str = "data_catalog.yaml"
     catalog_parameters: dict[str, str] = {}
     region: Region

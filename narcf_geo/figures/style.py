@@ -109,6 +109,11 @@ def fraction_colors(count: int) -> list[str]:
     return _colors(FRACTION_CMAP, count)
 
 
+def amount_colors(count: int) -> list[str]:
+    """Return `count` colours (``#rrggbb``) of an amount such as a standard deviation, from 0 up."""
+    return _colors(SPREAD_CMAP, count)
+
+
 def _colors(name: str, count: int) -> list[str]:
     import matplotlib
     from matplotlib.colors import to_hex

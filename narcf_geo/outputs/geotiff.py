@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from narcf_geo.constants import FLUX_SIGN, FLUX_UNITS, IGBP
+from narcf_geo.constants import FLUX_SIGN, IGBP
 from narcf_geo.errors import NarcfError
 from narcf_geo.figures.style import flux_limit
 from narcf_geo.files import atomic_path
 from narcf_geo.grid import Grid
 from narcf_geo.outputs.netcdf import check_flux
 from narcf_geo.outputs.qgis import (
+    write_amount_style,
     write_biome_style,
     write_flux_style,
     write_fraction_style,
@@ -61,10 +62,45 @@ def write_flux_geotiffs(ds: xr.Dataset, folder: str | Path, *, monthly: bool = F
     stamps = flux["time"].dt.strftime("%Y-%m" if monthly else "%Y").values
     for stamp in dict.fromkeys(stamps):
         path = Path(folder) / f"flux_{stamp}.tif"
-        _write_months(flux[stamps == stamp], path, ds.attrs)
+        _write_months(flux[stamps == stamp], path, {"sign": FLUX_SIGN, **_described(ds)})
         write_flux_style(path.with_suffix(".qml"), limit)
         paths.append(path)
     return paths
+
+
+def write_ancillary_geotiffs(ds: xr.Dataset, name: str, folder: str | Path) -> list[Path]:
+    """Write ``<name>_<year>.tif`` for each year: one band a month, and a ``.qml`` beside it.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        The variable `name` (time, lat, lon), from 0 up, on a regular grid.
+    name : str
+        Such as ``flux_std`` or ``applicability``.
+    folder : path
+        Where the files go; made when absent.
+
+    Returns
+    -------
+    list of path
+        The GeoTIFFs, by time.
+    """
+    data = ds[name]
+    known = data.values[np.isfinite(data.values)]
+    limit = float(np.quantile(known, 0.98)) if known.size else 1.0
+    paths = []
+    for year in np.unique(data["time"].dt.year.values):
+        path = Path(folder) / f"{name}_{year}.tif"
+        tags = {"long_name": str(data.attrs.get("long_name", name)), **_described(ds)}
+        _write_months(data[data["time"].dt.year == year], path, tags)
+        write_amount_style(path.with_suffix(".qml"), limit or 1.0)
+        paths.append(path)
+    return paths
+
+
+def _described(ds: xr.Dataset) -> dict[str, str]:
+    kept = {k: str(ds.attrs[k]) for k in ("synthetic", "comment", "license") if ds.attrs.get(k)}
+    return {"title": str(ds.attrs.get("title", "Monthly net CO2 flux of the land")), **kept}
 
 
 def write_biomes_geotiff(biome: xr.DataArray, path: str | Path) -> Path:
@@ -155,24 +191,20 @@ _FLUX_COG = {"predictor": "YES", "overview_resampling": "AVERAGE"}
 _CLASS_COG = {"predictor": "NO", "overview_resampling": "MODE"}
 
 
-def _write_months(flux: xr.DataArray, path: Path, attrs: dict[str, Any]) -> None:
-    flux, transform = _north_up(flux)
-    values = flux.values.astype("float32")
-    months = pd.DatetimeIndex(flux["time"].values).strftime("%Y-%m")
-    tags = {
-        "title": attrs.get("title", "Monthly net CO2 flux of the land"),
-        "units": FLUX_UNITS,
-        "sign": FLUX_SIGN,
-        **{name: attrs[name] for name in ("synthetic", "comment") if attrs.get(name)},
-    }
+def _write_months(data: xr.DataArray, path: Path, tags: dict[str, str]) -> None:
+    units = data.attrs.get("units", "1")
+    data, transform = _north_up(data)
+    values = data.values.astype("float32")
+    months = pd.DatetimeIndex(data["time"].values).strftime("%Y-%m")
 
     def fill(raster: DatasetWriter) -> None:
         raster.write(values)
         for band, month in enumerate(months, start=1):
             raster.set_band_description(band, month)
-            raster.set_band_unit(band, FLUX_UNITS)
+            raster.set_band_unit(band, units)
             raster.update_tags(band, month=month, **_statistics(values[band - 1]))
 
+    tags = {**tags, "units": units}
     _write_cog(path, values, transform, float("nan"), tags, fill, _FLUX_COG)
 
 

@@ -17,6 +17,17 @@ from narcf_geo.months import with_month_axis
 
 _STANDARD_NAME = "surface_upward_mole_flux_of_carbon_dioxide"
 _Variable = tuple[tuple[str, ...], np.ndarray, dict[str, Any]]
+ANCILLARY = (
+    "flux_std",
+    "flux_lower",
+    "flux_upper",
+    "flux_std_spread",
+    "flux_std_noise",
+    "applicability",
+    "applicable",
+)
+"""Uncertainty of the flux and where the model may be trusted: as the flux over time and space."""
+
 _CHUNK = {"time": 24, "lat": 32, "lon": 64}
 
 
@@ -29,9 +40,10 @@ def write_flux_netcdf(ds: xr.Dataset, path: str | Path) -> Path:
     ----------
     ds : xarray.Dataset
         ``flux`` (time, lat, lon) in umol m-2 s-1, positive to the atmosphere, NaN where missing;
-        ``time`` at month starts. Optional: ``flux_std`` (as flux), ``biome`` (lat, lon; IGBP class,
-        -1 missing), ``land_fraction`` (lat, lon; 0 to 1). Other variables are left out, cell
-        areas and bounds are those of the grid. Text and number attributes of `ds` are kept.
+        ``time`` at month starts. Optional: what belongs to the flux (`ANCILLARY`), ``biome``
+        (lat, lon; IGBP class, -1 missing), ``land_fraction`` (lat, lon; 0 to 1). Other variables
+        are left out, cell areas and bounds are those of the grid. Text and number attributes of
+        `ds` are kept.
     path : path
         The ``.nc`` file.
 
@@ -71,9 +83,11 @@ def _product(ds: xr.Dataset) -> xr.Dataset:
     grid = Grid.from_dataset(ds)
     out = xr.Dataset(coords=grid.coords())
     out["flux"] = _field(ds["flux"], _flux_attributes(ds))
-    if "flux_std" in ds:
-        out["flux_std"] = _field(ds["flux_std"], _std_attributes(ds["flux_std"]))
-        out["flux"].attrs["ancillary_variables"] = "flux_std"
+    ancillary = [name for name in ANCILLARY if name in ds]
+    for name in ancillary:
+        out[name] = _flag_field(ds[name]) if name == "applicable" else _ancillary(ds[name])
+    if ancillary:
+        out["flux"].attrs["ancillary_variables"] = " ".join(ancillary)
     if "land_fraction" in ds:
         out["land_fraction"] = _field(
             ds["land_fraction"],
@@ -94,7 +108,7 @@ def _product(ds: xr.Dataset) -> xr.Dataset:
     out = with_month_axis(out.assign_coords(time=ds["time"].values), ds["time"].values)
     out["time"].attrs |= {"axis": "T", "units_metadata": "leap_seconds: none"}
     out["crs"] = _crs()
-    for name in ("flux", "flux_std", "land_fraction", "biome"):
+    for name in ("flux", *ancillary, "land_fraction", "biome"):
         if name in out:
             out[name].attrs |= {"grid_mapping": "crs", "cell_measures": "area: cell_area"}
     out["cell_area"].attrs["grid_mapping"] = "crs"
@@ -117,15 +131,28 @@ def _flux_attributes(ds: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _std_attributes(std: xr.DataArray) -> dict[str, Any]:
+def _ancillary(data: xr.DataArray) -> _Variable:
     attrs = {
-        "standard_name": f"{_STANDARD_NAME} standard_error",
-        "long_name": std.attrs.get("long_name", "standard error of the net CO2 flux"),
-        "units": FLUX_UNITS,
+        "long_name": data.attrs.get("long_name", str(data.name)),
+        "units": data.attrs.get("units", FLUX_UNITS),
     }
-    if std.attrs.get("comment"):
-        attrs["comment"] = std.attrs["comment"]
-    return attrs
+    if data.name == "flux_std":
+        attrs = {"standard_name": f"{_STANDARD_NAME} standard_error", **attrs}
+    for name in ("cell_methods", "comment"):
+        if data.attrs.get(name):
+            attrs[name] = data.attrs[name]
+    return _field(data, attrs)
+
+
+def _flag_field(data: xr.DataArray) -> _Variable:
+    values = np.where(np.isfinite(data.values), data.values, -1).astype("int8")
+    attrs = {
+        "standard_name": "quality_flag",
+        "long_name": data.attrs.get("long_name", "within the area of applicability"),
+        "flag_values": np.arange(2, dtype="int8"),
+        "flag_meanings": "not_applicable applicable",
+    }
+    return tuple(map(str, data.dims)), values, attrs
 
 
 def _biome(biome: xr.DataArray) -> _Variable:
@@ -168,12 +195,13 @@ def _encoding(product: xr.Dataset) -> dict[str, dict[str, Any]]:
     for name, variable in product.variables.items():
         kept = variable.encoding if name in ("time", "time_bnds") else {}
         encoding[str(name)] = {**kept, "_FillValue": None}
-    for name in ("flux", "flux_std", "land_fraction", "biome", "cell_area"):
+    for name in ("flux", *ANCILLARY, "land_fraction", "biome", "cell_area"):
         if name not in product:
             continue
         data = product[name]
         chunks = tuple(min(_CHUNK[str(d)], size) for d, size in data.sizes.items())
         encoding[name] |= {"zlib": True, "complevel": 4, "shuffle": True, "chunksizes": chunks}
         if name != "cell_area":
-            encoding[name]["_FillValue"] = np.int8(-1) if name == "biome" else np.float32(np.nan)
+            whole = data.dtype == np.int8
+            encoding[name]["_FillValue"] = np.int8(-1) if whole else np.float32(np.nan)
     return encoding

@@ -10,6 +10,7 @@ import xarray as xr
 from narcf_geo.errors import UsageError
 from narcf_geo.figures.style import flux_limit
 from narcf_geo.outputs.geotiff import (
+    write_ancillary_geotiffs,
     write_biomes_geotiff,
     write_flux_geotiffs,
     write_fractions_geotiff,
@@ -17,6 +18,9 @@ from narcf_geo.outputs.geotiff import (
 from narcf_geo.outputs.netcdf import write_flux_netcdf
 from narcf_geo.outputs.qgis_project import write_qgis_project
 from narcf_geo.outputs.stac import write_stac
+
+AMOUNTS = {"flux_std": "Standard deviation", "applicability": "Dissimilarity to the training data"}
+"""What of the uncertainty is a raster of its own, and what QGIS calls it."""
 
 
 def write_products(
@@ -32,7 +36,8 @@ def write_products(
     Parameters
     ----------
     ds : xarray.Dataset
-        ``flux`` (time, lat, lon) in umol m-2 s-1, optionally ``biome`` and ``land_fraction``.
+        ``flux`` (time, lat, lon) in umol m-2 s-1, optionally what belongs to it (see
+        `narcf_geo.outputs.netcdf.ANCILLARY`), ``biome`` and ``land_fraction``.
     folder : path
         Where the files go; made when absent.
     class_fraction : xarray.DataArray, optional
@@ -59,16 +64,23 @@ def write_products(
     fractions = None
     if class_fraction is not None:
         fractions = write_fractions_geotiff(class_fraction, folder / "class_fractions.tif")
+    amounts = {
+        label: write_ancillary_geotiffs(ds, name, folder)
+        for name, label in AMOUNTS.items()
+        if name in ds
+    }
     project = write_qgis_project(
         folder / "narcf.qgz",
         fluxes,
         limit=flux_limit(ds["flux"].values),
         biomes=biomes,
         fractions=fractions,
+        amounts=amounts,
         title=str(ds.attrs.get("title", "Monthly net CO2 flux of the land")),
         years=years,
     )
-    rasters = [*fluxes, *(p for p in (biomes, fractions) if p)]
+    others = [path for paths in amounts.values() for path in paths]
+    rasters = [*fluxes, *others, *(p for p in (biomes, fractions) if p)]
     context = project.with_name("context.gpkg")
     stac = write_stac(ds, [netcdf, *rasters, context, project], folder)
     return [netcdf, *rasters, project, context, *stac]

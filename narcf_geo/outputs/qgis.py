@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from narcf_geo.constants import IGBP
-from narcf_geo.figures.style import flux_colors, fraction_colors
+from narcf_geo.figures.style import amount_colors, flux_colors, fraction_colors
 from narcf_geo.files import atomic_path
 
 _STOPS = 17
@@ -40,6 +40,17 @@ def write_biome_style(path: str | Path, classes: Sequence[int]) -> Path:
 def write_fraction_style(path: str | Path, band: int = 1) -> Path:
     """Write the style of the class fractions: one band from 0 to 1, light to dark green."""
     return write_xml(path, _style(fraction_pipe(band)))
+
+
+def write_amount_style(path: str | Path, limit: float, band: int = 1) -> Path:
+    """Write the style of an amount from 0 to `limit`, in the unit of the raster: light to dark."""
+    return write_xml(path, _style(amount_pipe(limit, band)))
+
+
+def amount_pipe(limit: float, band: int) -> ET.Element:
+    """Return how QGIS draws one band of an amount from 0 up."""
+    stops = np.linspace(0, limit, _STOPS)
+    return _ramp_pipe(stops, amount_colors(_STOPS), [f"{stop:.3g}" for stop in stops], band)
 
 
 def flux_pipe(limit: float, band: int) -> ET.Element:

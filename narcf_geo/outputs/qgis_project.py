@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import xml.etree.ElementTree as ET
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,13 @@ import pandas as pd
 
 from narcf_geo.errors import NarcfError
 from narcf_geo.files import atomic_path
-from narcf_geo.outputs.qgis import biome_pipe, flux_pipe, fraction_pipe, xml_text
+from narcf_geo.outputs.qgis import (
+    amount_pipe,
+    biome_pipe,
+    flux_pipe,
+    fraction_pipe,
+    xml_text,
+)
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -52,6 +58,7 @@ def write_qgis_project(
     limit: float,
     biomes: Path | None = None,
     fractions: Path | None = None,
+    amounts: Mapping[str, Sequence[Path]] | None = None,
     title: str = "Net CO2 flux of the land",
     years: Sequence[int] | None = None,
 ) -> Path:
@@ -70,6 +77,8 @@ def write_qgis_project(
         End of the colour scale, umol m-2 s-1.
     biomes, fractions : path, optional
         As `write_biomes_geotiff` and `write_fractions_geotiff` wrote them.
+    amounts : mapping, optional
+        Name of a group of layers, such as "Standard deviation", to its rasters, one a year.
     title : str
         Of the project.
     years : sequence of int, optional
@@ -83,7 +92,9 @@ def write_qgis_project(
     import rasterio
 
     path = Path(path)
-    strange = [p for p in (*fluxes, biomes, fractions) if p and Path(p).parent != path.parent]
+    others = [p for paths in (amounts or {}).values() for p in paths]
+    rasters = (*fluxes, biomes, fractions, *others)
+    strange = [p for p in rasters if p and Path(p).parent != path.parent]
     if strange:
         raise NarcfError(f"expected the rasters of a project in {path.parent}, found {strange[0]}")
     months: dict[pd.Timestamp, tuple[Path, int]] = {}
@@ -102,6 +113,9 @@ def write_qgis_project(
         *(_line_layer(context, name, color, width, box) for name, (color, width) in lines.items()),
         *(_month_layer(*months[month], month, limit, box) for month in sorted(months)),
     ]
+    for group, paths in (amounts or {}).items():
+        for amount in paths:
+            layers += _amount_layers(amount, group, box, years)
     if biomes is not None:
         with rasterio.open(biomes) as raster:
             present = [int(n) for n in np.unique(raster.read(1)) if n != raster.nodata]
@@ -131,6 +145,26 @@ def write_qgis_project(
     with atomic_path(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
     return path
+
+
+def _amount_layers(
+    path: Path,
+    group: str,
+    box: tuple[float, float, float, float],
+    years: Sequence[int] | None,
+) -> list[_Layer]:
+    """Return a hidden layer for the middle month of a raster of monthly amounts."""
+    import rasterio
+
+    with rasterio.open(path) as raster:
+        band = (raster.count + 2) // 2
+        month = str(raster.descriptions[band - 1])
+        limit = float(raster.tags(band).get("STATISTICS_MAXIMUM", 1)) or 1.0
+    if years is not None and int(month[:4]) not in years:
+        return []
+    name = f"{group} {month}"
+    element = _raster(path.stem, path, amount_pipe(limit, band), box, name)
+    return [_Layer(name, element, group, checked=False)]
 
 
 def _project(

@@ -260,6 +260,8 @@ def predict_flux(project: Project, progress: Progress) -> list[Path]:
     cube = open_cube(project)
     flux = predict(cube, bundle)
     flux.attrs["title"] = project.settings.title
+    if project.settings.license:
+        flux.attrs["license"] = project.settings.license
     write_zarr(flux, store)
     progress(1, 2, "products")
     fractions = cube["class_fraction"].load()
@@ -335,7 +337,7 @@ STAGES: dict[str, Stage] = {
             ("model", "split", "missing", "features", "coordinates", "biome_features", "seed"),
             train_model,
         ),
-        Stage("predict", ("cube", "train"), ("title",), predict_flux),
+        Stage("predict", ("cube", "train"), ("title", "license"), predict_flux),
         Stage("evaluate", ("cube", "train", "predict"), ("split",), evaluate_flux),
         Stage("map", ("cube", "predict"), (), draw_maps),
         Stage("report", ("evaluate", "map"), ("title",), write_project_report),

@@ -48,12 +48,37 @@ def test_a_second_run_gives_the_same_bytes(small_prediction, tmp_path):
     assert write_flux_netcdf(small_prediction, tmp_path / "c.nc").read_bytes() != first
 
 
-def test_std_is_ancillary_and_area_is_computed_when_absent(small_prediction, tmp_path):
-    ds = small_prediction.assign(flux_std=abs(small_prediction["flux"]) * 0.1)
+def with_uncertainty(ds: xr.Dataset) -> xr.Dataset:
+    std = (0.1 + abs(ds["flux"]) * 0.1).assign_attrs(units="umol m-2 s-1", long_name="a std")
+    index = (std * 3).assign_attrs(units="1")
+    return ds.assign(
+        flux_std=std,
+        flux_lower=(ds["flux"] - 2 * std).assign_attrs(std.attrs),
+        flux_upper=(ds["flux"] + 2 * std).assign_attrs(std.attrs),
+        applicability=index,
+        applicable=(index < index.median()).where(index.notnull()),
+    )
+
+
+def test_uncertainty_is_ancillary_and_area_is_computed_when_absent(small_prediction, tmp_path):
+    ds = with_uncertainty(small_prediction)
     path = write_flux_netcdf(ds.drop_vars("cell_area"), tmp_path / "flux.nc")
-    with xr.open_dataset(path) as back:
-        assert back["flux"].attrs["ancillary_variables"] == "flux_std"
+    with xr.open_dataset(path, mask_and_scale=False) as back:
+        names = back["flux"].attrs["ancillary_variables"].split()
+        assert names == ["flux_std", "flux_lower", "flux_upper", "applicability", "applicable"]
         np.testing.assert_allclose(back["cell_area"], ds["cell_area"], rtol=1e-12)
+        for name in names[:4]:
+            np.testing.assert_array_equal(back[name].values, ds[name].values.astype("f4"))
+            assert back[name].attrs["units"] == ds[name].attrs["units"]
+            assert back[name].attrs["grid_mapping"] == "crs"
+        assert back["flux_std"].attrs["standard_name"].endswith(" standard_error")
+        assert "standard_name" not in back["flux_lower"].attrs
+        flags = back["applicable"]
+        assert flags.dtype == np.int8
+        assert flags.attrs["flag_meanings"].split() == ["not_applicable", "applicable"]
+        expected = ds["applicable"].fillna(-1).values
+        np.testing.assert_array_equal(flags.values, expected)
+        assert set(np.unique(expected)) == {-1, 0, 1}
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,25 @@ def test_the_item_and_collection_are_valid(small_prediction, tmp_path):
             validation.validate_dict(core | {"links": None})
 
 
+def test_uncertainty_and_applicability_are_rasters_of_their_own(small_prediction, tmp_path):
+    std = (0.1 + abs(small_prediction["flux"])).assign_attrs(units="umol m-2 s-1")
+    index = (std / 7).assign_attrs(units="1", long_name="dissimilarity index")
+    ds = small_prediction.assign(flux_std=std, applicability=index)
+    names = {path.name for path in write_products(ds, tmp_path)}
+    assert {"flux_std_2014.tif", "flux_std_2015.tif", "applicability_2015.tif"} <= names
+    for name, field in (("flux_std", std), ("applicability", index)):
+        with rasterio.open(tmp_path / f"{name}_2015.tif") as raster:
+            assert raster.descriptions == ("2015-01", "2015-02")
+            assert set(raster.units) == {field.attrs["units"]}
+            expected = field.sel(time="2015").values[:, ::-1].astype("f4")
+            np.testing.assert_array_equal(raster.read(), expected)
+    style = ET.parse(tmp_path / "flux_std_2015.qml").find("pipe/rasterrenderer")
+    assert float(style.get("classificationMin")) == 0
+    layers = [m.findtext("layername") for m in document(tmp_path / "narcf.qgz").iter("maplayer")]
+    assert "Standard deviation 2015-02" in layers
+    assert "Dissimilarity to the training data 2014-12" in layers
+
+
 def test_the_same_bytes_again(small_prediction, fraction, tmp_path):
     digests = []
     for name in ("a", "b"):
