@@ -152,3 +152,24 @@ def test_clear_refusals(training, tmp_path):
     for name in ("text.npz", "other.npz", "pickle.npz"):
         with pytest.raises(NarcfError, match="found another file"):
             Applicability.load(tmp_path / name)
+
+
+def test_the_estimate_is_worse_where_it_is_not_applicable():
+    """A model of one season of temperatures, asked for all of them."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    def flux(x):
+        return np.sin(x[:, 0] / 5) + 0.2 * x[:, 1]
+
+    rng = np.random.default_rng(6)
+    x = np.column_stack([rng.uniform(0, 15, 1500), rng.normal(size=(1500, 2))])
+    new = np.column_stack([rng.uniform(-15, 30, 1500), rng.normal(size=(1500, 2))])
+    model = HistGradientBoostingRegressor(max_iter=50).fit(x, flux(x))
+    area = Applicability.fit(x, np.arange(1500) % 5, np.array([1.0, 0.3, 0.0]))
+    inside = area.applicable(area.dissimilarity(new))
+    error = np.abs(model.predict(new) - flux(new))
+    assert error[~inside].mean() > 5 * error[inside].mean()
+    assert inside[(new[:, 0] > 0) & (new[:, 0] < 15)].mean() > 0.9
+    assert not inside[(new[:, 0] < -5) | (new[:, 0] > 20)].any()
+    shuffled = rng.permutation(inside)
+    assert error[~shuffled].mean() < 2 * error[shuffled].mean()
