@@ -1,0 +1,11 @@
+"""Prediction for every land cell and month: of a cube that is open, or of one of any size on disk.
+
+Chunks of a store are computed one by one, each in the same way, so that threads, processes and a
+cluster write the same bytes. dask schedules them.
+"""
+
+from narcf_geo.predict.engine import predict_file
+from narcf_geo.predict.fields import predict
+from narcf_geo.predict.scheduler import open_pool
+
+__all__ = ["open_pool", "predict", "predict_file"]

@@ -1,0 +1,148 @@
+"""How a store is cut: into chunks, which the grid alone decides, and regions of work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+Shape = tuple[int, int, int]
+"""Along time, lat and lon."""
+
+CHUNK: Shape = (12, 256, 256)
+"""The largest chunk: a map is read from few of them, and so is the series of a cell."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A store of `shape` in chunks of shape `chunk`; those at the end may be smaller.
+
+    Each chunk is computed by itself and in the same way, so that the bytes of a store depend
+    neither on memory nor on the scheduler.
+    """
+
+    shape: Shape
+    chunk: Shape
+
+    @classmethod
+    def of(cls, shape: Shape) -> Layout:
+        """Choose the chunks, of even size, from the shape alone.
+
+        Examples
+        --------
+        >>> Layout.of((40, 1400, 2400)).chunk
+        (12, 234, 240)
+        """
+        time, *space = shape
+        lat, lon = (math.ceil(n / math.ceil(n / c)) for n, c in zip(space, CHUNK[1:], strict=True))
+        return cls(shape, (min(time, CHUNK[0]), lat, lon))
+
+    @property
+    def counts(self) -> Shape:
+        """Number of chunks along each axis."""
+        t, y, x = (math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
+        return t, y, x
+
+    def chunks(self) -> Iterator[Shape]:
+        """Yield the numbers of all chunks, in order of time."""
+        nt, ny, nx = self.counts
+        yield from product(range(nt), range(ny), range(nx))
+
+    def slices(self, first: Shape, last: Shape) -> tuple[slice, slice, slice]:
+        """Return what the chunks from `first` to `last`, both included, cover."""
+        t, y, x = (
+            slice(a * c, min((b + 1) * c, n))
+            for a, b, c, n in zip(first, last, self.chunk, self.shape, strict=True)
+        )
+        return t, y, x
+
+
+@dataclass(frozen=True)
+class Region:
+    """Chunks that are read at once, from `first` to `last`, both included."""
+
+    first: Shape
+    last: Shape
+
+    def chunks(self) -> Iterator[Shape]:
+        """Yield the numbers of the chunks."""
+        yield from product(*(range(a, b + 1) for a, b in zip(self.first, self.last, strict=True)))
+
+
+@dataclass(frozen=True)
+class Need:
+    """What reading and predicting a region takes.
+
+    Attributes
+    ----------
+    inputs : sequence of tuple
+        Shape of the chunks of each input with a time axis, on disk.
+    halo : int
+        Months before the first that are read too.
+    maps, fields, features : int
+        Numbers of inputs without time, of fields predicted and of features.
+    slab : int
+        Rows whose features are laid out at once.
+    """
+
+    inputs: Sequence[Shape]
+    halo: int
+    maps: int
+    fields: int
+    features: int
+    slab: int
+
+    def bytes(self, layout: Layout, counts: Shape) -> int:
+        """Return the memory of a region of `counts` chunks, bytes."""
+        t, y, x = (
+            min(n * c, s) for n, c, s in zip(counts, layout.chunk, layout.shape, strict=True)
+        )
+        read = y * x * ((t + self.halo) * len(self.inputs) + self.maps)
+        # A chunk's predictors are gathered, after masks and derived features have been made.
+        chunk = math.prod(layout.chunk) * (3 * self.features + 2 * self.fields)
+        decoded = 2 * max((math.prod(c) for c in self.inputs), default=0)
+        return 4 * (read + chunk + decoded + self.slab * (3 * self.features + 300))
+
+    def amplification(self, layout: Layout, counts: Shape) -> float:
+        """Return how often a value of the inputs is decoded, on average over inputs and regions."""
+        total = 0.0
+        for chunk in self.inputs:
+            axes = zip(counts, layout.chunk, layout.shape, chunk, (self.halo, 0, 0), strict=True)
+            total += math.prod(_decodings(size, n * c, stored, h) for n, c, size, stored, h in axes)
+        return total / max(len(self.inputs), 1)
+
+
+@cache
+def _decodings(size: int, step: int, stored: int, halo: int) -> float:
+    """Return how often a chunk of `stored` is touched when an axis is read in steps."""
+    touched = sum(
+        (min(start + step, size) - 1) // stored - max(start - halo, 0) // stored + 1
+        for start in range(0, size, step)
+    )
+    return touched / math.ceil(size / stored)
+
+
+def regions(layout: Layout, need: Need, memory: float, slots: int) -> list[Region]:
+    """Cut a store into regions, in order of time.
+
+    Of those that fit into `memory` (bytes), the region is taken with which the inputs are decoded
+    least often; of several, the smallest. While `slots` regions can be worked on at once, there are
+    at least two for each where the store has as many chunks.
+    """
+    counts = layout.counts
+    most = max(1, math.prod(counts) // (2 * slots))
+    sizes: list[Shape] = [
+        (t, y, x) for t, y, x in product(*(range(1, n + 1) for n in counts)) if t * y * x <= most
+    ]
+    t, y, x = min(
+        (size for size in sizes if need.bytes(layout, size) <= memory),
+        key=lambda size: (round(need.amplification(layout, size), 2), math.prod(size), size),
+        default=(1, 1, 1),
+    )
+    return [
+        Region((i, j, k), (min(i + t, nt) - 1, min(j + y, ny) - 1, min(k + x, nx) - 1))
+        for nt, ny, nx in [counts]
+        for i, j, k in product(range(0, nt, t), range(0, ny, y), range(0, nx, x))
+    ]

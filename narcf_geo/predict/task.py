@@ -1,0 +1,133 @@
+"""What is to be computed: of which predictors, with which bundle, in which pieces."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import narcf_geo
+from narcf_geo.errors import UsageError
+from narcf_geo.model.bundle import Bundle
+from narcf_geo.predict.block import SLAB_ROWS, Predictor, bundle_digest, predictor
+from narcf_geo.predict.fields import KEPT
+from narcf_geo.predict.layout import Layout, Need, Region, Shape, regions
+from narcf_geo.predict.scheduler import Pool
+from narcf_geo.predict.source import Source
+
+LIBRARIES = 400e6
+"""Memory of a process before it works, bytes."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all regions share; written to ``job.json``, read once in each process."""
+
+    source: Source
+    model: Path
+    digest: str
+    names: tuple[str, ...]
+    halo: int
+    layout: Layout
+
+    @classmethod
+    def of(cls, source: Source, model: Path) -> Task:
+        """Put together what the bundle in the folder `model` needs of `source`."""
+        features = Bundle.load(model).features
+        names = ["biome", *features.predictors, *(how.of for how in features.derived.values())]
+        names += ["class_fraction"] if features.biome == "fractions" else []
+        names += ["cell_area"] if features.coordinates else []
+        lags = [how.mean - 1 + how.lag for how in features.derived.values()]
+        frame = source.frame()
+        return cls(
+            source,
+            model,
+            bundle_digest(model),
+            tuple(name for name in dict.fromkeys(names) if name in source.places),
+            max(lags, default=0),
+            Layout.of((frame.sizes["time"], frame.sizes["lat"], frame.sizes["lon"])),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as plain values."""
+        content = {**vars(self), "source": self.source.to_json(), "model": str(self.model)}
+        return {**content, "layout": (self.layout.shape, self.layout.chunk)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Task:
+        """Read what `to_json` returned."""
+        return cls(
+            Source.from_json(content["source"]),
+            Path(content["model"]),
+            content["digest"],
+            tuple(content["names"]),
+            content["halo"],
+            Layout(*(tuple(shape) for shape in content["layout"])),
+        )
+
+    @property
+    def predictor(self) -> Predictor:
+        """The bundle, loaded once in each process."""
+        return predictor(self.model, self.digest)
+
+    def reach(self, first: Shape, last: Shape) -> tuple[slice, slice, slice]:
+        """Return what must be read for the chunks from `first` to `last`."""
+        time, lat, lon = self.layout.slices(first, last)
+        return slice(max(time.start - self.halo, 0), time.stop), lat, lon
+
+    def key(self) -> str:
+        """Return a hash of what changes every chunk: code, bundle, axes and maps."""
+        frame = self.source.frame()
+        everywhere = self.layout.slices((0, 0, 0), self.layout.counts)
+        content = {
+            "version": narcf_geo.__version__,
+            "bundle": self.digest,
+            "names": self.names,
+            "months": self.source.months,
+            "chunk": self.layout.chunk,
+            "axes": [hashlib.sha256(frame[d].values.tobytes()).hexdigest() for d in ("lat", "lon")],
+            "maps": list(self.source.stamps(KEPT, everywhere)),
+        }
+        return _hash(content)
+
+    def digests(self) -> dict[Shape, str]:
+        """Return, for each chunk, a hash of the files it is computed from."""
+        return {
+            chunk: _hash(list(self.source.stamps(self.names, self.reach(chunk, chunk))))[:16]
+            for chunk in self.layout.chunks()
+        }
+
+    def regions(self, todo: set[Shape], memory: float, pool: Pool) -> list[Region]:
+        """Return regions that hold all chunks `todo`, in order of time.
+
+        Raises
+        ------
+        UsageError
+            When `memory`, bytes for each process, is not enough for one chunk.
+        """
+        features = self.predictor.bundle.features
+        moving = [n for n in self.names if self.source.places[n][0][1] is not None]
+        need = Need(
+            self.source.chunk_shapes(moving),
+            self.halo,
+            len(self.names) - len(moving) + 18,
+            len(self.predictor.fields),
+            len(features.names),
+            SLAB_ROWS,
+        )
+        least = LIBRARIES + pool.threads * need.bytes(self.layout, (1, 1, 1))
+        if memory < least:
+            raise UsageError(
+                f"memory: {memory / 1e9:.2g} GB is not enough for {pool.threads} threads in one "
+                f"process, which take {least / 1e9:.2g} GB; give more, or fewer threads"
+            )
+        share = (memory - LIBRARIES) / pool.threads
+        found = regions(self.layout, need, share, pool.slots)
+        return [region for region in found if todo.intersection(region.chunks())]
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
