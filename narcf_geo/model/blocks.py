@@ -6,6 +6,9 @@ import numpy as np
 
 from narcf_geo.constants import EARTH_RADIUS
 
+NO_LIKENESS = 0.05
+"""Correlation of neighbours up to which they are taken as independent."""
+
 COVERED = 0.75
 """Share of the cells of a block that must fall on known errors elsewhere."""
 
@@ -24,7 +27,7 @@ def correlation_length(z: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> float
     Returns
     -------
     float
-        Between the distance of neighbours and half the largest distance.
+        At most half the largest distance; that of neighbours where they are not alike.
     """
     known = np.argwhere(np.isfinite(z).any(axis=0))
     if len(known) < 3:
@@ -46,16 +49,18 @@ def correlation_length(z: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> float
     total, count = np.bincount(bins, product), np.bincount(bins, pairs)
     filled = count > 0
     centre = np.bincount(bins, distance * pairs)[filled] / count[filled]
+    far = centre[-1] / 2
+    # With its mean taken off, a field of finite size is less alike than none at a distance.
     curve = total[filled] / count[filled]
-    below = np.flatnonzero(curve < curve[0] / np.e)
-    if curve[0] <= 0:
+    curve -= np.average(curve[centre >= far], weights=count[filled][centre >= far])
+    if curve[0] <= NO_LIKENESS * (values**2).sum() / counted.sum():
         return float(centre[0])
-    if not below.size:
-        return float(centre[-1] / 2)
-    k = below[0]
+    k = np.flatnonzero(np.append(curve, -1.0) < curve[0] / np.e)[0]
+    if k == centre.size:
+        return float(far)
     part = (curve[k - 1] - curve[0] / np.e) / (curve[k - 1] - curve[k])
     crossing = centre[k - 1] + part * (centre[k] - centre[k - 1])
-    return float(min(crossing - centre[0], centre[-1] / 2))
+    return float(min(crossing - centre[0], far))
 
 
 def local_size(z: np.ndarray, month: np.ndarray, width: float) -> np.ndarray:

@@ -10,7 +10,7 @@ and one random sign. A small biome so learns from the whole region, not from its
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +40,8 @@ class ErrorModel:
     scale : xarray.DataArray
         Size of the errors over ``flux_std`` (month, lat, lon), 1 where the latter is right.
     common : xarray.DataArray
-        Error over ``flux_std`` that the whole region shares (month,): what its mean error has
-        beyond what blocks explain.
+        Error over ``flux_std`` that the whole region shares (year, month): what its mean error
+        has beyond what blocks explain.
     length_km : float
         Distance in which the correlation of two cells falls to 1/e.
     block_degrees : float
@@ -118,37 +118,30 @@ class ErrorModel:
             scale=xr.DataArray(
                 scale, {**calendar, "lat": z["lat"], "lon": z["lon"]}, ("month", "lat", "lon")
             ),
-            common=xr.DataArray(np.zeros(12), calendar, "month"),
+            common=xr.DataArray(np.zeros((1, 12)), dims=("year", "month")),
             length_km=length,
             block_degrees=edge,
             block_months=block_months,
         )
         mass = (std * cell_area).sel(time=z["time"]).transpose("time", "lat", "lon").values
         weight = np.where(np.isfinite(z.values), mass, 0.0)
-        return model._with_common(z.values, weight, month)
+        return model._with_common(z.values, weight)
 
-    def _with_common(self, z: np.ndarray, weight: np.ndarray, month: np.ndarray) -> ErrorModel:
-        """Return the model with the error of the region that its blocks do not explain."""
+    def _with_common(self, z: np.ndarray, weight: np.ndarray) -> ErrorModel:
+        """Return the model with the errors of the region that its blocks do not explain."""
         cells = np.isfinite(z).any(axis=0)
-        mean = np.zeros(12)
-        share = np.zeros((12, int(cells.sum())))
-        for m in range(12):
-            here = month == m + 1
-            if weight[here].sum() > 0:
-                mean[m] = np.nansum(z[here] * weight[here]) / weight[here].sum()
-                share[m] = weight[here].sum(axis=0)[cells] / weight[here].sum()
-        drawn = [np.einsum("mdc,mc->dm", part, share) for part in self.draws(cells, 200, 0)]
+        total = weight.sum(axis=(1, 2))
+        mean = np.nansum(z * weight, axis=(1, 2)) / total
+        share = weight[:, cells] / total[:, None]
+        time = self.standardised["time"].dt
+        month = time.month.values - 1
+        drawn = [np.einsum("tdc,tc->dt", part[month], share) for part in self.draws(cells, 200, 0)]
         explained = np.concatenate(drawn).var(axis=0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            excess = np.where(mean**2 > explained, np.sqrt(1.0 - explained / mean**2), 0.0)
-        return ErrorModel(
-            self.standardised,
-            self.scale,
-            self.common.copy(data=excess * mean),
-            self.length_km,
-            self.block_degrees,
-            self.block_months,
-        )
+        years, year = np.unique(time.year.values, return_inverse=True)
+        common = np.zeros((years.size, 12))
+        common[year, month] = np.sign(mean) * np.sqrt(np.maximum(mean**2 - explained, 0.0))
+        calendar = {"year": years, "month": np.arange(1, 13)}
+        return replace(self, common=xr.DataArray(common, calendar, ("year", "month")))
 
     def draws(self, cells: np.ndarray, number: int, seed: int) -> Iterator[np.ndarray]:
         """Draw errors over ``flux_std`` of a calendar year, some draws at a time.
@@ -176,7 +169,6 @@ class ErrorModel:
         valid = np.isfinite(self.standardised.values).any(axis=0)
         row, column = np.nonzero(cells)
         size = self.scale.values[:, row, column]
-        common = self.common.values[:, None, None]
         flat = years.transpose(1, 0, 2, 3).reshape(12, -1)
         height, length = valid.shape
         for first in range(0, number, _CHUNK):
@@ -195,7 +187,9 @@ class ErrorModel:
                     place = (year * height + i) * length + j
                     drawn[months, one] = flat[months].take(place, axis=1) * sign
             drawn *= size[:, None]
-            yield drawn + rng.standard_normal((1, drawn.shape[1], 1)) * common
+            of_all = self.common.values[rng.integers(len(self.common), size=drawn.shape[1])]
+            of_all *= rng.standard_normal((len(of_all), 1))
+            yield drawn + of_all.T[:, :, None]
 
     def _blocks(
         self, cells: np.ndarray, valid: np.ndarray, rng: np.random.Generator
@@ -221,7 +215,8 @@ class ErrorModel:
         known = self.standardised.notnull().sum(["time", "lon"]).values
         narrow = np.cos(np.deg2rad(np.average(lat, weights=known)))
         steps = step_of(lat), step_of(lon) * narrow
-        return tuple(max(1, round(self.block_degrees / step)) for step in steps)
+        high, wide = (max(1, round(self.block_degrees / step)) for step in steps)
+        return high, wide
 
     @property
     def freedom(self) -> float:
