@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from narcf_geo.cli import catalog, model
+from narcf_geo.cli.experiment import experiment
 
 if TYPE_CHECKING:
     from narcf_geo.project import Project
@@ -266,6 +267,9 @@ def report(
 
         page = write_comparison(_project(directory, values), _project(compare, None))
         typer.echo(f"Comparison: {page}")
+
+
+app.command()(experiment)
 
 
 def _stage(name: str, directory: Path, force: bool, values: list[str] | None) -> None:

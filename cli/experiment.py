@@ -1,0 +1,99 @@
+"""``narcf-geo experiment``: presets, features, splits and protocols in one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from narcf_geo.experiment import Experiment
+
+
+def experiment(
+    directory: Annotated[
+        Path, typer.Option("--project", "-C", metavar="DIR", help="Project directory (narcf.yaml).")
+    ] = Path(),
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="all (default), or names with commas: linear, wecann, narcf-25, narcf-mid, narcf, "
+            "narcf-published, best, climatology, ridge, boosting.",
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(metavar="YAML", help="What to run, instead of --preset.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, max=100, help="Repeats.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="At most so many, for a quick look.")
+    ] = None,
+    leaky: Annotated[
+        bool | None,
+        typer.Option(
+            "--leaky/--honest",
+            help="Leaky protocols and the control for every preset, or none; default: for narcf.",
+        ),
+    ] = None,
+) -> None:
+    """Fit and score presets and baselines side by side -> experiment/table.csv, table.md."""
+    from narcf_geo.cli.show import progress_bar
+
+    from narcf_geo.experiment import run_experiment, summarise, write
+    from narcf_geo.pipeline.stages import open_cube
+    from narcf_geo.project import Project
+
+    project = Project.open(directory)
+    plan = _plan(preset, file, seeds, epochs, leaky)
+    with progress_bar() as progress:
+        outcomes = run_experiment(project, plan, progress)
+    table = summarise(outcomes)
+    synthetic = open_cube(project).attrs.get("synthetic")
+    paths = write(project.path("experiment"), plan, table, synthetic)
+    _show(plan, table, synthetic)
+    typer.echo(f"Written: {', '.join(map(str, paths))}")
+
+
+def _plan(
+    preset: str | None, file: Path | None, seeds: int | None, epochs: int | None, leaky: bool | None
+) -> Experiment:
+    from narcf_geo.experiment import Experiment, plan_of
+    from narcf_geo.yamlfile import load
+
+    if file is None:
+        names = [name.strip() for name in (preset or "all").split(",")]
+        return plan_of(names, seeds=seeds or 1, epochs=epochs, leaky=leaky)
+    if preset is not None or leaky is not None:
+        raise typer.BadParameter("--file says what to run; leave --preset and --leaky out")
+    changes = {k: v for k, v in (("seeds", seeds), ("epochs", epochs)) if v is not None}
+    return load(file, Experiment).model_copy(update=changes)
+
+
+def _show(plan: Experiment, table: pd.DataFrame, synthetic: str | None) -> None:
+    from narcf_geo.cli.show import console
+
+    from narcf_geo.experiment import leak_worth
+    from narcf_geo.experiment.summary import control_verdicts, label, shown, shown_worth
+
+    console.print(_rich(shown(table), label(plan, synthetic)))
+    worth = leak_worth(table)
+    if len(worth):
+        console.print(_rich(shown_worth(worth), "What each leak was worth: leaky less honest"))
+    for line in control_verdicts(table):
+        console.print(line)
+
+
+def _rich(text: pd.DataFrame, title: str) -> object:
+    from rich.table import Table
+
+    names = ("preset", "features", "split", "protocol", "verdict")
+    rich = Table(title=title, title_justify="left")
+    for heading in text.columns:
+        rich.add_column(heading, justify="left" if heading in names else "right")
+    for row in text.itertuples(index=False):
+        rich.add_row(*row)
+    return rich

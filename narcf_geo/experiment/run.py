@@ -1,0 +1,231 @@
+"""Running the cases of an experiment, each once: what is finished is read, not run again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import narcf_geo
+from narcf_geo.experiment.leaky import (
+    LeakyWorkshop,
+    leaky_split,
+    shuffled,
+    zero_for_missing,
+)
+from narcf_geo.experiment.plan import Case, Experiment, leaks_of, recipe_of, settings_of
+from narcf_geo.experiment.score import Held, score
+from narcf_geo.files import atomic_path, remove
+from narcf_geo.model.baselines import fit_baseline
+from narcf_geo.model.ensemble import Estimate
+from narcf_geo.model.fit import Workshop, tabulate
+from narcf_geo.model.splits import Split, splits_of
+from narcf_geo.model.table import Table
+from narcf_geo.pipeline import run
+from narcf_geo.pipeline.stages import open_cube
+from narcf_geo.project import Project
+from narcf_geo.settings import Settings
+
+Progress = Callable[[int, int, str], None]
+
+_LEARNED_FROM = {
+    "predictors", "features", "coordinates", "biome_features", "missing", "split", "seed",
+}  # fmt: skip
+_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished case: its scores, its losses, and the file of its estimates.
+
+    Attributes
+    ----------
+    case : Case
+        What was run.
+    scores : dict
+        As of `score`, and ``seconds``, the training time.
+    histories : list of dict
+        For each member ``train`` and ``validation``, the loss of each epoch, and ``best_epoch``;
+        none for a baseline.
+    estimates : Path
+        NetCDF file with ``flux`` (time, lat, lon) of the test rows, umol m-2 s-1.
+    """
+
+    case: Case
+    scores: dict[str, float | None]
+    histories: list[dict[str, Any]]
+    estimates: Path
+
+
+def run_experiment(
+    project: Project,
+    experiment: Experiment,
+    progress: Progress = lambda done, total, text: None,
+) -> list[Outcome]:
+    """Run every case of `experiment` on the project's cube, which is built first where needed.
+
+    A finished case is two files, ``experiment/cases/<hash>.json`` and ``.nc``; a run that was
+    killed goes on after the last one, within an ensemble after its last member.
+
+    Parameters
+    ----------
+    project : Project
+        The project.
+    experiment : Experiment
+        What to run.
+    progress : callable
+        Called with how much is done, of how much, and what it is.
+
+    Returns
+    -------
+    list of Outcome
+        In the order of the cases.
+
+    Raises
+    ------
+    UsageError
+        When a feature set or split does not fit the project.
+    NarcfError
+        When the cube cannot be built, or a case cannot be fitted.
+    """
+    cases = experiment.cases(project.settings.seed)
+    settings = {case: settings_of(case, experiment, project.settings) for case in cases}
+    for _ in run(project, "cube", progress=progress):
+        pass
+    work = project.path(".narcf", "experiment")
+    bench = _Bench(open_cube(project).load(), work, experiment.epochs)
+    outcomes = []
+    for number, case in enumerate(cases):
+
+        def told(done: int, total: int, text: str, number: int = number, case: Case = case) -> None:
+            part = _STEPS * done // max(total, 1)
+            progress(
+                _STEPS * number + part,
+                _STEPS * len(cases),
+                f"case {number + 1} of {len(cases)}: {case}; {text}",
+            )
+
+        told(0, 1, "")
+        path = project.path("experiment", "cases", f"{bench.key(case, settings[case])}.json")
+        if not path.exists():
+            bench.run(case, settings[case], path, told)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        outcomes.append(
+            Outcome(case, content["scores"], content["histories"], path.with_suffix(".nc"))
+        )
+    remove(work)
+    return outcomes
+
+
+def versions() -> dict[str, str]:
+    """Return the versions on which scores depend."""
+    names = ("keras", "tensorflow", "scikit-learn", "numpy")
+    return {"narcf-geo": narcf_geo.__version__, **{name: version(name) for name in names}}
+
+
+@dataclass
+class _Bench:
+    """The cube, and what cases share: their tables, and the compiled training of the last one."""
+
+    cube: xr.Dataset
+    work: Path
+    epochs: int | None
+    tables: dict[str, Table] = field(default_factory=dict)
+    workshops: dict[Any, Workshop] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all values of the cube."""
+        digest = hashlib.sha256()
+        for name in sorted(map(str, self.cube.variables)):
+            digest.update(f"{name} {self.cube[name].attrs.get('units')}".encode())
+            digest.update(np.ascontiguousarray(self.cube[name].values).tobytes())
+        return digest.hexdigest()
+
+    def key(self, case: Case, settings: Settings) -> str:
+        """Return a hash of all that the scores of the case depend on."""
+        plan = recipe_of(case, self.epochs)
+        content = [
+            self.digest,
+            settings.model_dump(mode="json", include=_LEARNED_FROM),
+            asdict(plan) if plan else case.preset,
+            case.protocol,
+            case.seed,
+            versions(),
+        ]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+
+    def run(self, case: Case, settings: Settings, path: Path, progress: Progress) -> None:
+        """Fit, score and write the case; the scores last, for they say that it is done."""
+        start = time.perf_counter()
+        leaks = leaks_of(case.protocol)
+        table = self._table(settings, zero="missing" in leaks)
+        folds = splits_of(settings.split, table, settings.seed)
+        held = Held.empty(table.y.size)
+        histories: list[dict[str, Any]] = []
+        for number, fold in enumerate(folds):
+
+            def on_epoch(done: int, total: int, text: str, number: int = number) -> None:
+                progress(number * total + done, len(folds) * total, text)
+
+            split = leaky_split(fold, leaks, case.seed) if leaks else fold
+            estimate, losses = self._fit(case, table, split, on_epoch)
+            held.add(split, estimate, table.y)
+            histories += losses
+        seconds = time.perf_counter() - start
+        plan = recipe_of(case)
+        scores = score(table, self.cube, held, biome_years=plan is not None and plan.members > 1)
+        flux = table.on_grid(held.flux, self.cube["flux_target"]).rename("flux")
+        flux.attrs |= {"long_name": f"estimate of {case}"}
+        with atomic_path(path.with_suffix(".nc")) as temporary:
+            flux.dropna("time", how="all").to_netcdf(
+                temporary, engine="netcdf4", encoding={"flux": {"zlib": True, "complevel": 4}}
+            )
+        content = {
+            "case": asdict(case),
+            "scores": {**scores, "seconds": round(seconds, 2)},
+            "histories": histories,
+            "versions": versions(),
+        }
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(content), encoding="utf-8")
+
+    def _table(self, settings: Settings, *, zero: bool) -> Table:
+        key = json.dumps(
+            [settings.model_dump(mode="json", include=_LEARNED_FROM - {"split", "seed"}), zero]
+        )
+        if key not in self.tables:
+            names = settings.predictor_names
+            cube = zero_for_missing(self.cube, names) if zero else self.cube
+            self.tables[key] = tabulate(cube, settings)
+        return self.tables[key]
+
+    def _fit(
+        self, case: Case, table: Table, split: Split, progress: Progress
+    ) -> tuple[Estimate, list[dict[str, Any]]]:
+        """Return the estimate of every row and the losses."""
+        plan = recipe_of(case, self.epochs)
+        if plan is None:
+            return fit_baseline(case.preset, table, split, case.seed), []
+        if case.protocol == "honest":
+            if (plan, id(table)) not in self.workshops:
+                self.workshops = {(plan, id(table)): Workshop(plan, table, self.work)}
+            fitted = self.workshops[plan, id(table)].fit(split, case.seed, progress)
+            return fitted.ensemble.estimate(table.x), fitted.histories
+        if case.protocol == "shuffled":
+            table = shuffled(table, split, case.seed)
+        workshop = LeakyWorkshop if "scaler" in leaks_of(case.protocol) else Workshop
+        # What a leaky model or a control has learned is kept nowhere.
+        with tempfile.TemporaryDirectory() as scratch:
+            fitted = workshop(plan, table, Path(scratch)).fit(split, case.seed, progress)
+            return fitted.ensemble.estimate(table.x), fitted.histories
