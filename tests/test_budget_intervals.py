@@ -59,7 +59,9 @@ def tries(errors: Errors, number: int, *, bias: float = 0.0, flat: bool = False)
     return hits / number
 
 
-@pytest.mark.parametrize("flat", [False, True], ids=["right std", "one std for all"])
+@pytest.mark.parametrize(
+    "flat", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["right std", "one std"]
+)
 def test_a_year_of_correlated_errors_is_held_as_often_as_promised(flat: bool) -> None:
     held, independent = tries(Errors(400, 0.5, 5), 30, flat=flat)
     # Thirty tries of a part have a binomial noise of 0.04; the mean over the parts less.
