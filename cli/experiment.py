@@ -77,9 +77,9 @@ def _show(plan: Experiment, table: pd.DataFrame, synthetic: str | None) -> None:
     from narcf_geo.cli.show import console
 
     from narcf_geo.experiment import leak_worth
-    from narcf_geo.experiment.summary import control_verdicts, label, shown, shown_worth
+    from narcf_geo.experiment.summary import NARROW, control_verdicts, label, shown, shown_worth
 
-    console.print(_rich(shown(table), label(plan, synthetic)))
+    console.print(_rich(shown(table, NARROW), label(plan, synthetic)))
     worth = leak_worth(table)
     if len(worth):
         console.print(_rich(shown_worth(worth), "What each leak was worth: leaky less honest"))
@@ -88,10 +88,11 @@ def _show(plan: Experiment, table: pd.DataFrame, synthetic: str | None) -> None:
 
 
 def _rich(text: pd.DataFrame, title: str) -> object:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     names = ("preset", "features", "split", "protocol", "verdict")
-    rich = Table(title=title, title_justify="left")
+    rich = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for heading in text.columns:
         rich.add_column(heading, justify="left" if heading in names else "right")
     for row in text.itertuples(index=False):

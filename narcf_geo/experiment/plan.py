@@ -56,7 +56,7 @@ class FeatureSet(Schema):
     predictors: dict[str, list[str]] | None = None
     features: dict[str, DerivedFeature] | None = None
     coordinates: list[Literal["lat", "lon", "month", "year"]] | None = None
-    biome_features: Literal["fractions", "majority", "none"] | None = None
+    biome_features: Literal["fractions", "sqrt_fractions", "majority", "none"] | None = None
     missing: Literal["drop", "mask"] | None = None
 
 
@@ -156,8 +156,8 @@ def plan_of(
     epochs : int, optional
         At most so many.
     leaky : bool, optional
-        True: every leaky protocol and the control for every preset; False: none; None: for the
-        preset ``narcf`` alone.
+        True: for every preset the leaky protocol, each leak by itself, and the control; False:
+        none; None: the leaky protocol and the control for the preset ``narcf`` alone.
 
     Raises
     ------
@@ -176,11 +176,12 @@ def plan_of(
         raise UsageError(
             f"no preset {', '.join(map(repr, unknown))}; there are: all, {', '.join(METHODS)}{hint}"
         )
-    dishonest = [name for name in names if name in PRESETS and (leaky or name == "narcf")]
+    protocols = PROTOCOLS[1:] if leaky else ("leaky", "shuffled")
     also = [
         {"preset": name, "protocol": protocol}
-        for name in ([] if leaky is False else dishonest)
-        for protocol in PROTOCOLS[1:]
+        for name in names
+        if name in PRESETS and leaky is not False and (leaky or name == "narcf")
+        for protocol in protocols
     ]
     content = {"presets": names, "also": also, "seeds": seeds, "epochs": epochs}
     return Experiment.model_validate(content)
@@ -208,9 +209,12 @@ def settings_of(case: Case, experiment: Experiment, settings: Settings) -> Setti
     try:
         return Settings.model_validate(settings.model_dump(mode="json") | changes)
     except ValidationError as error:
-        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        first = error.errors()[0]
+        where = "".join(f"{part}: " for part in first["loc"])
+        problem = first["msg"].removeprefix("Value error, ")
         raise UsageError(
-            f"features {case.features!r} with split {case.split!r} do not fit narcf.yaml: {problem}"
+            f"features {case.features!r} with split {case.split!r} do not fit narcf.yaml: "
+            f"{where}{problem}"
         ) from None
 
 

@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -28,9 +28,11 @@ from narcf_geo.experiment.score import Held, score
 from narcf_geo.files import atomic_path, remove
 from narcf_geo.model.baselines import fit_baseline
 from narcf_geo.model.ensemble import Estimate
-from narcf_geo.model.fit import Workshop, tabulate
+from narcf_geo.model.fit import tabulate
+from narcf_geo.model.presets import Recipe
 from narcf_geo.model.splits import Split, splits_of
 from narcf_geo.model.table import Table
+from narcf_geo.model.workshop import Workshop
 from narcf_geo.pipeline import run
 from narcf_geo.pipeline.stages import open_cube
 from narcf_geo.project import Project
@@ -133,6 +135,11 @@ def versions() -> dict[str, str]:
     return {"narcf-geo": narcf_geo.__version__, **{name: version(name) for name in names}}
 
 
+def _not_default(plan: Recipe) -> dict[str, Any]:
+    """Return what sets the recipe apart, so that an option not used changes nothing."""
+    return {f.name: v for f in fields(plan) if (v := getattr(plan, f.name)) != f.default}
+
+
 @dataclass
 class _Bench:
     """The cube, and what cases share: their tables, and the compiled training of the last one."""
@@ -158,7 +165,7 @@ class _Bench:
         content = [
             self.digest,
             settings.model_dump(mode="json", include=_LEARNED_FROM),
-            asdict(plan) if plan else case.preset,
+            _not_default(plan) if plan else case.preset,
             case.protocol,
             case.seed,
             versions(),
@@ -171,6 +178,12 @@ class _Bench:
         leaks = leaks_of(case.protocol)
         table = self._table(settings, zero="missing" in leaks)
         folds = splits_of(settings.split, table, settings.seed)
+        cube = self.cube
+        if case.protocol == "shuffled":
+            table = shuffled(table, case.seed)
+            target = table.on_grid(table.y, cube["flux_target"])
+            cube = cube.drop_vars(["flux_truth", "flux_reference"], errors="ignore")
+            cube = cube.assign(flux_target=target)
         held = Held.empty(table.y.size)
         histories: list[dict[str, Any]] = []
         for number, fold in enumerate(folds):
@@ -184,7 +197,7 @@ class _Bench:
             histories += losses
         seconds = time.perf_counter() - start
         plan = recipe_of(case)
-        scores = score(table, self.cube, held, biome_years=plan is not None and plan.members > 1)
+        scores = score(table, cube, held, biome_years=plan is not None and plan.members > 1)
         flux = table.on_grid(held.flux, self.cube["flux_target"]).rename("flux")
         flux.attrs |= {"long_name": f"estimate of {case}"}
         with atomic_path(path.with_suffix(".nc")) as temporary:
@@ -222,8 +235,6 @@ class _Bench:
                 self.workshops = {(plan, id(table)): Workshop(plan, table, self.work)}
             fitted = self.workshops[plan, id(table)].fit(split, case.seed, progress)
             return fitted.ensemble.estimate(table.x), fitted.histories
-        if case.protocol == "shuffled":
-            table = shuffled(table, split, case.seed)
         workshop = LeakyWorkshop if "scaler" in leaks_of(case.protocol) else Workshop
         # What a leaky model or a control has learned is kept nowhere.
         with tempfile.TemporaryDirectory() as scratch:

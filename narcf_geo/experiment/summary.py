@@ -32,6 +32,9 @@ COLUMNS: dict[str, tuple[str, str]] = {
 }
 """Score to its heading and format; fluxes in umol m-2 s-1."""
 
+NARROW = ("r", "rmse", "bias_TgC", "truth_rmse", "truth_bias_TgC", "coverage_80", "biome_years_95")
+"""The columns that fit into a terminal."""
+
 CONTROL_LIMIT = 0.05
 """Below this |r| nothing was learned: what the control with shuffled targets has to show."""
 
@@ -59,13 +62,14 @@ def summarise(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     return pd.concat([groups.size().rename("seeds"), mean, spread], axis=1).reset_index()
 
 
-def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `table` as texts to print: ``mean ± spread``, and only columns that say something."""
+def shown(table: pd.DataFrame, columns: Sequence[str] = tuple(COLUMNS)) -> pd.DataFrame:
+    """Return `table` as texts, ``mean ± spread``: those of `columns` that say something."""
     text = pd.DataFrame(index=table.index)
     for name in LINE:
         if name in ("preset", "protocol") or (table[name] != OWN).any():
             text[name] = table[name]
-    for name, (heading, digits) in COLUMNS.items():
+    for name in columns:
+        heading, digits = COLUMNS[name]
         if name not in table or table[name].isna().all():
             continue
         text[heading] = [
@@ -114,7 +118,7 @@ def leak_worth(table: pd.DataFrame) -> pd.DataFrame:
         change = {n: first[f"misaligned_{n}"] - first[f"reference_{n}"] for n in ("r", "rmse")}
         rows.append(
             {
-                "preset": "the reference", "features": "", "split": first["split"],
+                "preset": "the reference", "features": first["features"], "split": first["split"],
                 "protocol": "leaky-years", **change,
                 "verdict": "makes the reference look worse" if change["r"] < 0
                 else "does not make the reference look worse",
