@@ -65,14 +65,25 @@ class Predictor:
         features = self.bundle.features
         cells = np.flatnonzero(land)
         shape = (months, cells.size)
-        columns = [np.broadcast_to(p[..., land], shape) for p in predictors]
-        month, cell = np.nonzero(features.complete(columns))
+        columns = [
+            np.broadcast_to(p.reshape(*p.shape[:-2], -1).take(cells, axis=-1), shape)
+            for p in predictors
+        ]
+        valid = np.broadcast_to(features.complete(columns), shape)
+        columns = [column[valid] for column in columns]
+        cell = np.broadcast_to(np.arange(cells.size), shape)[valid]
         places = static[land]
+        found = np.empty((len(self.fields), cell.size), np.float32)
+        for start in range(0, cell.size, SLAB_ROWS):
+            rows = slice(start, start + SLAB_ROWS)
+            x = features.matrix([column[rows] for column in columns], places[cell[rows]])
+            for field, values in zip(found, self._rows(x), strict=True):
+                field[rows] = values
         result = np.full((len(self.fields), months, land.size), np.nan, np.float32)
-        for start in range(0, month.size, SLAB_ROWS):
-            m, c = month[start : start + SLAB_ROWS], cell[start : start + SLAB_ROWS]
-            x = features.matrix([column[m, c] for column in columns], places[c])
-            result[:, m, cells[c]] = self._rows(x)
+        where = np.zeros((months, land.size), bool)
+        where[:, cells] = valid
+        for field, values in zip(result, found, strict=True):
+            field[where] = values
         return result.reshape(-1, months, *land.shape)
 
     def _rows(self, x: np.ndarray) -> list[np.ndarray]:

@@ -9,19 +9,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 import narcf_geo
 from narcf_geo.errors import NarcfError
 from narcf_geo.lock import hold
 from narcf_geo.model.features import is_land
-from narcf_geo.months import with_month_axis
-from narcf_geo.predict.fields import KEPT, attributes, inputs
+from narcf_geo.predict.fields import inputs
 from narcf_geo.predict.journal import Journal
 from narcf_geo.predict.layout import Shape
 from narcf_geo.predict.scheduler import Pool, threads
 from narcf_geo.predict.source import Source
+from narcf_geo.predict.store import describe, write_template
 from narcf_geo.predict.task import Task
 
 Progress = Callable[[int, int, str], None]
@@ -32,7 +31,7 @@ def predict_file(
     output: str | os.PathLike[str],
     model: str | os.PathLike[str],
     *,
-    memory: str | float = "1GB",
+    memory: str | float | None = None,
     pool: Pool | None = None,
     state: Path | None = None,
     attrs: Mapping[str, Any] | None = None,
@@ -54,8 +53,9 @@ def predict_file(
         The store to write; an older one is replaced.
     model : path
         Folder of a bundle.
-    memory : str or float
-        For each process: as "2GB" or in bytes.
+    memory : str or float, optional
+        For each process: as "2GB" or in bytes; by default 1 GB, or what a chunk takes in each
+        thread.
     pool : Pool, optional
         As from `narcf_geo.predict.open_pool`; by default a thread for each core.
     state : path, optional
@@ -90,7 +90,7 @@ def predict_file(
         digests = task.digests()
         described = {**task.source.frame().attrs, **(attrs or {})}
         if journal.current() == digests:
-            _describe(output, described)
+            describe(output, described)
             return output
         fields = task.predictor.fields
         journal.begin(
@@ -108,13 +108,14 @@ def predict_file(
             progress(count, len(digests), output.name)
 
         done(0)
+        limit = None if memory is None else float(parse_bytes(memory))
         tasks = [
             (str(folder), journal.key, {c: digests[c] for c in region.chunks() if c in todo})
-            for region in task.regions(todo, float(parse_bytes(memory)), pool)
+            for region in task.regions(todo, limit, pool)
         ]
         if tasks:
             pool.run(work, tasks, done)
-        _describe(journal.store, described)
+        describe(journal.store, described)
         journal.finish()
     return output
 
@@ -192,41 +193,6 @@ def _check(task: Task) -> None:
     bundle = task.predictor.bundle
     inputs(bundle.features.prepare(corner), bundle)
     task.source.require(task.names)
-
-
-def write_template(task: Task, path: Path) -> None:
-    """Write a store with axes and maps, and the fields without a value."""
-    import zarr
-    from zarr.codecs import BloscCodec
-
-    frame = task.source.frame()
-    frame = frame.drop_vars([n for n in frame.data_vars if n not in KEPT]).drop_encoding()
-    with_month_axis(frame, frame["time"].values).to_zarr(
-        path,
-        mode="w",
-        consolidated=False,
-        encoding={name: {"chunks": task.layout.chunk[1:]} for name in frame.data_vars},
-    )
-    group = zarr.open_group(path, mode="r+")
-    for name in task.predictor.fields:
-        group.create_array(
-            name,
-            shape=task.layout.shape,
-            chunks=task.layout.chunk,
-            dtype="float32",
-            fill_value=np.nan,
-            compressors=BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
-            dimension_names=("time", "lat", "lon"),
-            attributes={**attributes(name, task.predictor.bundle)},
-        )
-
-
-def _describe(store: Path, attrs: Mapping[str, Any]) -> None:
-    import zarr
-
-    group = zarr.open_group(store, mode="r+")
-    if any(group.attrs.get(name) != value for name, value in attrs.items()):
-        group.attrs.update(attrs)
 
 
 def _shape(numbers: Iterable[int]) -> Shape:

@@ -52,7 +52,7 @@ def inputs(cube: xr.Dataset, bundle: Bundle) -> tuple[np.ndarray, np.ndarray]:
     NarcfError
         When the cube has no biomes.
     """
-    fractions = bundle.features.biome == "fractions"
+    fractions = bundle.features.takes_fractions
     for name in ("biome", *(("class_fraction",) if fractions else ())):
         if name not in cube:
             raise NarcfError(

@@ -81,8 +81,9 @@ class Need:
         Shape of the chunks of each input with a time axis, on disk.
     halo : int
         Months before the first that are read too.
-    maps, fields, features : int
-        Numbers of inputs without time, of fields predicted and of features.
+    maps, predictors, fields, features : int
+        Numbers of inputs without time, of predictors with the derived ones, of fields predicted
+        and of features.
     slab : int
         Rows whose features are laid out at once.
     """
@@ -90,6 +91,7 @@ class Need:
     inputs: Sequence[Shape]
     halo: int
     maps: int
+    predictors: int
     fields: int
     features: int
     slab: int
@@ -100,8 +102,8 @@ class Need:
             min(n * c, s) for n, c, s in zip(counts, layout.chunk, layout.shape, strict=True)
         )
         read = y * x * ((t + self.halo) * len(self.inputs) + self.maps)
-        # A chunk's predictors are gathered, after masks and derived features have been made.
-        chunk = math.prod(layout.chunk) * (3 * self.features + 2 * self.fields)
+        # Of a chunk, predictors are derived and gathered, and fields are gathered and laid out.
+        chunk = math.prod(layout.chunk) * (2 * self.predictors + 2 * self.fields + 6)
         decoded = 2 * max((math.prod(c) for c in self.inputs), default=0)
         return 4 * (read + chunk + decoded + self.slab * (3 * self.features + 300))
 

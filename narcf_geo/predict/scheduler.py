@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import platform
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -65,8 +66,11 @@ class Threads:
         # With its arguments bound, dask does not search them for keys.
         bound = (partial(function, *task) for task in tasks)
         graph = {f"{function.__name__}-{n}": (call,) for n, call in enumerate(bound)}
-        with Callback(posttask=lambda key, result, *_: done(result)):
-            get(graph, list(graph), num_workers=self.slots)
+        with (
+            ThreadPoolExecutor(self.slots) as executor,
+            Callback(posttask=lambda key, result, *_: done(result)),
+        ):
+            get(graph, list(graph), pool=executor)
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ def open_pool(workers: int | None = None, scheduler: str | None = None) -> Itera
         yield threads()
         return
     with _local(workers) if workers else _remote(str(scheduler)) as client:
-        _check_versions(client)
+        check_versions(client)
         info = client.scheduler_info(n_workers=-1)
         counts = [worker["nthreads"] for worker in info["workers"].values()]
         link = client.dashboard_link if "dashboard" in info["services"] else ""
@@ -196,7 +200,8 @@ def versions() -> dict[str, str]:
     return {"python": python, **{name: version(name) for name in PACKAGES}}
 
 
-def _check_versions(client: Client) -> None:
+def check_versions(client: Client) -> None:
+    """Raise NarcfError unless every worker has what this process has."""
     own = versions()
     for worker, found in client.run(versions, on_error="return").items():
         if isinstance(found, BaseException):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import narcf_geo
+from narcf_geo.constants import IGBP
 from narcf_geo.errors import UsageError
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.predict.block import SLAB_ROWS, Predictor, bundle_digest, predictor
@@ -20,6 +21,9 @@ from narcf_geo.predict.source import Source
 
 LIBRARIES = 400e6
 """Memory of a process before it works, bytes."""
+
+MEMORY = 1e9
+"""What a process may take unless it is told, or needs more for one chunk in each thread."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Task:
         """Put together what the bundle in the folder `model` needs of `source`."""
         features = Bundle.load(model).features
         names = ["biome", *features.predictors, *(how.of for how in features.derived.values())]
-        names += ["class_fraction"] if features.biome == "fractions" else []
+        names += ["class_fraction"] if features.takes_fractions else []
         names += ["cell_area"] if features.coordinates else []
         lags = [how.mean - 1 + how.lag for how in features.derived.values()]
         frame = source.frame()
@@ -100,25 +104,28 @@ class Task:
             for chunk in self.layout.chunks()
         }
 
-    def regions(self, todo: set[Shape], memory: float, pool: Pool) -> list[Region]:
+    def regions(self, todo: set[Shape], memory: float | None, pool: Pool) -> list[Region]:
         """Return regions that hold all chunks `todo`, in order of time.
 
         Raises
         ------
         UsageError
-            When `memory`, bytes for each process, is not enough for one chunk.
+            When `memory`, bytes for each process, is not enough for one chunk in each thread.
         """
         features = self.predictor.bundle.features
         moving = [n for n in self.names if self.source.places[n][0][1] is not None]
         need = Need(
             self.source.chunk_shapes(moving),
             self.halo,
-            len(self.names) - len(moving) + 18,
+            len(self.names) - len(moving) + len(IGBP),
+            len(features.predictors),
             len(self.predictor.fields),
             len(features.names),
             SLAB_ROWS,
         )
         least = LIBRARIES + pool.threads * need.bytes(self.layout, (1, 1, 1))
+        if memory is None:
+            memory = max(MEMORY, least)
         if memory < least:
             raise UsageError(
                 f"memory: {memory / 1e9:.2g} GB is not enough for {pool.threads} threads in one "

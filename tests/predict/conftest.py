@@ -84,7 +84,8 @@ def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         keras.Sequential(layers).save(paths[-1])
     write(folder / "model", features, paths, noise=0.0, calibration={"0.95": 2.1}, recipe={})
     rows = (mean + spread * rng.normal(size=(300, n))).astype(np.float32)
-    area = Applicability.fit(rows, np.arange(300) % 4, prototypes=50)
+    weights = np.array([1] * 4 + [0] * (n - 4), np.float32)
+    area = Applicability.fit(rows, np.arange(300) % 4, weights, prototypes=50)
     area.save(folder / "model" / "applicability.npz")
     return folder / "model"
 
@@ -104,10 +105,12 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("narcf_geo.predict.layout.CHUNK", (12, 32, 32))
 
 
-def contents(store: Path) -> dict[str, bytes]:
+@pytest.fixture(scope="session")
+def contents() -> Callable[[Path], dict[str, bytes]]:
     """Return all files of a store."""
-    files = (path for path in store.rglob("*") if path.is_file())
-    return {str(path.relative_to(store)): path.read_bytes() for path in files}
 
+    def read(store: Path) -> dict[str, bytes]:
+        files = (path for path in store.rglob("*") if path.is_file())
+        return {str(path.relative_to(store)): path.read_bytes() for path in files}
 
-Contents = Callable[[Path], dict[str, bytes]]
+    return read

@@ -1,0 +1,58 @@
+"""The store in which a prediction grows: axes and maps first, fields without a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from narcf_geo.months import with_month_axis
+from narcf_geo.predict.fields import KEPT, attributes
+from narcf_geo.predict.task import Task
+
+if TYPE_CHECKING:
+    from zarr.codecs import BloscCodec
+
+
+def codec() -> BloscCodec:
+    """Return the codec of the fields: a slower one makes the noise of a float no smaller."""
+    from zarr.codecs import BloscCodec
+
+    return BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
+
+
+def write_template(task: Task, path: Path) -> None:
+    """Write a store with axes and maps, and the fields without a value."""
+    import zarr
+
+    frame = task.source.frame()
+    frame = frame.drop_vars([n for n in frame.data_vars if n not in KEPT]).drop_encoding()
+    with_month_axis(frame, frame["time"].values).to_zarr(
+        path,
+        mode="w",
+        consolidated=False,
+        encoding={name: {"chunks": task.layout.chunk[1:]} for name in frame.data_vars},
+    )
+    group = zarr.open_group(path, mode="r+")
+    for name in task.predictor.fields:
+        group.create_array(
+            name,
+            shape=task.layout.shape,
+            chunks=task.layout.chunk,
+            dtype="float32",
+            fill_value=np.nan,
+            compressors=codec(),
+            dimension_names=("time", "lat", "lon"),
+            attributes={**attributes(name, task.predictor.bundle)},
+        )
+
+
+def describe(store: Path, attrs: Mapping[str, Any]) -> None:
+    """Put global attributes into a store, where they are not there already."""
+    import zarr
+
+    group = zarr.open_group(store, mode="r+")
+    if any(group.attrs.get(name) != value for name, value in attrs.items()):
+        group.attrs.update(attrs)
