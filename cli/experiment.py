@@ -79,7 +79,8 @@ def _show(plan: Experiment, table: pd.DataFrame, synthetic: str | None) -> None:
     from narcf_geo.experiment import leak_worth
     from narcf_geo.experiment.summary import NARROW, control_verdicts, label, shown, shown_worth
 
-    console.print(_rich(shown(table, NARROW), label(plan, synthetic)))
+    columns = [n for n in NARROW if n != "bias_TgC" or "truth_bias_TgC" not in table]
+    console.print(_rich(shown(table, columns), label(plan, synthetic)))
     worth = leak_worth(table)
     if len(worth):
         console.print(_rich(shown_worth(worth), "What each leak was worth: leaky less honest"))
@@ -94,7 +95,10 @@ def _rich(text: pd.DataFrame, title: str) -> object:
     names = ("preset", "features", "split", "protocol", "verdict")
     rich = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for heading in text.columns:
-        rich.add_column(heading, justify="left" if heading in names else "right")
+        left = heading in names
+        rich.add_column(
+            heading, justify="left" if left else "right", no_wrap=left and heading != "verdict"
+        )
     for row in text.itertuples(index=False):
         rich.add_row(*row)
     return rich

@@ -23,11 +23,11 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "truth_r": ("r to truth", ".3f"),
     "truth_rmse": ("RMSE to truth", ".4f"),
     "truth_bias": ("bias to truth", "+.4f"),
-    "truth_bias_TgC": ("to truth TgC/yr", "+.0f"),
+    "truth_bias_TgC": ("bias to truth TgC/yr", "+.0f"),
     "total_TgC": ("total TgC/yr", ".0f"),
     "truth_total_TgC": ("true TgC/yr", ".0f"),
-    "coverage_80": ("80 % holds", ".1%"),
-    "biome_years_95": ("biome-years in 95 %", ".0%"),
+    "coverage_80": ("in 80 %", ".1%"),
+    "biome_years_95": ("biome-years", ".0%"),
     "seconds": ("s", ".0f"),
 }
 """Score to its heading and format; fluxes in umol m-2 s-1."""
@@ -111,7 +111,9 @@ def leak_worth(table: pd.DataFrame) -> pd.DataFrame:
         honest = same.iloc[0]
         change = {name: line[name] - honest[name] for name in scores}
         spread = np.nanmax([0.0, line["r_spread"], honest["r_spread"]])
-        rows.append({**line[list(LINE)], **change, "verdict": _verdict(change["r"], spread)})
+        rows.append(
+            {**line[list(LINE)], **change, "verdict": _verdict(change["r"], spread, line["seeds"])}
+        )
     honest = table[table["protocol"] == "honest"]
     if rows and "misaligned_r" in table and honest["misaligned_r"].notna().any():
         first = honest.iloc[0]
@@ -127,9 +129,11 @@ def leak_worth(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*LINE, *scores, "verdict"])
 
 
-def _verdict(change: float, spread: float) -> str:
+def _verdict(change: float, spread: float, seeds: int) -> str:
     if change <= 0:
         return "does not raise the score"
+    if seeds == 1:
+        return "raises it, in one seed"
     if change <= spread:
         return "raises it by less than the seeds differ"
     return "raises the score"
