@@ -48,3 +48,10 @@ IGBP: tuple[BiomeClass, ...] = (
     BiomeClass("UNC", "unclassified", "#000000"),
 )
 """Class number is the position: 0 water, 1-16 land, 17 unclassified (ISLSCP II and MCD12C1)."""
+
+LAND_COVER_PREFIXES = {
+    "fractions": "fraction",
+    "sqrt_fractions": "sqrt_fraction",
+    "majority": "is",
+}
+"""How the names of land-cover features begin, by the kind of ``biome_features``."""

@@ -195,6 +195,8 @@ class ModelSettings(Schema):
     weight_decay: float | None = Field(None, ge=0)
     patience: int | None = Field(None, ge=1)
     dropout: float | None = Field(None, ge=0, lt=1)
+    noise: float | None = Field(None, ge=0, le=2, description="added to normalised features")
+    shared_scale: bool | None = Field(None, description="one scale for all land-cover columns")
     keep: Literal["best", "last"] | None = None
     members: int | None = Field(None, ge=1, le=100)
     unbiased: bool | None = None
@@ -220,7 +222,7 @@ class Settings(Schema):
     coordinates: list[Literal["lat", "lon", "month", "year"]] = Field(
         [], description="coordinates or calendar as features: the model may then learn a map"
     )
-    biome_features: Literal["fractions", "majority", "none"] = "fractions"
+    biome_features: Literal["fractions", "sqrt_fractions", "majority", "none"] = "fractions"
     target: FluxSource
     reference: FluxSource | None = None
     truth: FluxSource | None = None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from narcf_geo.constants import IGBP
+from narcf_geo.constants import IGBP, LAND_COVER_PREFIXES
 from narcf_geo.errors import NarcfError
 from narcf_geo.evaluate.metrics import scores
 
@@ -17,7 +17,9 @@ EstimateFunction = Callable[[np.ndarray], np.ndarray]
 LAND_COVER = "land cover"
 """Name of the group of class fractions or classes."""
 
-_LAND_COVER_COLUMNS = {f"{prefix}_{c.code}" for prefix in ("fraction", "is") for c in IGBP}
+_LAND_COVER_COLUMNS = {
+    f"{prefix}_{c.code}" for prefix in LAND_COVER_PREFIXES.values() for c in IGBP
+}
 
 
 def permutation_importance(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from narcf_geo.constants import IGBP
+from narcf_geo.constants import IGBP, LAND_COVER_PREFIXES
 from narcf_geo.errors import NarcfError
 from narcf_geo.model.derive import COORDINATE_COLUMNS, derive
 from narcf_geo.settings import DerivedFeature, Settings
@@ -30,8 +30,9 @@ class Features:
     masked : tuple of str
         Predictors that may be missing: each has a column more, ``has_<name>``, 1 where it is there
         and 0 where it is not. A row that lacks any other predictor is left out.
-    biome : {"fractions", "majority", "none"}
-        The 18 class fractions, a one-hot of the majority class, or nothing.
+    biome : {"fractions", "sqrt_fractions", "majority", "none"}
+        The 18 class fractions, their square roots (small shares then differ more), a one-hot of the
+        majority class, or nothing.
     derived : mapping
         How the features are made that the cube has not.
     coordinates : tuple of str
@@ -64,6 +65,17 @@ class Features:
             coordinates=tuple(settings.coordinates),
         )
 
+    @property
+    def takes_fractions(self) -> bool:
+        """Whether the class fractions are needed, not the majority class alone."""
+        return self.biome in ("fractions", "sqrt_fractions")
+
+    @property
+    def land_cover(self) -> slice:
+        """Which columns are of land cover: the last ones."""
+        n = len(self.names)
+        return slice(n - len(IGBP) if self.biome in LAND_COVER_PREFIXES else n, n)
+
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Features:
         """Read what `to_json` returned."""
@@ -87,7 +99,7 @@ class Features:
     @property
     def names(self) -> tuple[str, ...]:
         """Name of each column."""
-        prefix = {"fractions": "fraction", "majority": "is"}.get(self.biome)
+        prefix = LAND_COVER_PREFIXES.get(self.biome)
         return (
             *self.predictors,
             *(f"has_{name}" for name in self.masked),
@@ -144,8 +156,9 @@ class Features:
 
         `biome` has shape (...), `class_fraction` (18, ...).
         """
-        if self.biome == "fractions":
-            return np.moveaxis(class_fraction, 0, -1).astype(np.float32)
+        if self.takes_fractions:
+            shares = np.moveaxis(class_fraction, 0, -1).astype(np.float32)
+            return np.sqrt(shares) if self.biome == "sqrt_fractions" else shares
         if self.biome == "majority":
             return (biome[..., None] == np.arange(len(IGBP))).astype(np.float32)
         return np.empty((*biome.shape, 0), np.float32)

@@ -146,7 +146,7 @@ def _read(config: dict, weights: object, path: Path) -> list[Layer | _Affine]:
     counts: Counter[str] = Counter()
     for entry in config["config"]["layers"]:
         kind, options = entry["class_name"], entry["config"]
-        if kind in ("InputLayer", "Dropout"):
+        if kind in ("InputLayer", "Dropout", "GaussianNoise"):
             continue
         stem = re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
         name = stem if not counts[stem] else f"{stem}_{counts[stem]}"

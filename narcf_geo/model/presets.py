@@ -19,6 +19,12 @@ class Recipe:
     after training so that its area-weighted mean error over the training rows is zero: a bias too
     small to see in a correlation can be as large as a regional budget.
 
+    `noise` is the standard deviation of the noise added to the normalised features while training:
+    it smooths what few samples would make the network learn by heart (Bishop 1995). With
+    `shared_scale` the land-cover columns are divided by one standard deviation, that of all of
+    them, instead of each by its own, which would make a class that is hardly there as loud as one
+    that covers half the land.
+
     `loss` is of the flux (``mae``, ``mse``, ``huber``), or ``nll``: the network then gives the log
     variance of the target as well, learned by the likelihood of Seitzer et al. (2022), beta 0.5.
     """
@@ -27,6 +33,8 @@ class Recipe:
     activation: str = "relu"
     batch_normalization: bool = False
     dropout: float = 0.0
+    noise: float = 0.0
+    shared_scale: bool = False
     loss: str = "mae"
     epochs: int = 100
     batch_size: int = 256
@@ -55,12 +63,15 @@ PRESETS: dict[str, Recipe] = {
     "narcf-published": Recipe(hidden=_ARTICLE_DEEP, batch_normalization=True, dropout=0.25),
     "best": Recipe(
         hidden=(100, 100, 100),
+        shared_scale=True,
         loss="mse",
         epochs=12,
+        learning_rate=2e-3,
         schedule="cosine",
+        weight_decay=0.3,
+        keep="last",
         members=5,
         unbiased=True,
-        keep="last",
     ),
 }
 """Those of the article: Adam, mean absolute error, batches of 256, 100 epochs; and `best`."""

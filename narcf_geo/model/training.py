@@ -61,6 +61,8 @@ class Fit:
 def build(recipe: Recipe, n_features: int) -> keras.Sequential:
     """Return the untrained network for features of mean 0 and variance 1."""
     layers: list[keras.layers.Layer] = [keras.Input((n_features,), name="features")]
+    if recipe.noise:
+        layers.append(keras.layers.GaussianNoise(recipe.noise))
     for width in recipe.hidden:
         layers.append(keras.layers.Dense(width, activation=recipe.activation))
         if recipe.batch_normalization:
@@ -104,6 +106,8 @@ class Trainer:
         Target flux, shape (n_rows,), finite, umol m-2 s-1.
     area : numpy.ndarray
         Cell area of each row, shape (n_rows,), m2: the weights of an unbiased mean.
+    land_cover : slice
+        The columns of land cover, which may share a scale.
 
     Notes
     -----
@@ -111,9 +115,17 @@ class Trainer:
     validation, so that nothing else can be seen, and folds and members share the compiled program.
     """
 
-    def __init__(self, recipe: Recipe, x: np.ndarray, y: np.ndarray, area: np.ndarray) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        x: np.ndarray,
+        y: np.ndarray,
+        area: np.ndarray,
+        land_cover: slice = slice(0),
+    ) -> None:
         keras.utils.set_random_seed(0)
         self.recipe = recipe
+        self._land_cover = land_cover
         self._x, self._y, self._area = x, y.astype(np.float32), area
         self._table = tf.Variable(np.zeros(x.shape, np.float32), trainable=False)
         self._target = tf.constant(self._y)
@@ -186,6 +198,9 @@ class Trainer:
         """Normalise the table by the training rows; give network and optimiser a fresh start."""
         sample = self._x[train_rows].astype(np.float64)
         mean, variance = np.nanmean(sample, axis=0), np.nanvar(sample, axis=0)
+        if self.recipe.shared_scale:
+            shared = variance[self._land_cover]
+            variance[self._land_cover] = shared.mean() if shared.size else 0.0
         # A feature that never varies carries nothing: leave it at zero instead of dividing by zero.
         variance = np.where(variance > 0, variance, 1.0)
         self._table.assign(np.nan_to_num((self._x - mean) / np.sqrt(variance)).astype(np.float32))

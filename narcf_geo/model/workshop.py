@@ -60,7 +60,8 @@ class Workshop:
         """The compiled training, shared by all members and folds."""
         from narcf_geo.model.training import Trainer
 
-        return Trainer(self.plan, self.table.x, self.table.y, self.table.area)
+        table = self.table
+        return Trainer(self.plan, table.x, table.y, table.area, table.features.land_cover)
 
     def fit(self, split: Split, seed: int, progress: Progress) -> Fitted:
         """Train the members on the rows of `split`; `progress` is told of every epoch.

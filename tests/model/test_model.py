@@ -35,7 +35,9 @@ def test_the_network_is_what_keras_predicts(preset: str, tmp_path: Path) -> None
     from narcf_geo.model.training import Trainer
 
     x, y, area = table(300)
-    named = {"preset": "narcf", "loss": "nll"} if preset == "nll" else {"preset": preset}
+    named = {"preset": preset}
+    if preset == "nll":
+        named = {"preset": "narcf", "loss": "nll", "noise": 0.3}
     plan = recipe(ModelSettings.model_validate({**named, "epochs": 2, "batch_size": 64}))
     model = Trainer(plan, x, y, area).fit(np.arange(200), np.arange(200, 250), 1).model
     model.save(tmp_path / "m.keras")
@@ -64,6 +66,40 @@ def test_normalisation_sees_training_rows_alone(row: int, moves: bool) -> None:
 
     assert mean(x) == pytest.approx(x[:400, 1].mean(dtype=float), rel=1e-6)
     assert (abs(mean(planted) - mean(x)) > 1000) is moves
+
+
+def test_land_cover_may_share_a_scale() -> None:
+    from narcf_geo.model.training import Trainer
+
+    x, y, area = table()
+    rows = np.arange(400), np.arange(400, 500)
+    for shared in (False, True):
+        plan = Recipe(hidden=(4,), epochs=1, shared_scale=shared)
+        model = Trainer(plan, x, y, area, slice(1, 3)).fit(*rows, 1).model
+        variance = x[:400].astype(float).var(axis=0)
+        if shared:
+            variance[1:] = variance[1:].mean()
+        np.testing.assert_allclose(np.ravel(model.layers[0].variance), variance, rtol=1e-5)
+
+
+def test_noise_in_training_smooths_and_is_gone_in_prediction() -> None:
+    """A step in a feature, learned through noise of its own size, becomes a slope."""
+    from narcf_geo.model.training import Trainer
+
+    rng = np.random.default_rng(3)
+    x = rng.normal(0, 1, (2000, 1)).astype(np.float32)
+    y = np.sign(x[:, 0])
+    near = np.array([[-0.4], [0.4]], np.float32)
+    rise = {}
+    for noise in (0.0, 1.0):
+        plan = Recipe(hidden=(30,), loss="mse", epochs=20, batch_size=50, noise=noise)
+        trainer = Trainer(plan, x, y, np.ones(2000))
+        model = trainer.fit(np.arange(1500), np.arange(1500, 2000), 1).model
+        first, second = (model.predict(near, verbose=0)[:, 0] for _ in range(2))
+        np.testing.assert_array_equal(first, second)
+        rise[noise] = float(first[1] - first[0])
+    assert rise[0.0] > 1.2
+    assert rise[1.0] < 0.7
 
 
 def test_one_seed_gives_one_model_and_another_another() -> None:
