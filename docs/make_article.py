@@ -58,6 +58,9 @@ class Story:
         for variable in self.cube.data_vars.values():
             variable.attrs["synthetic"] = kind
         self.area, self.target = self.cube["cell_area"], self.cube["flux_target"]
+        self.predictors = [
+            n for n in project.settings.predictor_names if "time" in self.cube[n].dims
+        ]
         self.folder, self.number = folder, 0
         self.images = folder / "images" / "article"
         self.images.mkdir(parents=True, exist_ok=True)
@@ -212,8 +215,7 @@ def pairs(story: Story) -> str:
 
 def correlation_matrix(story: Story) -> str:
     """Figure 5: the correlation matrix."""
-    names = [n for n in story.cube.data_vars if story.cube[n].dims == ("time", "lat", "lon")]
-    names = [str(n) for n in names if not str(n).startswith("flux_") or n == "flux_target"]
+    names = [*story.predictors, "flux_target"]
     known = story.target.notnull().values
     frame = pd.DataFrame({n: story.cube[n].values[known] for n in names})
     r = frame.sample(min(len(frame), 50_000), random_state=0).corr()
