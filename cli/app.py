@@ -164,9 +164,52 @@ def predict(directory: Directory = Path(), force: Force = False, values: Values 
 
 
 @app.command()
-def evaluate(directory: Directory = Path(), force: Force = False, values: Values = None) -> None:
-    """Score the prediction, umol m-2 s-1 and TgC per year -> evaluation/metrics.json, PNG."""
-    _stage("evaluate", directory, force, values)
+def evaluate(
+    estimate: Annotated[
+        Path | None, typer.Argument(metavar="[ESTIMATE]", help="File to score.")
+    ] = None,
+    observed: Annotated[
+        Path | None, typer.Argument(metavar="[OBSERVED]", help="File to score it against.")
+    ] = None,
+    directory: Directory = Path(),
+    regions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Polygons to score one by one.")
+    ] = None,
+    region_name: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column that names them.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", metavar="JSON", help="File to write the scores into.")
+    ] = None,
+    estimate_variable: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Flux in ESTIMATE.")
+    ] = None,
+    observed_variable: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Flux in OBSERVED.")
+    ] = None,
+    force: Force = False,
+    values: Values = None,
+) -> None:
+    """Score the prediction -> evaluation/, or one file against another: ESTIMATE OBSERVED."""
+    if estimate is None:
+        _stage("evaluate", directory, force, values)
+        return
+    if observed is None:
+        raise typer.BadParameter("name the file to score against after the file to score")
+    from narcf_geo.cli.show import evaluation_table
+
+    from narcf_geo.evaluate.files import evaluate_files
+
+    scores = evaluate_files(
+        estimate,
+        observed,
+        output,
+        regions=regions,
+        region_name=region_name,
+        estimate_variable=estimate_variable,
+        observed_variable=observed_variable,
+    )
+    evaluation_table(scores, output)
 
 
 @app.command(name="map")

@@ -17,6 +17,7 @@ from narcf_geo.figures import charts
 from narcf_geo.figures.style import save_figure
 from narcf_geo.files import atomic_path
 from narcf_geo.grid import Grid
+from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.features import is_land
 from narcf_geo.project import Project
 from narcf_geo.report import OtherRun, ReportContext, ReportFigure, interactive_map, write_report
@@ -69,8 +70,10 @@ def write_page(project: Project, cube: xr.Dataset, prediction: xr.Dataset) -> li
     folder = project.path("report")
     flux, biome, area = (prediction[name] for name in ("flux", "biome", "cell_area"))
     reference = cube.get("flux_reference")
-    table = biome_budget(flux, biome, area, reference)
-    shared = fraction_budget(flux, cube["class_fraction"], area, reference)
+    errors = Bundle.load(project.path("model")).errors
+    std = prediction.get("flux_std") if errors is not None else None
+    table = biome_budget(flux, biome, area, reference, std=std, errors=errors)
+    shared = fraction_budget(flux, cube["class_fraction"], area, reference, std=std, errors=errors)
     files = [
         _write_csv(table, folder / "biome_budget.csv"),
         _write_csv(shared, folder / "biome_budget_by_fraction.csv"),

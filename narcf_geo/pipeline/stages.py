@@ -13,6 +13,7 @@ from narcf_geo.files import atomic_path, remove
 from narcf_geo.project import Project
 
 if TYPE_CHECKING:
+    import geopandas as gpd
     import pandas as pd
     import xarray as xr
 
@@ -277,7 +278,8 @@ def evaluate_flux(project: Project, progress: Progress) -> list[Path]:
     cube = open_cube(project).load()
     prediction = open_prediction(project).load()
     settings, model = project.settings, project.path("model")
-    metrics = evaluation_metrics(cube, prediction, settings, model)
+    regions = _polygons(project) if settings.regions else None
+    metrics = evaluation_metrics(cube, prediction, settings, model, regions)
     path = project.path("evaluation", "metrics.json")
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2), encoding="utf-8")
@@ -286,6 +288,15 @@ def evaluate_flux(project: Project, progress: Progress) -> list[Path]:
         paths.append(project.path("evaluation", f"{name}.png"))
         save_figure(figure, paths[-1])
     return paths
+
+
+def _polygons(project: Project) -> gpd.GeoDataFrame:
+    import geopandas as gpd
+
+    path = project.path(str(project.settings.regions))
+    if not path.exists():
+        raise NarcfError(f"{path}: no such file; narcf.yaml names it under regions:")
+    return gpd.read_file(path)
 
 
 def draw_maps(project: Project, progress: Progress) -> list[Path]:
@@ -338,7 +349,7 @@ STAGES: dict[str, Stage] = {
             train_model,
         ),
         Stage("predict", ("cube", "train"), ("title", "license"), predict_flux),
-        Stage("evaluate", ("cube", "train", "predict"), ("split",), evaluate_flux),
+        Stage("evaluate", ("cube", "train", "predict"), ("split", "regions"), evaluate_flux),
         Stage("map", ("cube", "predict"), (), draw_maps),
         Stage("report", ("evaluate", "map"), ("title",), write_project_report),
     )

@@ -22,7 +22,7 @@ import xarray as xr
 import zarr
 from tiny_project import _axes, true_flux
 
-from narcf_geo.budget import COLUMNS, monthly_total
+from narcf_geo.budget import COLUMNS, INTERVAL_COLUMNS, monthly_total
 from narcf_geo.grid import Grid
 from narcf_geo.pipeline import STAGES, run
 from narcf_geo.project import Project
@@ -142,7 +142,7 @@ def test_keys_and_columns(metrics: dict, table: pd.DataFrame) -> None:
     assert {"by_month", "by_biome"} <= set(metrics)
     assert metrics["test"]["period"] == ["2009-01", "2009-12"]
     assert metrics["train"]["period"] == ["2007-01", "2007-12"]
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == (*COLUMNS, *INTERVAL_COLUMNS)
     assert len(table) == 3 * (1 + table.query("biome != 'all'")["biome"].nunique())
 
 
