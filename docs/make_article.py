@@ -157,7 +157,7 @@ def results(story: Story) -> str:
     verdict = (
         f"The leaks raise r by more than 0.001 in {raised} of {len(changes)} steps, by at most "
         f"{max(changes):+.3f}; where the number is not positive they did not help. One seed each: "
-        "differences of a few thousandths are within what another seed changes."
+        "repeat with more before a difference of thousandths is believed."
     )
     return f"{markdown(pd.DataFrame(rows))}\n\nBias is of the honest model. {verdict}"
 
