@@ -23,6 +23,7 @@ def one_blas_thread() -> Iterator[None]:
     global _inside, _limit
     with _lock:
         if _inside == 0:
+            _take_control()
             _limit = _controller().limit(limits=1, user_api="blas")
         _inside += 1
     try:
@@ -31,7 +32,15 @@ def one_blas_thread() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if _inside == 0:
+                _take_control()
                 _limit.restore_original_limits()
+
+
+def _take_control() -> None:
+    """Let this thread set limits: threadpoolctl ignores, silently, all but the first that did."""
+    for library in _controller().lib_controllers:
+        if clear := getattr(library, "clear_controlling_thread", None):
+            clear(force=True)
 
 
 @lru_cache(maxsize=1)

@@ -33,7 +33,10 @@ def write_template(task: Task, path: Path) -> None:
         path,
         mode="w",
         consolidated=False,
-        encoding={name: {"chunks": task.layout.chunk[1:]} for name in frame.data_vars},
+        encoding={
+            name: {"chunks": task.layout.chunk[1:], "compressors": [codec()]}
+            for name in frame.data_vars
+        },
     )
     group = zarr.open_group(path, mode="r+")
     for name in task.predictor.fields:
