@@ -26,6 +26,7 @@ from narcf_geo.files import atomic_path
 from narcf_geo.grid import Grid
 from narcf_geo.months import to_month_starts
 from narcf_geo.outputs.products import open_product
+from narcf_geo.regions import read_regions
 from narcf_geo.regrid import regrid
 from narcf_geo.sources.averages import middle_of_bounds, monthly_mean
 from narcf_geo.units import linear
@@ -122,7 +123,7 @@ def evaluate_files(
     if one.biome is not None and grid == one.grid:
         metrics["by_biome"] = by_biome(e, o, area, one.biome)
     if regions is not None:
-        metrics["by_region"] = by_region(e, o, area, _polygons(Path(regions)), name=region_name)
+        metrics["by_region"] = by_region(e, o, area, read_regions(regions), name=region_name)
     metrics = for_json(metrics)
     if out is not None:
         with atomic_path(Path(out)) as temporary:
@@ -290,14 +291,3 @@ def _described(flux: _Flux) -> dict[str, Any]:
 def _period(flux: _Flux) -> str:
     first, last = (f"{flux.field.indexes['time'][i]:%Y-%m}" for i in (0, -1))
     return f"{first} to {last}"
-
-
-def _polygons(path: Path) -> Any:
-    import geopandas as gpd
-
-    if not path.exists():
-        raise UsageError(f"{path}: no such file")
-    try:
-        return gpd.read_file(path)
-    except Exception as error:  # pyogrio raises its own kinds for what is no vector file
-        raise UsageError(f"{path}: expected a file of polygons: {error}") from None

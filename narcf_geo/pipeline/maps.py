@@ -158,11 +158,10 @@ def _cut(
                 f"expected cells within {bounds} (west, south, east, north), found none"
             )
     if polygons is not None:
-        import geopandas as gpd
-
         from narcf_geo.budget import inside
+        from narcf_geo.regions import read_regions
 
-        shapes = gpd.read_file(polygons).to_crs("EPSG:4326").geometry
+        shapes = read_regions(polygons).to_crs("EPSG:4326").geometry
         share = inside(Grid.from_dataset(field), shapes).sum(axis=0)
         field = field.where(xr.DataArray(share >= 0.5, dims=("lat", "lon")))
     return field

@@ -13,7 +13,6 @@ from narcf_geo.files import atomic_path, remove
 from narcf_geo.project import Project
 
 if TYPE_CHECKING:
-    import geopandas as gpd
     import pandas as pd
     import xarray as xr
 
@@ -274,11 +273,12 @@ def evaluate_flux(project: Project, progress: Progress) -> list[Path]:
     """Score the prediction -> ``evaluation/``."""
     from narcf_geo.figures.style import save_figure
     from narcf_geo.pipeline.evaluation import evaluation_figures, evaluation_metrics
+    from narcf_geo.regions import read_regions
 
     cube = open_cube(project).load()
     prediction = open_prediction(project).load()
     settings, model = project.settings, project.path("model")
-    regions = _polygons(project) if settings.regions else None
+    regions = read_regions(project.path(settings.regions)) if settings.regions else None
     metrics = evaluation_metrics(cube, prediction, settings, model, regions)
     path = project.path("evaluation", "metrics.json")
     with atomic_path(path) as temporary:
@@ -288,15 +288,6 @@ def evaluate_flux(project: Project, progress: Progress) -> list[Path]:
         paths.append(project.path("evaluation", f"{name}.png"))
         save_figure(figure, paths[-1])
     return paths
-
-
-def _polygons(project: Project) -> gpd.GeoDataFrame:
-    import geopandas as gpd
-
-    path = project.path(str(project.settings.regions))
-    if not path.exists():
-        raise NarcfError(f"{path}: no such file; narcf.yaml names it under regions:")
-    return gpd.read_file(path)
 
 
 def draw_maps(project: Project, progress: Progress) -> list[Path]:
