@@ -161,7 +161,9 @@ def _cross_validate(
                 mean.add(getattr(split, part), estimate)
         for part, mean in means.items():
             estimate = mean.values()
-            estimates[f"{protocol}_{part}"] = table.on_grid(estimate.flux, cube["flux_target"])
+            for suffix, values in (("", estimate.flux), ("_std", estimate.std)):
+                name = f"{protocol}_{part}{suffix}"
+                estimates[name] = table.on_grid(values, cube["flux_target"])
             if protocol == settings.split.kind:
                 parts[part] = estimate
     directory.mkdir(parents=True, exist_ok=True)
@@ -192,9 +194,9 @@ def cross_validation(directory: Path) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``<protocol>_<part>`` (time, lat, lon), umol m-2 s-1, for the parts ``train``,
-        ``validation`` and ``test``; the protocol is the kind of the split, and ``random`` beside
-        ``blocks``.
+        ``<protocol>_<part>`` and ``<protocol>_<part>_std`` (time, lat, lon), umol m-2 s-1, for the
+        parts ``train``, ``validation`` and ``test``; the protocol is the kind of the split, and
+        ``random`` beside ``blocks``.
 
     Raises
     ------

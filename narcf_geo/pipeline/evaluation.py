@@ -135,15 +135,14 @@ def _coverage(
         spreads = {part: prediction["flux_std"].sel(time=f["time"]) for part, f in fluxes.items()}
     else:
         folds, kind = cross_validation(model), settings.split.kind
-        spreads = {p: folds[f"{kind}_{p}_std"] for p in PARTS if f"{kind}_{p}_std" in folds}
+        spreads = {part: folds[f"{kind}_{part}_std"] for part in fluxes}
     shares: dict[str, dict[str, float]] = {}
     for part in ("validation", "test"):
-        if part in spreads:
-            flux = fluxes[part]
-            values = (cube["flux_target"].sel(time=flux["time"]), flux, spreads[part])
-            weight = np.broadcast_to(cube["cell_area"].values, flux.shape)
-            observed, estimate, std = (v.values.ravel() for v in values)
-            shares[part] = coverage(observed, estimate, std, factors, weight.ravel())
+        flux = fluxes[part]
+        values = (cube["flux_target"].sel(time=flux["time"]), flux, spreads[part])
+        weight = np.broadcast_to(cube["cell_area"].values, flux.shape)
+        observed, estimate, std = (v.values.ravel() for v in values)
+        shares[part] = coverage(observed, estimate, std, factors, weight.ravel())
     return shares
 
 

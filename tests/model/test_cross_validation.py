@@ -79,9 +79,10 @@ def model(cube: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_cell_is_tested_once_under_both_protocols(cube: xr.Dataset, model: Path) -> None:
     folds = cross_validation(model)
     assert set(folds) == {
-        f"{protocol}_{part}"
+        f"{protocol}_{part}{suffix}"
         for protocol in ("blocks", "random")
         for part in ("train", "validation", "test")
+        for suffix in ("", "_std")
     }
     for name, estimate in folds.items():
         assert estimate.notnull().all(), name
@@ -99,7 +100,7 @@ def test_random_cells_flatter_what_blocks_find_out(cube: xr.Dataset, model: Path
 
 
 def test_metrics_test_the_blocks(cube: xr.Dataset, model: Path) -> None:
-    bundle = Bundle.load(model)
+    bundle, folds = Bundle.load(model), cross_validation(model)
     assert len(bundle.ensemble.networks) == 2
     prediction = predict(cube, bundle)
     assert float(prediction["flux_std"].max()) > 0
@@ -107,4 +108,12 @@ def test_metrics_test_the_blocks(cube: xr.Dataset, model: Path) -> None:
     assert metrics["test"] == metrics["cross_validation"]["blocks"]
     assert metrics["test"]["n"] == cube["flux_target"].size
     assert metrics["train"]["r"] > metrics["test"]["r"]
+    # Blocks that validate and blocks that test are alike: the intervals hold as many of both.
+    for part in ("validation", "test"):
+        estimate, std = (folds[f"blocks_{part}{suffix}"] for suffix in ("", "_std"))
+        error = abs(cube["flux_target"].astype(float) - estimate)
+        inside = error <= bundle.factors[0.8] * std.astype(float)
+        share = float(inside.weighted(cube["cell_area"]).mean())
+        assert metrics["coverage"][part]["0.8"] == pytest.approx(share, abs=5e-3)
+        assert 0.6 < share < 0.95
     assert metrics["region"]["period"] == ["2001-07", "2001-07"]
