@@ -51,7 +51,7 @@ def cell_total(flux: xr.DataArray, cell_area: xr.DataArray) -> xr.DataArray:
 
 
 def monthly_total(flux: xr.DataArray, cell_area: xr.DataArray) -> xr.DataArray:
-    """Return the total of the region in TgC per month, shape (time,)."""
+    """Return the total of the region in TgC per month, shape (time,); NaN without any flux."""
     total = cell_total(flux, cell_area).sum(["lat", "lon"], min_count=1)
     total.attrs = {"units": "Tg month-1", "long_name": "carbon flux of the region"}
     return total

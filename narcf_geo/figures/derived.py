@@ -15,13 +15,14 @@ from narcf_geo.constants import IGBP
 from narcf_geo.errors import NarcfError
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import (
+    corner_text,
     flux_bar,
     headed_figure,
     house_style,
     plain_bar,
     synthetic_note,
 )
-from narcf_geo.figures.maps import corner_text, draw_cells, fitted_view, flux_map
+from narcf_geo.figures.maps import draw_cells, fitted_view, flux_map
 from narcf_geo.figures.totals import days_of, mean_over_months, period_text
 from narcf_geo.months import days_in_month
 

@@ -1,4 +1,4 @@
-"""What all figures share: the style, the heading with its note, the colour bar of a flux."""
+"""What all figures share: style, heading with its note, colour bars, the text in a corner."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.figures import style
+from narcf_geo.figures.totals import summarise
+from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:
+    from cartopy.mpl.geoaxes import GeoAxes
     from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
     from matplotlib.text import Text
+
+    from narcf_geo.figures.basemap import View
 
 
 def house_style() -> AbstractContextManager[None]:
@@ -117,6 +122,50 @@ def plain_bar(fig: Figure, mesh: QuadMesh, total: float, label: str, extend: str
     bar.outline.set_linewidth(0.5)
     bar.ax.tick_params(length=2.5, width=0.5)
     bar.set_label(label, fontsize=8.5, labelpad=2)
+
+
+def corner_text(
+    ax: GeoAxes,
+    view: View,
+    field: xr.DataArray,
+    area: xr.DataArray | None,
+    days: float,
+    size: float = 8.0,
+) -> None:
+    """Write mean and total into the corner of the map that hides the fewest cells."""
+    mean, total = summarise(field, area, days).lines()
+    write_in_corner(ax, view, field, f"mean {mean}\ntotal {total}", size)
+
+
+def write_in_corner(
+    ax: GeoAxes, view: View, field: xr.DataArray, text: str, size: float = 8.0
+) -> None:
+    """Write into the corner of the map that hides the fewest cells with a value."""
+    lon, lat = Grid.from_dataset(field).centers()
+    known = field.notnull().values
+    x, y = view.project(lon[known], lat[known])
+    left, right, bottom, top = view.window
+    x, y = (x - left) / (right - left), (y - bottom) / (top - bottom)
+    corners = [(0, 0), (1, 0), (0, 1), (1, 1)]
+    hidden = [int(((abs(x - i) < 0.3) & (abs(y - j) < 0.14)).sum()) for i, j in corners]
+    i, j = corners[int(np.argmin(hidden))]
+    ax.text(
+        0.02 + 0.96 * i,
+        0.025 + 0.95 * j,
+        text,
+        transform=ax.transAxes,
+        ha="right" if i else "left",
+        va="top" if j else "bottom",
+        fontsize=size,
+        linespacing=1.35,
+        zorder=6,
+        bbox={
+            "boxstyle": "round,pad=0.3",
+            "facecolor": "white",
+            "edgecolor": "none",
+            "alpha": 0.85,
+        },
+    )
 
 
 def _share(fig: Figure, text: Text) -> float:

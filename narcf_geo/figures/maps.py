@@ -15,14 +15,14 @@ import xarray as xr
 from narcf_geo.constants import IGBP
 from narcf_geo.errors import NarcfError
 from narcf_geo.figures import style
-from narcf_geo.figures.layout import flux_bar, headed_figure, house_style, synthetic_note
-from narcf_geo.figures.totals import (
-    cell_area,
-    days_of,
-    mean_over_months,
-    period_text,
-    summarise,
+from narcf_geo.figures.layout import (
+    corner_text,
+    flux_bar,
+    headed_figure,
+    house_style,
+    synthetic_note,
 )
+from narcf_geo.figures.totals import cell_area, days_of, mean_over_months, period_text, summarise
 from narcf_geo.grid import Grid
 from narcf_geo.months import days_in_month
 
@@ -313,50 +313,6 @@ def draw_cells(
 
 def _masked(field: xr.DataArray) -> np.ma.MaskedArray:
     return np.ma.masked_invalid(field.values)
-
-
-def corner_text(
-    ax: GeoAxes,
-    view: View,
-    field: xr.DataArray,
-    area: xr.DataArray | None,
-    days: float,
-    size: float = 8.0,
-) -> None:
-    """Write mean and total into the corner of the map that hides the fewest cells."""
-    mean, total = summarise(field, area, days).lines()
-    write_in_corner(ax, view, field, f"mean {mean}\ntotal {total}", size)
-
-
-def write_in_corner(
-    ax: GeoAxes, view: View, field: xr.DataArray, text: str, size: float = 8.0
-) -> None:
-    """Write into the corner of the map that hides the fewest cells with a value."""
-    lon, lat = Grid.from_dataset(field).centers()
-    known = field.notnull().values
-    x, y = view.project(lon[known], lat[known])
-    left, right, bottom, top = view.window
-    x, y = (x - left) / (right - left), (y - bottom) / (top - bottom)
-    corners = [(0, 0), (1, 0), (0, 1), (1, 1)]
-    hidden = [int(((abs(x - i) < 0.3) & (abs(y - j) < 0.14)).sum()) for i, j in corners]
-    i, j = corners[int(np.argmin(hidden))]
-    ax.text(
-        0.02 + 0.96 * i,
-        0.025 + 0.95 * j,
-        text,
-        transform=ax.transAxes,
-        ha="right" if i else "left",
-        va="top" if j else "bottom",
-        fontsize=size,
-        linespacing=1.35,
-        zorder=6,
-        bbox={
-            "boxstyle": "round,pad=0.3",
-            "facecolor": "white",
-            "edgecolor": "none",
-            "alpha": 0.85,
-        },
-    )
 
 
 def _common(estimate: xr.DataArray, reference: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:

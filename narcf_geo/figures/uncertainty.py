@@ -17,8 +17,9 @@ from narcf_geo.figures.layout import (
     house_style,
     plain_bar,
     synthetic_note,
+    write_in_corner,
 )
-from narcf_geo.figures.maps import draw_cells, fitted_view, write_in_corner
+from narcf_geo.figures.maps import draw_cells, fitted_view
 from narcf_geo.figures.totals import cell_area, mean_over_months, period_text
 from narcf_geo.grid import Grid
 from narcf_geo.months import days_in_month

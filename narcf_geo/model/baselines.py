@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from narcf_geo.evaluate.metrics import scores
 from narcf_geo.model.ensemble import Estimate
 from narcf_geo.model.splits import Split
 from narcf_geo.model.table import Table
@@ -87,6 +88,5 @@ def fit_baseline(name: str, table: Table, split: Split, seed: int) -> Estimate:
     """Return the estimate of every row; its noise is the error of the validation rows."""
     flux = BASELINES[name](table, split, seed)
     held = split.validation
-    error = flux[held].astype(np.float64) - table.y[held]
-    noise = np.sqrt(np.average(error**2, weights=table.area[held]))
+    noise = scores(flux[held], table.y[held], table.area[held])["rmse"]
     return Estimate(flux, np.zeros_like(flux), np.full_like(flux, noise))

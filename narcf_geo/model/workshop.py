@@ -15,6 +15,7 @@ import numpy as np
 
 import narcf_geo
 from narcf_geo.errors import NarcfError
+from narcf_geo.evaluate.metrics import scores
 from narcf_geo.files import atomic_path
 from narcf_geo.model.ensemble import Ensemble
 from narcf_geo.model.presets import Recipe
@@ -97,9 +98,9 @@ class Workshop:
         ensemble = Ensemble.load(paths)
         if self.plan.n_outputs == 1:
             rows = split.validation
-            error = ensemble.estimate(self.table.x[rows]).flux - self.table.y[rows]
-            noise = np.sqrt(np.average(error.astype(float) ** 2, weights=self.table.area[rows]))
-            ensemble = replace(ensemble, noise=float(noise))
+            flux = ensemble.estimate(self.table.x[rows]).flux
+            error = scores(flux, self.table.y[rows], self.table.area[rows])
+            ensemble = replace(ensemble, noise=error["rmse"])
         return Fitted(paths, histories, ensemble)
 
     def _member(self, split: Split, seed: int, on_epoch: Callable) -> Path:
