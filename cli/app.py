@@ -218,13 +218,15 @@ def draw(
         Path | None, typer.Argument(metavar="[IN]", help="NetCDF file or Zarr store to draw.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Argument(metavar="[OUT]", help="PNG, SVG, PDF, or GIF of the months.")
+        Path | None,
+        typer.Argument(metavar="[OUT]", help="PNG, SVG or PDF; GIF or MP4 of the months."),
     ] = None,
     directory: Directory = Path(),
     kind: Annotated[
         str,
         typer.Option(
-            help="mean, months, seasons, trend, variability, biomes, fractions or comparison."
+            help="mean, months, seasons, trend, variability, comparison, uncertainty, "
+            "applicability, biomes or fractions."
         ),
     ] = "mean",
     months: Annotated[

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from narcf_geo import budget
-from narcf_geo.figures import charts, derived, maps, series
+from narcf_geo.figures import annual, charts, landcover, maps, series, uncertainty
 from narcf_geo.figures.style import in_256_colors
 
 DOCS = Path(__file__).parent
@@ -31,7 +31,7 @@ Each function takes labelled arrays and returns a matplotlib `Figure`. In a note
 ```python
 import xarray as xr
 from narcf_geo import budget
-from narcf_geo.figures import charts, derived, maps, save_figure, series
+from narcf_geo.figures import annual, charts, landcover, maps, save_figure, series, uncertainty
 
 cube = xr.open_zarr("demo/cube.zarr", consolidated=False).load()
 prediction = xr.open_zarr("demo/prediction.zarr", consolidated=False).load()
@@ -54,12 +54,17 @@ FIGURES = (
      '\n    projection="EPSG:5070",\n)'),
     ("Two products and their difference",
      'maps.comparison(flux, fluxcom, labels=("Estimate", "FLUXCOM-like"), area=area)'),
-    ("Seasons", "derived.season_panel(flux, area=area)"),
-    ("Trend", "derived.trend_map(flux)"),
-    ("Interannual variability", "derived.variability_map(flux)"),
-    ("Biomes", "maps.biome_map(biome)"),
+    ("Seasons", "maps.season_panel(flux, area=area)"),
+    ("Trend", "annual.trend_map(flux)"),
+    ("Interannual variability", "annual.variability_map(flux)"),
+    ("Uncertainty",
+     "uncertainty.uncertainty_map(\n    prediction.flux_std, spread=prediction.flux_std_spread,"
+     "\n    noise=prediction.flux_std_noise, area=area,\n)"),
+    ("Where the model applies",
+     "uncertainty.applicability_map(flux, prediction.applicable, area=area)"),
+    ("Biomes", "landcover.biome_map(biome)"),
     ("Class fractions",
-     "derived.fraction_panel(cube.class_fraction.where(cube.land_fraction > 0))"),
+     "landcover.fraction_panel(cube.class_fraction.where(cube.land_fraction > 0))"),
     ("Series of months and years", f"series.time_series(\n    {MONTHLY}\n)"),
     ("Seasonal cycle", f'charts.seasonal_cycle(\n    {MONTHLY},\n    units="TgC month-1",\n)'),
     ("Seasonal cycle of each biome", f"series.biome_seasons(\n    {BY_BIOME}\n)"),
@@ -83,7 +88,8 @@ def main(project: Path) -> None:
         for variable in ds.data_vars.values():
             variable.attrs["synthetic"] = kind
     names: dict[str, Any] = {
-        "budget": budget, "charts": charts, "derived": derived, "maps": maps, "series": series,
+        "annual": annual, "budget": budget, "charts": charts, "landcover": landcover,
+        "maps": maps, "series": series, "uncertainty": uncertainty,
         "cube": cube, "prediction": prediction, "flux": prediction["flux"],
         "area": prediction["cell_area"], "biome": prediction["biome"],
         "inversion": cube["flux_target"], "fluxcom": cube["flux_reference"],

@@ -1,24 +1,20 @@
-"""What all figures share: style, heading with its note, colour bars, the text in a corner."""
+"""What all figures share: style, heading with its note, scale of colours with its bar."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from narcf_geo.figures import style
-from narcf_geo.figures.totals import summarise
-from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:
-    from cartopy.mpl.geoaxes import GeoAxes
     from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
     from matplotlib.text import Text
-
-    from narcf_geo.figures.basemap import View
 
 
 def house_style() -> AbstractContextManager[None]:
@@ -75,97 +71,97 @@ def heading(fig: Figure, title: str, subtitle: str, note: str) -> None:
         text.set_fontsize(9 * min(1.0, (right - left) / _share(fig, text)))
 
 
-def flux_bar(
-    fig: Figure,
-    mesh: QuadMesh,
-    rect: tuple[float, float, float, float],
-    values: np.ndarray,
-    limit: float,
-    label: str = f"net CO₂ flux ({style.UNITS_TEXT})",
-    ends: tuple[str, str] = ("← uptake", "release →"),
-    colors: tuple[str, str] = (style.UPTAKE, style.RELEASE),
-) -> None:
-    """Draw a horizontal colour bar at `rect`, with the two directions at its ends."""
-    beyond = (bool(np.nanmin(values) < -limit), bool(np.nanmax(values) > limit))
-    extend = {(False, False): "neither", (True, False): "min", (False, True): "max"}
-    cax = fig.add_axes(rect)
-    bar = fig.colorbar(
-        mesh, cax=cax, orientation="horizontal", extend=extend.get(beyond, "both"), extendfrac=0.04
-    )
-    bar.outline.set_linewidth(0.5)
-    ticks = [-limit, -limit / 2, 0.0, limit / 2, limit]
-    labels = [f"{tick:+g}".replace("-", "−") if tick else "0" for tick in ticks]
-    bar.set_ticks(ticks, labels=labels)
-    bar.ax.tick_params(length=2.5, width=0.5)
-    bar.set_label(label, fontsize=8.5, labelpad=2)
-    for x, text, align, color in (
-        (0, ends[0], "left", colors[0]),
-        (1, ends[1], "right", colors[1]),
-    ):
-        cax.text(
-            x,
-            1.25,
-            text,
-            transform=cax.transAxes,
-            ha=align,
-            va="bottom",
-            fontsize=8,
-            color=color,
-            fontweight="bold",
+@dataclass(frozen=True)
+class Scale:
+    """How values become colours, and what the bar says of them.
+
+    Attributes
+    ----------
+    limit : float
+        Its upper end.
+    label : str
+        What the values are, with their unit.
+    cmap : str
+        A colour map of matplotlib.
+    signed : bool
+        From -`limit` to `limit`, or from 0.
+    ends, colors : tuple of str
+        What the two directions of a signed scale mean, and the colours of these words.
+    """
+
+    limit: float
+    label: str = f"net CO₂ flux ({style.UNITS_TEXT})"
+    cmap: str = style.FLUX_CMAP
+    signed: bool = True
+    ends: tuple[str, str] = ("← uptake", "release →")
+    colors: tuple[str, str] = (style.UPTAKE, style.RELEASE)
+
+    @classmethod
+    def of_flux(cls, values: np.ndarray, limit: float | None = None) -> Scale:
+        """Return the scale of a flux, symmetric about zero."""
+        return cls(limit or style.flux_limit(values))
+
+    @classmethod
+    def of_change(cls, values: np.ndarray, label: str, limit: float | None = None) -> Scale:
+        """Return the scale of a difference or a trend, in other colours than a flux."""
+        ends = ("← more uptake", "more release →")
+        limit = limit or style.flux_limit(values)
+        return cls(limit, label, style.DIFFERENCE_CMAP, ends=ends, colors=("#542788", "#b35806"))
+
+    @classmethod
+    def of_amount(
+        cls,
+        values: np.ndarray,
+        label: str,
+        limit: float | None = None,
+        cmap: str = style.SPREAD_CMAP,
+    ) -> Scale:
+        """Return the scale of what has no sign, from 0."""
+        return cls(limit or style.flux_limit(values), label, cmap, signed=False)
+
+    @property
+    def low(self) -> float:
+        """Its lower end."""
+        return -self.limit if self.signed else 0.0
+
+    def bar(
+        self,
+        fig: Figure,
+        mesh: QuadMesh,
+        values: np.ndarray,
+        rect: tuple[float, float, float, float],
+    ) -> None:
+        """Draw the horizontal bar at `rect`, pointed at an end that some of `values` exceed."""
+        beyond = (bool(np.nanmin(values) < self.low), bool(np.nanmax(values) > self.limit))
+        extend = {(False, False): "neither", (True, False): "min", (False, True): "max"}
+        cax = fig.add_axes(rect)
+        bar = fig.colorbar(
+            mesh,
+            cax=cax,
+            orientation="horizontal",
+            extend=extend.get(beyond, "both"),
+            extendfrac=0.04,
         )
-
-
-def plain_bar(fig: Figure, mesh: QuadMesh, total: float, label: str, extend: str) -> None:
-    """Draw the colour bar of what has no sign, under a map in a figure `total` inches high."""
-    cax = fig.add_axes((0.25, 0.46 / total, 0.5, 0.13 / total))
-    bar = fig.colorbar(mesh, cax=cax, orientation="horizontal", extend=extend, extendfrac=0.04)
-    bar.outline.set_linewidth(0.5)
-    bar.ax.tick_params(length=2.5, width=0.5)
-    bar.set_label(label, fontsize=8.5, labelpad=2)
-
-
-def corner_text(
-    ax: GeoAxes,
-    view: View,
-    field: xr.DataArray,
-    area: xr.DataArray | None,
-    days: float,
-    size: float = 8.0,
-) -> None:
-    """Write mean and total into the corner of the map that hides the fewest cells."""
-    mean, total = summarise(field, area, days).lines()
-    write_in_corner(ax, view, field, f"mean {mean}\ntotal {total}", size)
-
-
-def write_in_corner(
-    ax: GeoAxes, view: View, field: xr.DataArray, text: str, size: float = 8.0
-) -> None:
-    """Write into the corner of the map that hides the fewest cells with a value."""
-    lon, lat = Grid.from_dataset(field).centers()
-    known = field.notnull().values
-    x, y = view.project(lon[known], lat[known])
-    left, right, bottom, top = view.window
-    x, y = (x - left) / (right - left), (y - bottom) / (top - bottom)
-    corners = [(0, 0), (1, 0), (0, 1), (1, 1)]
-    hidden = [int(((abs(x - i) < 0.3) & (abs(y - j) < 0.14)).sum()) for i, j in corners]
-    i, j = corners[int(np.argmin(hidden))]
-    ax.text(
-        0.02 + 0.96 * i,
-        0.025 + 0.95 * j,
-        text,
-        transform=ax.transAxes,
-        ha="right" if i else "left",
-        va="top" if j else "bottom",
-        fontsize=size,
-        linespacing=1.35,
-        zorder=6,
-        bbox={
-            "boxstyle": "round,pad=0.3",
-            "facecolor": "white",
-            "edgecolor": "none",
-            "alpha": 0.85,
-        },
-    )
+        bar.outline.set_linewidth(0.5)
+        bar.ax.tick_params(length=2.5, width=0.5)
+        bar.set_label(self.label, fontsize=8.5, labelpad=2)
+        if not self.signed:
+            return
+        ticks = [-self.limit, -self.limit / 2, 0.0, self.limit / 2, self.limit]
+        labels = [f"{tick:+g}".replace("-", "−") if tick else "0" for tick in ticks]
+        bar.set_ticks(ticks, labels=labels)
+        for x, text, color in zip((0, 1), self.ends, self.colors, strict=True):
+            cax.text(
+                x,
+                1.25,
+                text,
+                transform=cax.transAxes,
+                ha="right" if x else "left",
+                va="bottom",
+                fontsize=8,
+                color=color,
+                fontweight="bold",
+            )
 
 
 def _share(fig: Figure, text: Text) -> float:

@@ -17,7 +17,7 @@ from narcf_geo.errors import NarcfError
 from narcf_geo.evaluate.components import decompose
 from narcf_geo.evaluate.metrics import taylor as taylor_statistics
 from narcf_geo.figures import style
-from narcf_geo.figures.layout import flux_bar, heading, house_style, synthetic_note
+from narcf_geo.figures.layout import Scale, heading, house_style, synthetic_note
 from narcf_geo.figures.totals import period_text
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def hovmoeller(
     from matplotlib.figure import Figure
 
     zonal = flux.transpose("time", "lat", "lon").mean("lon").dropna("lat", how="all")
-    limit = limit or style.flux_limit(zonal.values, 0.99)
+    scale = Scale.of_flux(zonal.values, limit or style.flux_limit(zonal.values, 0.99))
     with house_style():
         fig = Figure(figsize=(8.4, 4.6))
         text = period_text(flux) if subtitle is None else subtitle
@@ -213,14 +213,14 @@ def hovmoeller(
             zonal["time"].values,
             zonal["lat"].values,
             np.ma.masked_invalid(zonal.values.T),
-            cmap=style.FLUX_CMAP,
-            vmin=-limit,
-            vmax=limit,
+            cmap=scale.cmap,
+            vmin=scale.low,
+            vmax=scale.limit,
             shading="nearest",
             rasterized=True,
         )
         ax.set_ylabel("latitude (°N)")
-        flux_bar(fig, mesh, (0.25, 0.115, 0.5, 0.03), zonal.values, limit)
+        scale.bar(fig, mesh, zonal.values, (0.25, 0.115, 0.5, 0.03))
     return fig
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,39 +202,3 @@ def in_256_colors(image: Image) -> Image:
     means = [np.bincount(number, weights=channel, minlength=256) / count for channel in channels]
     small.putpalette(np.round(means).T.astype("uint8").ravel().tolist())
     return small
-
-
-def save_frames(frames: Iterable[Figure], path: str | Path, dpi: int = 90, ms: int = 500) -> Path:
-    """Write figures of one size as an animated GIF, `ms` milliseconds each.
-
-    Raises
-    ------
-    UsageError
-        When the suffix is not ``.gif``.
-    NarcfError
-        When there is no frame.
-    """
-    from PIL.Image import Dither
-    from PIL.Image import open as open_image
-
-    path = Path(path)
-    if path.suffix != ".gif":
-        raise UsageError(f"expected an animation ending in .gif, found {path.name!r}")
-    images: list[Image] = []
-    for fig in frames:
-        buffer = io.BytesIO()
-        fig.savefig(buffer, format="png", dpi=dpi)
-        image = open_image(buffer).convert("RGB")
-        # The palette of the first frame serves all: its colour bar has every colour.
-        images.append(
-            image.quantize(palette=images[0], dither=Dither.NONE)
-            if images
-            else in_256_colors(image)
-        )
-    if not images:
-        raise NarcfError("expected at least one month to animate, found none; check the period")
-    with atomic_path(path) as temporary:
-        images[0].save(
-            temporary, save_all=True, append_images=images[1:], duration=ms, loop=0, format="GIF"
-        )
-    return path

@@ -10,16 +10,8 @@ import xarray as xr
 
 from narcf_geo.errors import NarcfError
 from narcf_geo.figures import style
-from narcf_geo.figures.layout import (
-    flux_bar,
-    headed_figure,
-    heading,
-    house_style,
-    plain_bar,
-    synthetic_note,
-    write_in_corner,
-)
-from narcf_geo.figures.maps import draw_cells, fitted_view
+from narcf_geo.figures.layout import Scale, headed_figure, heading, house_style, synthetic_note
+from narcf_geo.figures.panels import draw_cells, fitted_view, single_map, write_in_corner
 from narcf_geo.figures.totals import cell_area, mean_over_months, period_text
 from narcf_geo.grid import Grid
 from narcf_geo.months import days_in_month
@@ -68,34 +60,38 @@ def uncertainty_map(
     whole = _root_mean_square(std)
     given = {"Spread of the members": spread, "Noise about a member": noise}
     parts = {name: _root_mean_square(part) for name, part in given.items() if part is not None}
-    limit = limit or style.flux_limit(whole.values)
+    label = f"standard deviation of a month ({style.UNITS_TEXT})"
+    scale = Scale.of_amount(whole.values, label, limit)
     area = cell_area(whole, area)
     with house_style():
         view = fitted_view(whole, projection)
-        width, gap, head = (9.6 if parts else 7.2), 0.15, 0.28
-        room = width - 0.4
+        if not parts:
+            fig, ax = single_map(view, whole, scale, title, subtitle, note)
+            write_in_corner(ax, view, whole, _typical(whole, area))
+            return fig
+        width, gap, head = 9.6, 0.15, 0.28
         # Two small maps, with a heading between them, are as high as the large one.
-        wide = (room - gap + head / 2 / view.aspect) / 1.5 if parts else room
+        wide = (width - 0.4 - gap + head / 2 / view.aspect) / 1.5
         tall = wide * view.aspect
         side = (tall - head) / 2 / view.aspect
-        fig, _ = headed_figure(width, tall + (1.8 if parts else 1.6), title, subtitle, note)
+        fig, _ = headed_figure(width, tall + 1.8, title, subtitle, note)
         total = fig.get_figheight()
         base = 0.9 / total
-        ax = view.axes(fig, (0.2 / width, base, wide / width, tall / total))
-        mesh = draw_cells(ax, view, whole, limit, style.SPREAD_CMAP, low=0.0)
-        write_in_corner(ax, view, whole, _typical(whole, area))
-        if parts:
-            ax.set_title("Total", fontsize=9.5, pad=4, loc="left", fontweight="bold")
-        for place, (name, field) in enumerate(parts.items()):
-            left = (0.2 + wide + gap) / width
-            bottom = base + (0 if place else (side * view.aspect + head) / total)
-            part = view.axes(fig, (left, bottom, side / width, side * view.aspect / total))
-            part.set_title(name, fontsize=8.5, pad=3, loc="left", fontweight="bold")
-            draw_cells(part, view, field, limit, style.SPREAD_CMAP, low=0.0)
-            write_in_corner(part, view, field, _typical(field, area), 6.5)
-        label = f"standard deviation of a month ({style.UNITS_TEXT})"
-        over = any(bool(np.nanmax(f.values) > limit) for f in (whole, *parts.values()))
-        plain_bar(fig, mesh, total, label, "max" if over else "neither")
+        left = (0.2 + wide + gap) / width
+        small, half = (side / width, side * view.aspect / total), (tall + head) / 2 / total
+        places = [
+            (0.2 / width, base, wide / width, tall / total),
+            (left, base + half, *small),
+            (left, base, *small),
+        ]
+        for (name, field), place in zip({"Total": whole, **parts}.items(), places, strict=False):
+            ax = view.axes(fig, place)
+            large = field is whole
+            ax.set_title(name, fontsize=9.5 if large else 8.5, pad=3, loc="left", fontweight="bold")
+            mesh = draw_cells(ax, view, field, scale)
+            write_in_corner(ax, view, field, _typical(field, area), 8.0 if large else 6.5)
+        values = np.stack([field.values for field in (whole, *parts.values())])
+        scale.bar(fig, mesh, values, (0.25, 0.46 / total, 0.5, 0.13 / total))
     return fig
 
 
@@ -143,21 +139,15 @@ def applicability_map(
     if "time" in flux.dims:
         field, share = mean_over_months(flux), mean_over_months(share)
     field, share = field.transpose("lat", "lon"), share.transpose("lat", "lon")
-    limit = limit or style.flux_limit(field.values)
+    scale = Scale.of_flux(field.values, limit)
     area = cell_area(field, area)
     covered = float(share.weighted(area).mean())
     with house_style():
         view = fitted_view(field, projection)
-        width = 7.2
-        height = min(width * 0.94 * view.aspect, 8.0)
-        fig, _ = headed_figure(width, height + 1.55, title, subtitle, note)
-        total = fig.get_figheight()
-        ax = view.axes(fig, (0.03, 0.86 / total, 0.94, height / total))
-        mesh = draw_cells(ax, view, field, limit)
+        fig, ax = single_map(view, field, scale, title, subtitle, note)
         hatch_cells(ax, view, (share < least) & field.notnull())
         of = "area and months" if "time" in flux.dims else "the area"
         write_in_corner(ax, view, field, f"applicable: {_percent(covered)}\nof {of}")
-        flux_bar(fig, mesh, (0.2, 0.46 / total, 0.6, 0.13 / total), field.values, limit)
     return fig
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def project_maps(cube: xr.Dataset, prediction: xr.Dataset) -> Iterator[tuple[str, Figure]]:
     """Yield name and figure of each map that the months of the prediction allow."""
-    from narcf_geo.figures import derived, maps
+    from narcf_geo.figures import annual, landcover, maps, uncertainty
 
     synthetic = cube.attrs.get("synthetic")
     flux, area = prediction["flux"], prediction["cell_area"]
@@ -44,16 +44,47 @@ def project_maps(cube: xr.Dataset, prediction: xr.Dataset) -> Iterator[tuple[str
             )
     whole_years = int((flux["time"].groupby(years).count() == 12).sum())
     if whole_years:
-        yield "seasons", derived.season_panel(flux, area=area, synthetic=synthetic)
+        yield "seasons", maps.season_panel(flux, area=area, synthetic=synthetic)
     if whole_years >= 3:
-        yield "trend", derived.trend_map(flux, synthetic=synthetic)
-        yield "variability", derived.variability_map(flux, synthetic=synthetic)
-    yield "biomes", maps.biome_map(prediction["biome"])
+        yield "trend", annual.trend_map(flux, synthetic=synthetic)
+        yield "variability", annual.variability_map(flux, synthetic=synthetic)
+    if "flux_std" in prediction:
+        std = prediction["flux_std"]
+        yield (
+            "uncertainty",
+            uncertainty.uncertainty_map(
+                std,
+                spread=prediction.get("flux_std_spread"),
+                noise=prediction.get("flux_std_noise"),
+                area=area,
+                synthetic=synthetic,
+            ),
+        )
+    if "applicable" in prediction:
+        inside = prediction["applicable"]
+        yield (
+            "applicability",
+            uncertainty.applicability_map(flux, inside, area=area, synthetic=synthetic),
+        )
+    yield "biomes", landcover.biome_map(prediction["biome"])
     fractions = cube["class_fraction"].where(cube["land_fraction"] > 0)
-    yield "class_fractions", derived.fraction_panel(fractions)
+    yield "class_fractions", landcover.fraction_panel(fractions)
 
 
-KINDS = ("mean", "months", "seasons", "trend", "variability", "biomes", "fractions", "comparison")
+_PARTS = ("flux_std_spread", "flux_std_noise")
+KINDS = {
+    "mean": ("flux",),
+    "months": ("flux",),
+    "seasons": ("flux",),
+    "trend": ("flux",),
+    "variability": ("flux",),
+    "comparison": ("flux",),
+    "uncertainty": ("flux_std",),
+    "applicability": ("flux", "applicable"),
+    "biomes": ("biome",),
+    "fractions": ("class_fraction",),
+}
+"""What can be drawn of a file, and the variables that it needs."""
 
 
 def draw_map(
@@ -72,9 +103,9 @@ def draw_map(
     Parameters
     ----------
     source : path
-        NetCDF file or Zarr store with ``flux``, ``biome`` or ``class_fraction``, as the kind needs.
+        NetCDF file or Zarr store with the variables that the kind needs.
     output : path
-        ``.png``, ``.svg`` or ``.pdf``; ``.gif`` for an animation of the months.
+        ``.png``, ``.svg`` or ``.pdf``; ``.gif`` or ``.mp4`` for the months one after another.
     kind : str
         One of `KINDS`.
     months : str, optional
@@ -91,47 +122,69 @@ def draw_map(
     Raises
     ------
     UsageError
-        When the kind is unknown, or the file has not what it needs.
+        When the kind is unknown, the file has not what it needs, or an option is not for it.
     NarcfError
         When nothing is left to draw.
     """
-    from narcf_geo.figures import derived, maps
-    from narcf_geo.figures.style import save_figure, save_frames
+    from narcf_geo.figures.animation import SUFFIXES, month_frames, save_frames
+    from narcf_geo.figures.style import save_figure
 
     if kind not in KINDS:
         raise UsageError(f"expected a kind of map of {', '.join(KINDS)}, found {kind!r}")
-    needed = {"biomes": "biome", "fractions": "class_fraction"}.get(kind, "flux")
+    moving = Path(output).suffix in SUFFIXES
+    if moving and kind not in ("mean", "months"):
+        raise UsageError(f"expected a picture of the kind {kind!r}, found {Path(output).name!r}")
+    if kind == "comparison" and reference is None:
+        raise UsageError("expected the other product of a comparison, found none")
 
-    def field(path: str | Path) -> xr.DataArray:
+    def fields(path: str | Path) -> dict[str, xr.DataArray]:
         with open_product(path) as ds:
-            if needed not in ds:
+            if lacking := [name for name in KINDS[kind] if name not in ds]:
                 raise UsageError(
-                    f"{path}: expected the variable {needed!r} for this map, found "
+                    f"{path}: expected the variable {lacking[0]!r} for this map, found "
                     f"{', '.join(map(str, ds.data_vars))}"
                 )
-            cut = _cut(ds[needed], months, bounds, polygons).load()
-        return cut.assign_attrs(synthetic=ds.attrs.get("synthetic", ""))
+            parts = [name for name in _PARTS if kind == "uncertainty" and name in ds]
+            names = (*KINDS[kind], *parts)
+            cut = {name: _cut(ds[name], months, bounds, polygons).load() for name in names}
+        synthetic = ds.attrs.get("synthetic", "")
+        return {name: field.assign_attrs(synthetic=synthetic) for name, field in cut.items()}
 
-    data = field(source)
     options = {name: value for name, value in options.items() if value is not None}
-    if Path(output).suffix == ".gif":
-        return save_frames(derived.animation(data, **options), output)
-    if kind == "comparison":
-        if reference is None:
-            raise UsageError("expected the other product of a comparison, found none")
-        other = field(reference)
-        names = (_name(data, source), _name(other, reference))
-        return save_figure(maps.comparison(data, other, labels=names, **options), output)
+    if kind in ("biomes", "fractions") and "limit" in options:
+        raise UsageError(f"expected no limit of the colours for the map of {kind}")
+    data = fields(source)
+    if moving:
+        return save_frames(month_frames(data["flux"], **options), output)
+    if kind == "comparison" and reference is not None:
+        other = fields(reference)["flux"]
+        options["labels"] = (_name(data["flux"], source), _name(other, reference))
+        data["other"] = other
+    return save_figure(_drawn(kind, data, options), output)
+
+
+def _drawn(kind: str, data: dict[str, xr.DataArray], options: dict[str, Any]) -> Figure:
+    from narcf_geo.figures import annual, landcover, maps, uncertainty
+
+    match kind:
+        case "comparison":
+            return maps.comparison(data["flux"], data["other"], **options)
+        case "uncertainty":
+            options |= {"spread": data.get(_PARTS[0]), "noise": data.get(_PARTS[1])}
+            return uncertainty.uncertainty_map(data["flux_std"], **options)
+        case "applicability":
+            return uncertainty.applicability_map(data["flux"], data["applicable"], **options)
     draw = {
         "mean": maps.flux_map,
         "months": maps.month_panel,
-        "seasons": derived.season_panel,
-        "trend": derived.trend_map,
-        "variability": derived.variability_map,
-        "biomes": maps.biome_map,
-        "fractions": derived.fraction_panel,
+        "seasons": maps.season_panel,
+        "trend": annual.trend_map,
+        "variability": annual.variability_map,
+        "biomes": landcover.biome_map,
+        "fractions": landcover.fraction_panel,
     }[kind]
-    return save_figure(draw(data, **options), output)  # type: ignore[operator]
+    figure: Figure = draw(data[KINDS[kind][0]], **options)  # type: ignore[operator]
+    return figure
 
 
 def _cut(

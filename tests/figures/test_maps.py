@@ -11,7 +11,8 @@ import xarray as xr
 
 from narcf_geo.budget import biome_budget
 from narcf_geo.errors import NarcfError, UsageError
-from narcf_geo.figures import basemap, maps, save_figure
+from narcf_geo.figures import basemap, landcover, maps, save_figure
+from narcf_geo.figures.panels import fitted_view
 from narcf_geo.figures.totals import days_of, mean_over_months, period_text, summarise
 from narcf_geo.grid import Grid
 
@@ -41,7 +42,7 @@ def test_every_map_draws_without_a_network(america, no_network, tmp_path):
         "mean": maps.flux_map(flux),
         "panel": maps.month_panel(flux),
         "comparison": maps.comparison(flux, flux * 0.9 + 0.1),
-        "biomes": maps.biome_map(america["biome"]),
+        "biomes": landcover.biome_map(america["biome"]),
     }
     for name, figure in figures.items():
         path = save_figure(figure, tmp_path / f"{name}.png")
@@ -71,7 +72,7 @@ def test_figures_have_the_same_bytes_again(small_prediction, tmp_path):
 
 
 def test_only_known_figure_files(small_prediction, tmp_path):
-    figure = maps.biome_map(small_prediction["biome"])
+    figure = landcover.biome_map(small_prediction["biome"])
     with pytest.raises(UsageError, match=r"found 'map\.bmp'"):
         save_figure(figure, tmp_path / "map.bmp")
     save_figure(figure, tmp_path / "map.svg")
@@ -110,7 +111,7 @@ def test_each_cell_is_drawn_where_it_is(small_prediction):
     figure = maps.flux_map(flux)
     mesh = figure.axes[0].collections[0]
     np.testing.assert_allclose(mesh.get_array().filled(np.nan), flux.values)
-    view = maps.fitted_view(flux)
+    view = fitted_view(flux)
     x, y = view.project(np.array([-101.0]), np.array([40.0]))
     np.testing.assert_allclose(mesh.get_coordinates()[0, 0], [x[0], y[0]], atol=1)
 
@@ -150,7 +151,7 @@ def test_comparison_uses_common_months_and_cells(america):
 
 
 def test_biome_legend_has_only_what_is_there(small_prediction):
-    said = texts(maps.biome_map(small_prediction["biome"]))
+    said = texts(landcover.biome_map(small_prediction["biome"]))
     assert "ENF  evergreen needleleaf forest" in said
     assert "deciduous needleleaf" not in said
     assert "water" not in said

@@ -18,7 +18,7 @@ def unpacked(text: str, kind: str) -> np.ndarray:
 
 
 def test_the_cell_under_a_pixel_is_the_cell_there(america):
-    from narcf_geo.figures.maps import fitted_view
+    from narcf_geo.figures.panels import fitted_view
 
     flux = america["flux"].isel(time=slice(0, 2))
     data = interactive_map({"Estimate": flux}, america["biome"])

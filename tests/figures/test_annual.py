@@ -7,8 +7,9 @@ import xarray as xr
 from PIL import Image
 
 from narcf_geo.errors import NarcfError, UsageError
-from narcf_geo.figures import derived, maps
-from narcf_geo.figures.style import in_256_colors, save_frames
+from narcf_geo.figures import annual, landcover, maps
+from narcf_geo.figures.animation import month_frames, save_frames
+from narcf_geo.figures.style import in_256_colors
 from narcf_geo.months import days_in_month, month_starts
 from narcf_geo.outputs.netcdf import write_flux_netcdf
 from narcf_geo.pipeline.maps import draw_map
@@ -32,7 +33,7 @@ def drawn(figure, axes: int = 0) -> np.ndarray:
 
 
 def test_a_known_trend_is_drawn_per_decade_of_whole_years(decade):
-    values = drawn(derived.trend_map(decade))
+    values = drawn(annual.trend_map(decade))
     # What is left without a trend: 29 February moves the mean of a year with a season.
     still = values[3, 1]
     assert abs(still) < 5e-3
@@ -40,29 +41,29 @@ def test_a_known_trend_is_drawn_per_decade_of_whole_years(decade):
     assert values[2, 2] - still == pytest.approx(-0.6, abs=1e-6)
     assert np.isnan(values[0, 0])
     with pytest.raises(NarcfError, match="at least 3 whole years, found 2"):
-        derived.trend_map(decade.sel(time=slice("2004", None)))
+        annual.trend_map(decade.sel(time=slice("2004", None)))
 
 
 def test_variability_is_the_deviation_of_annual_means(decade):
-    values = drawn(derived.variability_map(decade))
+    values = drawn(annual.variability_map(decade))
     assert values[2, 2] == pytest.approx(0.06 * np.std([-2, -1, 0, 1, 2], ddof=1), rel=1e-2)
 
 
 def test_seasons_are_weighted_by_days(decade):
-    figure = derived.season_panel(decade)
+    figure = maps.season_panel(decade)
     winter = decade[decade["time"].dt.month.isin([12, 1, 2]).values]
     days = days_in_month(winter["time"])
     wanted = float((winter[:, 1, 1] * days).sum() / days.sum())
     assert drawn(figure)[1, 1] == pytest.approx(wanted)
     with pytest.raises(NarcfError, match="expected months of December"):
-        derived.season_panel(decade.sel(time="2002-07"))
+        maps.season_panel(decade.sel(time="2002-07"))
 
 
 def test_fractions_that_cover_most_come_first(small_prediction):
     biome = small_prediction["biome"]
     fraction = xr.concat([(biome == n).astype(float) for n in range(18)], dim="igbp_class")
     fraction = fraction.assign_coords(igbp_class=np.arange(18))
-    figure = derived.fraction_panel(fraction)
+    figure = landcover.fraction_panel(fraction)
     assert figure.axes[0].get_title(loc="left") == "evergreen needleleaf forest"
     np.testing.assert_array_equal(drawn(figure)[2:, 0], [1.0, 1.0])
 
@@ -90,7 +91,7 @@ def test_unknown_projections_are_refused(small_prediction):
 
 def test_an_animation_has_a_frame_a_month(small_prediction, tmp_path):
     flux = small_prediction["flux"]
-    path = save_frames(derived.animation(flux), tmp_path / "months.gif", dpi=40)
+    path = save_frames(month_frames(flux), tmp_path / "months.gif", dpi=40)
     with Image.open(path) as image:
         assert image.n_frames == 4
     with pytest.raises(UsageError, match=r"ending in \.gif"):

@@ -1,0 +1,171 @@
+"""Maps of biomes and of class fractions; each returns a matplotlib Figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from narcf_geo.constants import IGBP
+from narcf_geo.errors import NarcfError
+from narcf_geo.figures import style
+from narcf_geo.figures.layout import Scale, headed_figure, house_style, synthetic_note
+from narcf_geo.figures.panels import draw_cells, fitted_view, map_grid
+from narcf_geo.figures.totals import cell_area
+from narcf_geo.grid import Grid
+
+if TYPE_CHECKING:
+    from cartopy.mpl.geoaxes import GeoAxes
+    from matplotlib.figure import Figure
+
+    from narcf_geo.figures.basemap import View
+
+
+def biome_map(
+    biome: xr.DataArray,
+    *,
+    title: str = "Biomes",
+    subtitle: str = "Majority IGBP land cover class of each cell",
+    projection: str = "auto",
+    synthetic: str | None = None,
+) -> Figure:
+    """Map the IGBP classes that are present, with their share of the land in the legend.
+
+    Parameters
+    ----------
+    biome : xarray.DataArray
+        (lat, lon), class 0-17; negative or NaN is missing. Water (0) is drawn as sea.
+    title, subtitle, projection, synthetic
+        As for `maps.flux_map`.
+    """
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+    from matplotlib.patches import Patch
+
+    biome = biome.transpose("lat", "lon").where(lambda b: b > 0)
+    with house_style():
+        view = fitted_view(biome, projection)
+        present = [int(n) for n in np.unique(biome.values[np.isfinite(biome.values)])]
+        width, legend = 9.6, 3.35
+        wide = width - legend - 0.25
+        tall = wide * view.aspect
+        note = synthetic_note(biome, synthetic)
+        fig, top = headed_figure(width, tall + 0.85, title, subtitle, note)
+        total = fig.get_figheight()
+        ax = view.axes(fig, (0.2 / width, 0.15 / total, wide / width, tall / total))
+        colors = ListedColormap([cls.color for cls in IGBP])
+        norm = BoundaryNorm(np.arange(len(IGBP) + 1) - 0.5, len(IGBP))
+        x, y = view.project(*Grid.from_dataset(biome).corners())
+        ax.pcolormesh(
+            x,
+            y,
+            np.ma.masked_invalid(biome.values),
+            cmap=colors,
+            norm=norm,
+            rasterized=True,
+            zorder=2,
+        )
+        _name_patches(ax, view, biome, present)
+        area = cell_area(biome)
+        share = [float(area.where(biome == n).sum()) for n in present]
+        handles = [
+            Patch(
+                facecolor=IGBP[n].color,
+                edgecolor=style.MUTED,
+                linewidth=0.5,
+                label=f"{IGBP[n].code}  {IGBP[n].name}, {_percent(s / sum(share))}",
+            )
+            for n, s in zip(present, share, strict=True)
+        ]
+        fig.legend(
+            handles=handles,
+            loc="upper left",
+            bbox_to_anchor=((0.3 + wide) / width, top),
+            title="IGBP class, share of the land",
+            title_fontproperties={"weight": "bold", "size": 8.5},
+            alignment="left",
+            fontsize=8,
+            labelspacing=0.55,
+            handlelength=1.4,
+            borderaxespad=0,
+        )
+    return fig
+
+
+def fraction_panel(
+    class_fraction: xr.DataArray,
+    *,
+    classes: Sequence[int] | None = None,
+    title: str = "Land cover fractions",
+    subtitle: str = "Share of each cell in the IGBP classes that cover most",
+    projection: str = "auto",
+    synthetic: str | None = None,
+) -> Figure:
+    """Map the fraction of each cell in up to twelve classes.
+
+    Parameters
+    ----------
+    class_fraction : xarray.DataArray
+        (igbp_class, lat, lon), 0 to 1. Cells that are all water are left blank.
+    classes : sequence of int, optional
+        By default the nine land classes that cover most cells.
+    title, subtitle, projection, synthetic
+        As for `maps.flux_map`.
+
+    Raises
+    ------
+    NarcfError
+        When no class is there, or more than twelve are asked for.
+    """
+    land = class_fraction.sel(igbp_class=class_fraction["igbp_class"] > 0)
+    dry = land.sum("igbp_class") > 0
+    cover = land.sum(["lat", "lon"]).to_series().sort_values(ascending=False)
+    if classes is None:
+        classes = [int(n) for n in cover[cover > 0].index[:9]]
+    if not 1 <= len(classes) <= 12:
+        raise NarcfError(f"expected 1 to 12 classes to draw, found {len(classes)}")
+    scale = Scale.of_amount(cover.values, "fraction of the cell", 1.0, style.FRACTION_CMAP)
+    with house_style():
+        view = fitted_view(xr.where(dry, 1.0, np.nan), projection)
+        titles = [IGBP[number].name for number in classes]
+        columns = min(3, len(classes))
+        note = synthetic_note(class_fraction, synthetic)
+        fig, axes = map_grid(view, titles, columns, 9.6, title, subtitle, note, size=8.5)
+        for ax, number in zip(axes, classes, strict=True):
+            field = class_fraction.sel(igbp_class=number).where(dry).transpose("lat", "lon")
+            mesh = draw_cells(ax, view, field, scale)
+        total = fig.get_figheight()
+        scale.bar(fig, mesh, field.values, (0.25, 0.46 / total, 0.5, 0.13 / total))
+    return fig
+
+
+def _name_patches(ax: GeoAxes, view: View, biome: xr.DataArray, present: list[int]) -> None:
+    """Write each class's code in the middle of its largest patch: some colours are close."""
+    from matplotlib.patheffects import withStroke
+    from scipy import ndimage
+
+    lon, lat = np.meshgrid(biome["lon"].values, biome["lat"].values)
+    for number in present:
+        patches, _ = ndimage.label(biome.values == number)
+        sizes = np.bincount(patches.ravel())[1:]
+        if sizes.max() < 25:
+            continue
+        depth = ndimage.distance_transform_edt(np.pad(patches == sizes.argmax() + 1, 1))[1:-1, 1:-1]
+        row, column = np.unravel_index(depth.argmax(), depth.shape)
+        x, y = view.project(lon[row, column : column + 1], lat[row, column : column + 1])
+        ax.text(
+            x[0],
+            y[0],
+            IGBP[number].code,
+            ha="center",
+            va="center",
+            fontsize=7,
+            fontweight="bold",
+            zorder=6,
+            path_effects=[withStroke(linewidth=1.8, foreground="white")],
+        )
+
+
+def _percent(share: float) -> str:
+    return "< 0.1 %" if share < 0.0005 else f"{100 * share:.1f} %"

@@ -1,0 +1,133 @@
+"""What all map figures are made of: one map with its bar, or several on a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from narcf_geo.figures.layout import Scale, headed_figure
+from narcf_geo.figures.totals import summarise
+from narcf_geo.grid import Grid
+
+if TYPE_CHECKING:
+    from cartopy.mpl.geoaxes import GeoAxes
+    from matplotlib.collections import QuadMesh
+    from matplotlib.figure import Figure
+
+    from narcf_geo.figures.basemap import View
+
+
+def fitted_view(field: xr.DataArray, projection: str = "auto") -> View:
+    """Return the view of all cells of a field that have a value, at any time."""
+    from narcf_geo.figures.basemap import View
+
+    known = field.notnull()
+    if "time" in known.dims:
+        known = known.any("time")
+    return View.of(Grid.from_dataset(field), known.values, projection)
+
+
+def single_map(
+    view: View, field: xr.DataArray, scale: Scale, title: str, subtitle: str, note: str
+) -> tuple[Figure, GeoAxes]:
+    """Return a figure of one map of a field (lat, lon) with its bar, and the axes of the map."""
+    width = 7.2
+    height = min(width * 0.94 * view.aspect, 8.0)
+    fig, _ = headed_figure(width, height + 1.55, title, subtitle, note)
+    total = fig.get_figheight()
+    ax = view.axes(fig, (0.03, 0.86 / total, 0.94, height / total))
+    mesh = draw_cells(ax, view, field, scale)
+    scale.bar(fig, mesh, field.values, (0.2, 0.46 / total, 0.6, 0.13 / total))
+    return fig, ax
+
+
+def map_grid(
+    view: View,
+    names: Sequence[str],
+    columns: int,
+    width: float,
+    title: str,
+    subtitle: str,
+    note: str,
+    size: float = 9.5,
+) -> tuple[Figure, list[GeoAxes]]:
+    """Return a figure with a map for each name, row by row and still empty, room for a bar below.
+
+    The bar goes to 0.46 inches above the lower edge.
+    """
+    rows, gap, head = -(-len(names) // columns), 0.1, 0.28
+    panel = (width - 0.3 - gap * (columns - 1)) / columns
+    tall = panel * view.aspect
+    fig, top = headed_figure(width, rows * (tall + head) + 1.48, title, subtitle, note)
+    total = fig.get_figheight()
+    axes = []
+    for place, name in enumerate(names):
+        row, column = divmod(place, columns)
+        left = (0.15 + column * (panel + gap)) / width
+        bottom = top - (row + 1) * (tall + head) / total
+        ax = view.axes(fig, (left, bottom, panel / width, tall / total))
+        ax.set_title(name, fontsize=size, pad=3, loc="left", fontweight="bold")
+        axes.append(ax)
+    return fig, axes
+
+
+def draw_cells(ax: GeoAxes, view: View, field: xr.DataArray, scale: Scale) -> QuadMesh:
+    """Draw the cells of a field (lat, lon)."""
+    x, y = view.project(*Grid.from_dataset(field).corners())
+    return ax.pcolormesh(
+        x,
+        y,
+        np.ma.masked_invalid(field.values),
+        cmap=scale.cmap,
+        vmin=scale.low,
+        vmax=scale.limit,
+        rasterized=True,
+        zorder=2,
+    )
+
+
+def corner_text(
+    ax: GeoAxes,
+    view: View,
+    field: xr.DataArray,
+    area: xr.DataArray | None,
+    days: float,
+    size: float = 8.0,
+) -> None:
+    """Write mean and total into the corner of the map that hides the fewest cells."""
+    mean, total = summarise(field, area, days).lines()
+    write_in_corner(ax, view, field, f"mean {mean}\ntotal {total}", size)
+
+
+def write_in_corner(
+    ax: GeoAxes, view: View, field: xr.DataArray, text: str, size: float = 8.0
+) -> None:
+    """Write into the corner of the map that hides the fewest cells with a value."""
+    lon, lat = Grid.from_dataset(field).centers()
+    known = field.notnull().values
+    x, y = view.project(lon[known], lat[known])
+    left, right, bottom, top = view.window
+    x, y = (x - left) / (right - left), (y - bottom) / (top - bottom)
+    corners = [(0, 0), (1, 0), (0, 1), (1, 1)]
+    hidden = [int(((abs(x - i) < 0.3) & (abs(y - j) < 0.14)).sum()) for i, j in corners]
+    i, j = corners[int(np.argmin(hidden))]
+    ax.text(
+        0.02 + 0.96 * i,
+        0.025 + 0.95 * j,
+        text,
+        transform=ax.transAxes,
+        ha="right" if i else "left",
+        va="top" if j else "bottom",
+        fontsize=size,
+        linespacing=1.35,
+        zorder=6,
+        bbox={
+            "boxstyle": "round,pad=0.3",
+            "facecolor": "white",
+            "edgecolor": "none",
+            "alpha": 0.85,
+        },
+    )
