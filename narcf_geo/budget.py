@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import xarray as xr
@@ -11,12 +11,16 @@ from narcf_geo.constants import CARBON_MOLAR_MASS, IGBP, SECONDS_PER_DAY
 from narcf_geo.errors import UsageError
 from narcf_geo.grid import Grid
 from narcf_geo.months import days_in_month
+from narcf_geo.regions import inside, named_regions
 
 if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
 
     from narcf_geo.model.residuals import ErrorModel
+
+Period = Literal["year", "month"]
+"""What a total is of."""
 
 Parts = dict[str, tuple[str, np.ndarray]]
 """Key of a part to its name and to its share of each cell (lat, lon)."""
@@ -65,6 +69,7 @@ def biome_budget(
     *,
     std: xr.DataArray | None = None,
     errors: ErrorModel | None = None,
+    by: Period = "year",
 ) -> pd.DataFrame:
     """Return the budget of each biome and year, and of the region (biome ``all``).
 
@@ -85,18 +90,20 @@ def biome_budget(
         Standard deviation of the flux, as `flux`. Needed with `errors`.
     errors : ErrorModel, optional
         Held-out errors, from which the totals get their intervals.
+    by : {"year", "month"}
+        What a total is of.
 
     Returns
     -------
     pandas.DataFrame
-        Columns ``biome`` (IGBP number, ``rest`` or ``all``), ``name``, ``year``, ``area_km2``
-        (cells with a flux in that year), ``mean_flux_umol_m2_s`` (weighted by area and days),
-        ``flux_TgC`` and ``reference_TgC`` (TgC of the months of that year in the data). Where a
+        Columns ``biome`` (IGBP number, ``rest`` or ``all``), ``name``, ``year`` or ``month`` (a
+        time stamp), ``area_km2`` (cells with a flux then), ``mean_flux_umol_m2_s`` (weighted by
+        area and days), ``flux_TgC`` and ``reference_TgC`` (TgC of the months in the data). Where a
         reference is given, its total is over the cells and months that both have. With `errors`
         also ``flux_TgC_std`` and the ends of the 95 % interval, ``flux_TgC_lower`` and
         ``flux_TgC_upper``.
     """
-    return _budget(flux, cell_area, biome_parts(biome), reference, std, errors)
+    return _budget(flux, cell_area, biome_parts(biome), reference, std, errors, by)
 
 
 def fraction_budget(
@@ -107,6 +114,7 @@ def fraction_budget(
     *,
     std: xr.DataArray | None = None,
     errors: ErrorModel | None = None,
+    by: Period = "year",
 ) -> pd.DataFrame:
     """Return the budget of each biome and year, each cell shared among its land classes.
 
@@ -115,7 +123,7 @@ def fraction_budget(
 
     Parameters
     ----------
-    flux, cell_area, reference, std, errors
+    flux, cell_area, reference, std, errors, by
         As for `biome_budget`.
     class_fraction : xarray.DataArray
         (igbp_class, lat, lon), 0 to 1.
@@ -125,7 +133,7 @@ def fraction_budget(
     pandas.DataFrame
         As of `biome_budget`.
     """
-    return _budget(flux, cell_area, fraction_parts(class_fraction), reference, std, errors)
+    return _budget(flux, cell_area, fraction_parts(class_fraction), reference, std, errors, by)
 
 
 def region_budget(
@@ -134,20 +142,21 @@ def region_budget(
     cell_area: xr.DataArray,
     reference: xr.DataArray | None = None,
     *,
-    name: str = "name",
+    name: str | None = None,
     std: xr.DataArray | None = None,
     errors: ErrorModel | None = None,
+    by: Period = "year",
 ) -> pd.DataFrame:
-    """Return the budget of each polygon and year, cells at an edge by the part inside.
+    """Return the budget of each region and year, cells at an edge by the part inside.
 
     Parameters
     ----------
-    flux, cell_area, reference, std, errors
+    flux, cell_area, reference, std, errors, by
         As for `biome_budget`; `flux` with its coordinates.
     regions : geopandas.GeoDataFrame
-        Polygons that do not overlap, in any CRS.
-    name : str
-        The column that names them.
+        Polygons that do not overlap, in any CRS; those of one name are one region.
+    name : str, optional
+        The column that names them; see `regions.named_regions`.
 
     Returns
     -------
@@ -160,20 +169,13 @@ def region_budget(
     UsageError
         When there is no such column, no CRS, or polygons overlap.
     """
-    if name not in regions:
-        raise UsageError(
-            f"expected the column {name!r} in the regions, found {sorted(regions.columns)}"
-        )
-    if regions.crs is None:
-        raise UsageError(
-            "expected regions with a CRS, found none; set it with GeoDataFrame.set_crs"
-        )
-    shares = inside(Grid.from_dataset(flux), regions.to_crs("EPSG:4326").geometry)
+    shapes = named_regions(regions, name)
+    shares = inside(Grid.from_dataset(flux), shapes)
     most = max(shares.sum(axis=0).max(), 0.0)
     if most > 1 + 1e-6:
         raise UsageError(f"expected regions that do not overlap, found a cell {most:.2f} times in")
-    parts = {str(n): (str(n), share) for n, share in zip(regions[name], shares, strict=True)}
-    table = _budget(flux, cell_area, _closed(parts), reference, std, errors)
+    parts = {str(n): (str(n), share) for n, share in zip(shapes.index, shares, strict=True)}
+    table = _budget(flux, cell_area, _closed(parts, "outside"), reference, std, errors, by)
     return table.rename(columns={"biome": "region"})
 
 
@@ -208,12 +210,12 @@ def fraction_parts(class_fraction: xr.DataArray) -> Parts:
     )
 
 
-def _closed(parts: Parts) -> Parts:
+def _closed(parts: Parts, rest_name: str = "no class", whole: str = "whole region") -> Parts:
     """Return the shares (lat, lon) of each cell with the rest that makes them whole."""
     rest = 1.0 - np.sum([share for _, share in parts.values()], axis=0)
     # What is left of a sum of fractions by rounding is no land without a class.
     rest = np.where(np.abs(rest) < 1e-9, 0.0, rest)
-    return {**parts, "rest": ("no class", rest), "all": ("whole region", np.ones_like(rest))}
+    return {**parts, "rest": (rest_name, rest), "all": (whole, np.ones_like(rest))}
 
 
 def _budget(
@@ -223,6 +225,7 @@ def _budget(
     reference: xr.DataArray | None,
     std: xr.DataArray | None,
     errors: ErrorModel | None,
+    by: Period,
 ) -> pd.DataFrame:
     import pandas as pd
 
@@ -235,10 +238,10 @@ def _budget(
     if reference is not None:
         aligned = reference.reindex(time=flux["time"])
         other = np.where(valid, cell_total(aligned, cell_area).values, np.nan)
-    years = flux["time"].dt.year.values
+    periods = flux["time"].dt.year.values if by == "year" else flux["time"].values
     rows = []
-    for year in np.unique(years):
-        months = years == year
+    for period in np.unique(periods):
+        months = periods == period
         known = valid[months].any(axis=0)
         total = np.nansum(values[months], axis=0)
         weights = weight[months].sum(axis=0)
@@ -252,7 +255,7 @@ def _budget(
                 {
                     "biome": key,
                     "name": name,
-                    "year": int(year),
+                    by: int(period) if by == "year" else pd.Timestamp(period),
                     "area_km2": (cell_area.values * share)[counted].sum() / 1e6,
                     "mean_flux_umol_m2_s": sum_
                     / TGC_PER_UMOL
@@ -261,11 +264,11 @@ def _budget(
                     "reference_TgC": np.nansum(pairs) if np.isfinite(pairs).any() else np.nan,
                 }
             )
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=[by if name == "year" else name for name in COLUMNS])
     if errors is None:
         return table
     return table.merge(
-        _intervals(flux, std, errors, cell_area, parts), on=["biome", "year"], how="left"
+        _intervals(flux, std, errors, cell_area, parts, by), on=["biome", by], how="left"
     )
 
 
@@ -275,6 +278,7 @@ def _intervals(
     errors: ErrorModel,
     cell_area: xr.DataArray,
     parts: Parts,
+    by: Period,
 ) -> pd.DataFrame:
     from narcf_geo.budget_intervals import total_intervals
 
@@ -282,26 +286,6 @@ def _intervals(
         raise UsageError("expected the standard deviation of the flux (std) with its errors")
     shares = {key: share for key, (_, share) in parts.items()}
     fields = xr.Dataset({"flux": flux, "flux_std": std})
-    table = total_intervals(fields, errors, cell_area, shares)
+    table = total_intervals(fields, errors, cell_area, shares, by=by)
     ends = dict(zip(("std_TgC", "lower_TgC", "upper_TgC"), INTERVAL_COLUMNS, strict=True))
-    return table.rename(columns={"part": "biome", **ends})[["biome", "year", *INTERVAL_COLUMNS]]
-
-
-def inside(grid: Grid, polygons: gpd.GeoSeries) -> np.ndarray:
-    """Return the part of each cell's area, on the sphere, in each polygon: (polygon, lat, lon)."""
-    import shapely
-
-    # Longitude and sine of latitude keep areas.
-    def equal_area(xy: np.ndarray) -> np.ndarray:
-        return np.stack([xy[:, 0], np.rad2deg(np.sin(np.deg2rad(xy[:, 1])))], axis=1)
-
-    fine = shapely.segmentize(shapely.make_valid(polygons.to_numpy()), 0.5)
-    shapes = shapely.transform(fine, equal_area)
-    cells = shapely.transform(grid.cells().geometry.to_numpy(), equal_area)
-    tree = shapely.STRtree(cells)
-    share = np.zeros((len(shapes), cells.size))
-    for number, shape in enumerate(shapes):
-        near = tree.query(shape)
-        overlap = shapely.area(shapely.intersection(cells[near], shape))
-        share[number, near] = overlap / shapely.area(cells[near])
-    return share.reshape(len(shapes), *grid.shape)
+    return table.rename(columns={"part": "biome", **ends})[["biome", by, *INTERVAL_COLUMNS]]

@@ -105,6 +105,24 @@ def test_parts_sum_to_the_whole() -> None:
     assert abs(wrong - float(months.sum())) > 1e-3 * abs(float(months.sum()))
 
 
+def test_months_of_parts_sum_to_their_years_and_to_the_whole() -> None:
+    rng = np.random.default_rng(6)
+    flux = field(np.zeros((3, 4)), "2007-11", "2008-04").copy()
+    flux.values[:] = rng.normal(-0.1, 1.5, flux.shape)
+    flux.values[rng.random(flux.shape) < 0.2] = np.nan
+    biome = xr.DataArray(rng.integers(-1, 4, (3, 4)).astype(np.int8), dims=("lat", "lon"))
+    area = areas(rng.uniform(1e9, 9e9, (3, 4)).tolist())
+    months = biome_budget(flux, biome, area, by="month")
+    years = biome_budget(flux, biome, area).set_index(["biome", "year"])
+    assert "rest" in set(months["biome"])
+    summed = months.groupby(["biome", months["month"].dt.year])["flux_TgC"].sum()
+    for key, total in summed.items():
+        assert total == pytest.approx(years.loc[key, "flux_TgC"], rel=1e-9)
+    wide = months.pivot(index="month", columns="biome", values="flux_TgC")
+    np.testing.assert_allclose(wide.drop(columns="all").sum(axis=1), wide["all"], rtol=1e-9)
+    assert len(wide) == 6
+
+
 def test_the_reference_is_taken_by_its_months() -> None:
     flux = field(np.ones((1, 2)), "2008-01", "2008-03")
     late = field(np.ones((1, 2)), "2008-02", "2008-04") * xr.DataArray(
@@ -186,7 +204,9 @@ def test_regions_take_the_part_of_a_cell_inside() -> None:
         table.loc["all", "flux_TgC"], rel=1e-9
     )
     with pytest.raises(UsageError, match="do not overlap"):
-        region_budget(flux, geopandas.pd.concat([regions, regions]), area)
+        region_budget(flux, geopandas.pd.concat([regions, regions.assign(name="again")]), area)
+    twice = region_budget(flux, geopandas.pd.concat([regions, regions]), area)
+    assert twice["flux_TgC"].tolist() == pytest.approx(table["flux_TgC"].tolist(), rel=1e-12)
     with pytest.raises(UsageError, match="column 'state'"):
         region_budget(flux, regions, area, name="state")
     with pytest.raises(UsageError, match="a CRS"):

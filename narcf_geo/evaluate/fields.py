@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from narcf_geo.budget import cell_total, inside
+from narcf_geo.budget import cell_total
 from narcf_geo.constants import IGBP
 from narcf_geo.errors import UsageError
 from narcf_geo.evaluate.metrics import scores
 from narcf_geo.grid import Grid
+from narcf_geo.regions import inside, named_regions
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -132,8 +133,7 @@ def by_region(
     regions : geopandas.GeoDataFrame
         Polygons in any CRS. They may overlap; polygons of one name are one region.
     name : str, optional
-        The column that names them; by default the one called ``name`` in small or capital letters,
-        else the first column of texts, else they are numbered from 1.
+        The column that names them; see `regions.named_regions`.
 
     Returns
     -------
@@ -146,16 +146,10 @@ def by_region(
     UsageError
         When there is no such column, or no CRS.
     """
-    if regions.crs is None:
-        raise UsageError(
-            "expected regions with a CRS, found none; set it with GeoDataFrame.set_crs"
-        )
-    labels = _labels(regions, name)
-    valid = regions.to_crs("EPSG:4326").geometry.make_valid()
-    unions = {k: valid[(labels == k).to_numpy()].union_all() for k in labels.unique()}
-    shares = inside(Grid.from_dataset(estimate), pd.Series(unions))
+    unions = named_regions(regions, name)
+    shares = inside(Grid.from_dataset(estimate), unions)
     result = {}
-    for label, share in zip(unions, shares, strict=True):
+    for label, share in zip(unions.index, shares, strict=True):
         area = cell_area * xr.DataArray(share, dims=("lat", "lon"))
         found = compare(estimate, observed, area)
         result[label] = {**found, "area_km2": float(area.sum()) / 1e6}
@@ -194,15 +188,3 @@ def _by_time(
         for value in values
         if value in present
     }
-
-
-def _labels(regions: gpd.GeoDataFrame, name: str | None) -> pd.Series:
-    columns = [str(c) for c in regions.columns if c != regions.geometry.name]
-    if name is not None and name not in columns:
-        raise UsageError(f"expected the column {name!r} in the regions, found {sorted(columns)}")
-    texts = [c for c in columns if pd.api.types.is_string_dtype(regions[c])]
-    called = [c for c in columns if c.lower() == "name"]
-    column = next(iter([name] if name else [*called, *texts]), None)
-    if column is None:
-        return pd.Series([str(n) for n in range(1, len(regions) + 1)], index=regions.index)
-    return regions[column].astype(str)

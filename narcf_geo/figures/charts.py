@@ -27,12 +27,13 @@ def scatter(
     observed: xr.DataArray,
     *,
     metrics: Mapping[str, float],
+    area: xr.DataArray | None = None,
     labels: tuple[str, str] = ("Estimate", "Inversion"),
     title: str | None = None,
     subtitle: str = "",
     synthetic: str | None = None,
 ) -> Figure:
-    """Draw the density of estimated against observed monthly fluxes, with the 1:1 line.
+    """Draw the density of estimated against observed monthly fluxes, the 1:1 line and a fit.
 
     Parameters
     ----------
@@ -41,6 +42,8 @@ def scatter(
     metrics : mapping
         ``r``, ``rmse`` and ``bias`` (umol m-2 s-1), ``n`` and optionally ``bias_TgC_per_year``, as
         evaluated elsewhere: the figure repeats them and computes none.
+    area : xarray.DataArray, optional
+        (lat, lon), m2: weights of the fit by least squares.
     labels : tuple of str
         Names of the two.
     title, subtitle, synthetic : str
@@ -59,10 +62,13 @@ def scatter(
     known = np.isfinite(x) & np.isfinite(y)
     if not known.any():
         raise NarcfError("expected pairs of estimate and observation to draw, found none")
-    x, y = x[known], y[known]
-    ends = (float(min(x.min(), y.min())), float(max(x.max(), y.max())))
-    pad = 0.04 * (ends[1] - ends[0])
-    low, high = ends[0] - pad, ends[1] + pad
+    weight = np.ones_like(x)
+    if area is not None:
+        weight = (xr.ones_like(observed, float) * area).transpose(*observed.dims).values.ravel()
+    x, y, weight = x[known], y[known], weight[known]
+    low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
+    pad = 0.04 * (high - low)
+    low, high = low - pad, high + pad
     width, height, side = 6.2, 5.75, 4.4
     with house_style():
         fig = Figure(figsize=(width, height))
@@ -85,6 +91,11 @@ def scatter(
             rasterized=True,
         )
         ax.plot([low, high], [low, high], color=style.INK, linewidth=0.9, label="1:1")
+        if np.ptp(x) > 0:
+            slope, offset = np.polyfit(x, y, 1, w=np.sqrt(weight))
+            ends = np.array([x.min(), x.max()])
+            label = f"fit: slope {slope:.2f}, offset {style.signed(offset, 2)}"
+            ax.plot(ends, slope * ends + offset, color="#d55e00", lw=1.4, ls="--", label=label)
         ax.axhline(0, color=style.MUTED, linewidth=0.5, zorder=0)
         ax.axvline(0, color=style.MUTED, linewidth=0.5, zorder=0)
         ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
@@ -111,17 +122,22 @@ def scatter(
 def seasonal_cycle(
     series: Mapping[str, xr.DataArray | pd.Series],
     *,
+    interval: tuple[xr.DataArray, xr.DataArray] | None = None,
     title: str = "Seasonal cycle",
     subtitle: str = "",
     units: str | None = None,
     synthetic: str | None = None,
 ) -> Figure:
-    """Draw the mean of each calendar month, with the range over the years behind the first series.
+    """Draw the mean of each calendar month; a band shows how sure the first series is.
 
     Parameters
     ----------
     series : mapping of str to xarray.DataArray or pandas.Series
         Name to a monthly series over ``time`` (a Series by a DatetimeIndex). At most five.
+    interval : tuple of xarray.DataArray, optional
+        Lower and upper end of the 95 % interval of the first series, (time,): the band is their
+        mean over the years, for an error that is the same in each. By default the band goes from
+        the lowest to the highest year.
     units : str, optional
         By default the ``units`` of the first array, else umol m-2 s-1.
     title, subtitle, synthetic : str
@@ -143,7 +159,7 @@ def seasonal_cycle(
     with house_style():
         fig = Figure(figsize=(7.2, 4.5))
         ax = fig.add_axes((0.12, 0.09, 0.86, 0.74))
-        ranged = False
+        band = ""
         for (name, values), (color, line, marker) in zip(
             series.items(), style.SERIES, strict=False
         ):
@@ -159,20 +175,20 @@ def seasonal_cycle(
                 linewidth=1.6,
                 label=name,
             )
-            if name == main and (months["count"] > 1).any():
-                ranged = True
-                ax.fill_between(
-                    months.index, months["min"], months["max"], color=color, alpha=0.15, linewidth=0
-                )
+            if name == main and (interval is not None or (months["count"] > 1).any()):
+                low, high = months["min"], months["max"]
+                band = f"band: lowest to highest year of {main}"
+                if interval is not None:
+                    low, high = (_by_month(end)["mean"] for end in interval)
+                    band = f"band: 95 % interval of {main}"
+                ax.fill_between(low.index, low, high, color=color, alpha=0.18, linewidth=0)
         ax.set_xlim(0.7, 12.3)
         ax.set_xticks(range(1, 13), [calendar.month_abbr[m] for m in range(1, 13)])
         ax.set_ylabel(f"net CO₂ flux ({style.pretty_units(units)})")
         ax.margins(y=0.12)
         _mark_sides(ax)
         ax.legend(loc="lower left")
-        if ranged:
-            parts = [subtitle, f"band: lowest to highest year of {main}"]
-            subtitle = "; ".join(part for part in parts if part)
+        subtitle = "; ".join(part for part in (subtitle, band) if part)
         heading(fig, title, subtitle, synthetic_note(first, synthetic))
     return fig
 
@@ -185,13 +201,17 @@ def biome_bars(
     synthetic: str | None = None,
     reference_label: str = "reference",
 ) -> Figure:
-    """Draw the mean yearly flux of each biome, with the range over the years and the reference.
+    """Draw the mean yearly flux of each biome with its interval, and the reference.
+
+    Without intervals in the table the whiskers go from the lowest to the highest year.
 
     Parameters
     ----------
     table : pandas.DataFrame
         Rows per biome and year with the columns of ``biome_budget.csv``: ``biome``, ``name``,
-        ``year``, ``flux_TgC`` and ``reference_TgC``. The total (``biome`` = ``all``) is left out.
+        ``year``, ``flux_TgC`` and ``reference_TgC``, optionally ``flux_TgC_lower`` and
+        ``flux_TgC_upper``. The total (``biome`` = ``all``) is left out. Intervals are means over
+        the years: the error is taken to be the same in each.
     title, subtitle, synthetic : str
         As for `maps.flux_map`.
     reference_label : str
@@ -207,12 +227,18 @@ def biome_bars(
     rows = table[table["biome"].astype(str) != "all"]
     if rows.empty:
         raise NarcfError("expected a row per biome and year, found none")
-    yearly = rows.groupby("name")["flux_TgC"].agg(["mean", "min", "max"]).sort_values("mean")
+    groups = rows.groupby("name")
+    yearly = groups["flux_TgC"].agg(["mean", "min", "max"]).sort_values("mean")
+    known = "flux_TgC_lower" in rows
+    if known:
+        for name, end in (("min", "flux_TgC_lower"), ("max", "flux_TgC_upper")):
+            yearly[name] = groups[end].mean()
     reference = rows.groupby("name")["reference_TgC"].mean().reindex(yearly.index)
     years = sorted(rows["year"].astype(int).unique())
     if subtitle is None:
         span = f"{years[0]}–{years[-1]}" if len(years) > 1 else str(years[0])
-        subtitle = f"{span}; bar: mean of the years, whisker: lowest to highest year"
+        whisker = "95 % interval" if known else "lowest to highest year"
+        subtitle = f"{span}; bar: mean of the years, whisker: {whisker}"
     codes = {cls.name: cls.code for cls in IGBP}
     with house_style():
         height = 1.45 + 0.3 * len(yearly)
@@ -230,7 +256,7 @@ def biome_bars(
             mean,
             height=0.68,
             color=[_BAR_COLORS[kind] for kind in kinds],
-            xerr=whiskers if len(years) > 1 else None,
+            xerr=whiskers if known or len(years) > 1 else None,
             error_kw={"ecolor": style.INK, "elinewidth": 0.8, "capsize": 2},
         )
         if reference.notna().any():

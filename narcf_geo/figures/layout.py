@@ -33,11 +33,13 @@ def synthetic_note(data: xr.DataArray, synthetic: str | None) -> str:
 def headed_figure(
     width: float, height: float, title: str, subtitle: str, note: str
 ) -> tuple[Figure, float]:
-    """Return a figure with its heading, and the figure fraction where the content may begin."""
+    """Return a figure of maps with its heading, and the figure fraction where they may begin."""
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(width, height))
     heading(fig, title, subtitle, note)
+    fig.text(1 - 0.22 / width, 0.1 / height, "grey: land without a value", ha="right",
+             fontsize=7.5, color=style.MUTED)  # fmt: skip
     return fig, 1 - 0.62 / height
 
 

@@ -102,7 +102,8 @@ def month_panel(
     months = {int(number): group for number, group in flux.groupby("time.month")}
     fields = {number: mean_over_months(group) for number, group in months.items()}
     values = np.stack([field.values for field in fields.values()])
-    scale = Scale.of_flux(values, limit)
+    # The months of most uptake are few: more of the extremes than in a single map.
+    scale = Scale.of_flux(values, limit or style.flux_limit(values, 0.99))
     if subtitle is None:
         subtitle = period_text(flux) + (", mean over the years" if len(years) > 1 else "")
         subtitle += f"; above each map: area-weighted mean ({style.UNITS_TEXT}) and monthly total"

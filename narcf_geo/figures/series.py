@@ -29,6 +29,8 @@ _POLAR_TICKS = (0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 1)
 def time_series(
     series: Mapping[str, xr.DataArray],
     *,
+    interval: tuple[xr.DataArray, xr.DataArray] | None = None,
+    year_interval: tuple[xr.DataArray, xr.DataArray] | None = None,
     title: str = "Net CO₂ flux of the region",
     subtitle: str | None = None,
     synthetic: str | None = None,
@@ -41,6 +43,9 @@ def time_series(
     ----------
     series : mapping of str to xarray.DataArray
         Name to a series (time,), Tg month-1, as `monthly_total` returns it. At most five.
+    interval, year_interval : tuple of xarray.DataArray, optional
+        Lower and upper end of the 95 % interval of the first series: (time,), Tg month-1, and
+        (year,), Tg year-1.
     title, subtitle, synthetic : str
         As for `charts.seasonal_cycle`.
 
@@ -57,7 +62,10 @@ def time_series(
     note = synthetic_note(first, synthetic)
     with house_style():
         fig = Figure(figsize=(8.4, 5.4))
-        heading(fig, title, period_text(first) if subtitle is None else subtitle, note)
+        text = period_text(first) if subtitle is None else subtitle
+        if interval is not None or year_interval is not None:
+            text += f"; band and whiskers: 95 % interval of {next(iter(series))}"
+        heading(fig, title, text, note)
         upper = fig.add_axes((0.095, 0.5, 0.885, 0.36))
         lower = fig.add_axes((0.095, 0.09, 0.885, 0.3))
         width = 0.8 / len(series)
@@ -70,6 +78,14 @@ def time_series(
             whole = years[years["count"] == 12]["sum"]
             place = whole.index + (number - (len(series) - 1) / 2) * width
             lower.bar(place, whole, width=0.9 * width, color=color, label=name)
+            if number == 0 and year_interval is not None:
+                low, high = (end.to_series().reindex(whole.index) for end in year_interval)
+                # In a colour that shows on the bar as well as beside it.
+                lower.errorbar(place, whole, [whole - low, high - whole], fmt="none",
+                               ecolor="#8a979e", elinewidth=1.3, capsize=3)  # fmt: skip
+        if interval is not None:
+            ends = [end.to_series() for end in interval]
+            upper.fill_between(ends[0].index, *ends, color=style.INK, alpha=0.18, linewidth=0)
         upper.set_ylabel("TgC per month")
         lower.set_ylabel("TgC per year")
         lower.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -280,7 +296,10 @@ def taylor(
         rings = ax.contour(
             turns, radii, error, levels=[0.25, 0.5, 0.75, 1.0], colors="#009e73", linewidths=0.6
         )
-        ax.clabel(rings, fontsize=7)
+        # Along a line from the observed that stays clear of the axes.
+        places = [1 + d * np.exp(2.1j) for d in rings.levels]
+        spots = [(np.angle(p), np.abs(p)) for p in places if np.abs(p) < reach]
+        ax.clabel(rings, fontsize=7, manual=spots)
         ax.plot(0, 1, marker="*", markersize=13, color=style.INK, clip_on=False, label=label,
                 linestyle="none")  # fmt: skip
         for (name, (r, radius)), (color, _, marker) in zip(
@@ -291,6 +310,7 @@ def taylor(
                     linestyle="none")  # fmt: skip
         ax.text(np.pi / 4, 1.13 * reach, "correlation", rotation=-45, ha="center", va="center")
         ax.set_xlabel(f"standard deviation over that of {label}", labelpad=16)
+        ax.tick_params(axis="y", labelsize=8, labelcolor=style.MUTED)
         ax.legend(loc="upper right", bbox_to_anchor=(1.28, 1.08))
     return fig
 

@@ -148,6 +148,17 @@ def signed(value: float, digits: int = 3) -> str:
     return f"{value:+.{decimals}f}".replace("-", "−")
 
 
+def percent(share: float) -> str:
+    """Return a share as a percentage, which is 100 % only when it is whole.
+
+    Examples
+    --------
+    >>> percent(0.99995), percent(1.0)
+    ('99.9 %', '100 %')
+    """
+    return f"{100 * share:.0f} %" if share in (0.0, 1.0) else f"{np.floor(1000 * share) / 10:g} %"
+
+
 def pretty_units(units: str) -> str:
     """Return a unit as it is written on a figure.
 

@@ -103,3 +103,13 @@ def period_text(flux: xr.DataArray) -> str:
         return str(first.year) if first.year == last.year else f"{first.year}–{last.year}"
     first, last = first.strftime("%B %Y"), last.strftime("%B %Y")
     return first if first == last else f"{first} – {last}"
+
+
+def applicable_share(flux: xr.DataArray, applicable: xr.DataArray) -> xr.DataArray:
+    """Return the share (lat, lon) of each cell's months, by their days, that are applicable.
+
+    Of months with a flux; NaN where there is none. Without ``time`` it is 0 or 1.
+    """
+    known = flux.notnull()
+    share = ((applicable.reindex_like(flux) > 0) & known).where(known).astype(float)
+    return mean_over_months(share) if "time" in flux.dims else share

@@ -12,7 +12,7 @@ from narcf_geo.errors import NarcfError
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import Scale, headed_figure, heading, house_style, synthetic_note
 from narcf_geo.figures.panels import draw_cells, fitted_view, single_map, write_in_corner
-from narcf_geo.figures.totals import cell_area, mean_over_months, period_text
+from narcf_geo.figures.totals import applicable_share, cell_area, mean_over_months, period_text
 from narcf_geo.grid import Grid
 from narcf_geo.months import days_in_month
 
@@ -128,17 +128,14 @@ def applicability_map(
         When every flux is missing.
     """
     note = synthetic_note(flux, synthetic)
-    known = flux.notnull()
-    inside = (applicable.reindex_like(flux) > 0) & known
-    field, share = flux, inside.where(known).astype(float)
+    share = applicable_share(flux, applicable).transpose("lat", "lon")
     if subtitle is None:
         rule = "hatched: not applicable"
         if "time" in flux.dims and flux.sizes["time"] > 1:
             rule += f" in more than {100 * (1 - least):g} % of the months"
         subtitle = "; ".join(part for part in (period_text(flux), rule) if part)
-    if "time" in flux.dims:
-        field, share = mean_over_months(flux), mean_over_months(share)
-    field, share = field.transpose("lat", "lon"), share.transpose("lat", "lon")
+    field = mean_over_months(flux) if "time" in flux.dims else flux
+    field = field.transpose("lat", "lon")
     scale = Scale.of_flux(field.values, limit)
     area = cell_area(field, area)
     covered = float(share.weighted(area).mean())
@@ -147,7 +144,7 @@ def applicability_map(
         fig, ax = single_map(view, field, scale, title, subtitle, note)
         hatch_cells(ax, view, (share < least) & field.notnull())
         of = "area and months" if "time" in flux.dims else "the area"
-        write_in_corner(ax, view, field, f"applicable: {_percent(covered)}\nof {of}")
+        write_in_corner(ax, view, field, f"applicable: {style.percent(covered)}\nof {of}")
     return fig
 
 
@@ -259,8 +256,3 @@ def _root_mean_square(std: xr.DataArray) -> xr.DataArray:
 def _typical(field: xr.DataArray, area: xr.DataArray) -> str:
     root = float(np.sqrt((field.astype(float) ** 2).weighted(area).mean()))
     return f"typical {root:.2f} {style.UNITS_TEXT}"
-
-
-def _percent(share: float) -> str:
-    """Return a share that is 100 % only when it is whole."""
-    return f"{100 * share:.0f} %" if share in (0.0, 1.0) else f"{np.floor(1000 * share) / 10:g} %"

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.budget import monthly_total
+from narcf_geo.budget_intervals import total_intervals
 from narcf_geo.cube import FLUX_NAMES
 from narcf_geo.evaluate import (
     by_biome,
@@ -185,6 +186,7 @@ def evaluation_figures(
             test,
             observed,
             metrics=metrics["test"],
+            area=cube["cell_area"],
             labels=("Estimate", label),
             title="Estimate on data the model has not seen",
             subtitle=period,
@@ -208,7 +210,14 @@ def evaluation_figures(
         )
     if cube.sizes["time"] < 12:
         return
-    totals, share = _totals(_products(cube, prediction["flux"]), cube["cell_area"])
+    totals, common, share = _totals(_products(cube, prediction["flux"]), cube["cell_area"])
+    errors = Bundle.load(model).errors
+    interval = None
+    if errors is not None and "flux_std" in prediction:
+        parts = {"all": common.values}
+        table = total_intervals(prediction, errors, cube["cell_area"], parts, by="month")
+        ends = table.rename(columns={"month": "time"}).set_index("time")
+        interval = ends["lower_TgC"].to_xarray(), ends["upper_TgC"].to_xarray()
     region = settings.region.name
     where = f"{settings.period}; cells that all have" + (
         f" ({share:.0%} of the estimate's area)" if share < 0.995 else ""
@@ -216,7 +225,11 @@ def evaluation_figures(
     yield (
         "seasonal_cycle",
         charts.seasonal_cycle(
-            totals, title=f"Seasonal cycle of {region}", subtitle=where, synthetic=synthetic
+            totals,
+            interval=interval,
+            title=f"Seasonal cycle of {region}",
+            subtitle=where,
+            synthetic=synthetic,
         ),
     )
     yield (
@@ -265,8 +278,8 @@ def _shared(masks: Mapping[str, xr.DataArray], least: int = 1) -> tuple[list[str
 
 def _totals(
     fluxes: Mapping[str, xr.DataArray], cell_area: xr.DataArray
-) -> tuple[dict[str, xr.DataArray], float]:
-    """Return monthly totals over the cells that all have, and their share of the first's area."""
+) -> tuple[dict[str, xr.DataArray], xr.DataArray, float]:
+    """Return monthly totals over the cells that all have, these, their share of the area."""
     known = {name: flux.notnull().any("time") for name, flux in fluxes.items()}
     names, common = _shared(known)
     totals = {}
@@ -276,4 +289,4 @@ def _totals(
         totals[name] = monthly_total(flux, cell_area).where(some)
         totals[name].attrs["units"] = "TgC month-1"
     whole = cell_area.where(known[names[0]]).sum()
-    return totals, float(cell_area.where(common).sum() / whole)
+    return totals, common, float(cell_area.where(common).sum() / whole)

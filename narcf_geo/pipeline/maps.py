@@ -67,7 +67,7 @@ def project_maps(cube: xr.Dataset, prediction: xr.Dataset) -> Iterator[tuple[str
             uncertainty.applicability_map(flux, inside, area=area, synthetic=synthetic),
         )
     yield "biomes", landcover.biome_map(prediction["biome"])
-    fractions = cube["class_fraction"].where(cube["land_fraction"] > 0)
+    fractions = cube["class_fraction"].where(prediction["biome"] > 0)
     yield "class_fractions", landcover.fraction_panel(fractions)
 
 
@@ -211,10 +211,9 @@ def _cut(
                 f"expected cells within {bounds} (west, south, east, north), found none"
             )
     if polygons is not None:
-        from narcf_geo.budget import inside
-        from narcf_geo.regions import read_regions
+        from narcf_geo.regions import inside, named_regions, read_regions
 
-        shapes = read_regions(polygons).to_crs("EPSG:4326").geometry
+        shapes = named_regions(read_regions(polygons))
         share = inside(Grid.from_dataset(field), shapes).sum(axis=0)
         field = field.where(xr.DataArray(share >= 0.5, dims=("lat", "lon")))
     return field

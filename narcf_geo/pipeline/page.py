@@ -7,18 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from narcf_geo.budget import biome_budget, biome_series, fraction_budget, monthly_total
-from narcf_geo.constants import IGBP
+from narcf_geo.budget import INTERVAL_COLUMNS, biome_budget, biome_series, monthly_total
 from narcf_geo.cube import FLUX_NAMES
 from narcf_geo.errors import NarcfError
 from narcf_geo.figures import charts
 from narcf_geo.figures.style import save_figure
-from narcf_geo.files import atomic_path
-from narcf_geo.grid import Grid
-from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.features import is_land
+from narcf_geo.pipeline.tables import Budgets, project_budgets, write_budgets
 from narcf_geo.project import Project
 from narcf_geo.report import OtherRun, ReportContext, ReportFigure, interactive_map, write_report
 
@@ -28,13 +23,6 @@ if TYPE_CHECKING:
 
 _PUBLISHED = (-1000.0, -300.0)
 """TgC per year: what studies of North America's land find, widely drawn."""
-
-_FILES = {
-    "biome_budget.csv": "flux of each biome and year; a cell counts for its majority class",
-    "biome_budget_by_fraction.csv": "the same, each cell shared among its classes",
-    "biome_budget_monthly.csv": "flux of each biome and month, TgC",
-    "biome_budget.gpkg": "biomes as polygons with their flux, and the cells with their mean flux",
-}
 
 # Folder and pattern of a figure's file, its heading, and what it shows.
 _FIGURES = (
@@ -57,9 +45,18 @@ _FIGURES = (
         "Maps of the mean flux of estimate and reference product, and of their difference",
     ),
     ("evaluation", "scatter", "Skill on test data", "Density of estimated against inverted flux"),
+    ("evaluation", "taylor", "Agreement of the products", "Taylor diagram of all products"),
     ("evaluation", "seasonal_cycle", "Seasonal cycle", "Regional flux of each calendar month"),
+    ("evaluation", "anomalies", "Anomalies", "Departures from the mean seasonal cycle"),
     ("report", "biome_bars", "Flux by biome", "Mean yearly flux of each biome with its range"),
     ("report", "biome_seasons", "Seasonal cycle by biome", "Flux of each calendar month by biome"),
+    ("maps", "uncertainty", "Uncertainty", "Maps of the standard deviation of a month"),
+    (
+        "maps",
+        "applicability",
+        "Where the model applies",
+        "Map of the mean flux, hatched where the conditions are unlike those of the training",
+    ),
     ("maps", "biomes", "Biomes", "Map of the majority IGBP land cover class of each cell"),
     ("maps", "class_fractions", "Land cover", "Maps of the fractions of the IGBP classes"),
 )
@@ -67,23 +64,20 @@ _FIGURES = (
 
 def write_page(project: Project, cube: xr.Dataset, prediction: xr.Dataset) -> list[Path]:
     """Write ``report/index.html`` and the tables and polygons beside it; return their paths."""
-    folder = project.path("report")
-    flux, biome, area = (prediction[name] for name in ("flux", "biome", "cell_area"))
-    reference = cube.get("flux_reference")
-    errors = Bundle.load(project.path("model")).errors
-    std = prediction.get("flux_std") if errors is not None else None
-    table = biome_budget(flux, biome, area, reference, std=std, errors=errors)
-    shared = fraction_budget(flux, cube["class_fraction"], area, reference, std=std, errors=errors)
-    files = [
-        _write_csv(table, folder / "biome_budget.csv"),
-        _write_csv(shared, folder / "biome_budget_by_fraction.csv"),
-        _write_csv(_monthly(biome_series(flux, biome, area)), folder / "biome_budget_monthly.csv"),
-        write_biome_polygons(prediction, table, folder / "biome_budget.gpkg"),
-    ]
-    files += _write_figures(project, cube, prediction, table)
-    context = _context(project, cube, prediction, table)
-    page = write_report(folder / "index.html", replace(context, shared=shared))
-    return [page, *files]
+    budgets = project_budgets(project, cube, prediction)
+    files = write_budgets(budgets, prediction, project)
+    figures = _write_figures(project, cube, prediction, budgets)
+    context = _context(project, cube, prediction, budgets.biomes)
+    page = write_report(
+        project.path("report", "index.html"),
+        replace(
+            context,
+            shared=budgets.shared,
+            regions=budgets.regions,
+            files={path.name: text for path, text in files.items()},
+        ),
+    )
+    return [page, *files, *figures]
 
 
 def write_comparison(project: Project, other: Project) -> Path:
@@ -129,58 +123,24 @@ def write_comparison(project: Project, other: Project) -> Path:
     )
 
 
-def write_biome_polygons(prediction: xr.Dataset, table: pd.DataFrame, path: Path) -> Path:
-    """Write the layers ``biomes`` (polygons, flux a year) and ``cells`` (mean flux)."""
-    import geopandas as gpd
-
-    from narcf_geo.figures.totals import mean_over_months
-    from narcf_geo.outputs.geopackage import write_geopackage
-
-    cells = Grid.from_dataset(prediction).cells()
-    mean = mean_over_months(prediction["flux"]).values.ravel()
-    known = np.isfinite(mean)
-    cells = cells.assign(
-        igbp_class=prediction["biome"].values.ravel().astype("int16"), mean_flux_umol_m2_s=mean
-    )[known]
-    cells["biome"] = [IGBP[n].name if n >= 0 else "no class" for n in cells["igbp_class"]]
-    polygons = cells[["igbp_class", "biome", "geometry"]].dissolve("biome").reset_index()
-    parts = table[table["biome"] != "all"].groupby("name")
-    yearly = parts[["flux_TgC", "area_km2", "mean_flux_umol_m2_s"]].mean().reset_index()
-    merged = polygons.merge(yearly, left_on="biome", right_on="name").drop(columns="name")
-    layers = {"biomes": gpd.GeoDataFrame(merged, crs=cells.crs), "cells": cells}
-    return write_geopackage(layers, path)
-
-
-def _write_csv(table: pd.DataFrame, path: Path) -> Path:
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
-    return path
-
-
-def _monthly(series: dict[int, xr.DataArray]) -> pd.DataFrame:
-    """Return a row a month: the month, TgC of each biome, and their sum."""
-    import pandas as pd
-
-    months = next(iter(series.values()))["time"].dt.strftime("%Y-%m").values
-    columns = {IGBP[n].name: values.values for n, values in series.items()}
-    frame = pd.DataFrame({"month": months, **columns})
-    return frame.assign(**{"all biomes": frame.drop(columns="month").sum(axis=1)})
-
-
 def _write_figures(
-    project: Project, cube: xr.Dataset, prediction: xr.Dataset, table: pd.DataFrame
+    project: Project, cube: xr.Dataset, prediction: xr.Dataset, budgets: Budgets
 ) -> list[Path]:
     from narcf_geo.figures.series import biome_seasons, time_series
 
     settings = project.settings
     synthetic = cube.attrs.get("synthetic", "") or None
     label = settings.reference.name if settings.reference else "reference"
-    figures = {"biome_bars": charts.biome_bars(table, synthetic=synthetic, reference_label=label)}
+    figures = {
+        "biome_bars": charts.biome_bars(budgets.biomes, synthetic=synthetic, reference_label=label)
+    }
     if prediction.sizes["time"] >= 12:
         biome, area = prediction["biome"], prediction["cell_area"]
         fields = _fields(cube, prediction)
         figures["time_series"] = time_series(
             {name: monthly_total(flux, area) for name, flux in fields.items()},
+            interval=_interval(budgets.monthly, "month"),
+            year_interval=_interval(budgets.biomes, "year"),
             title=f"Net CO₂ flux of {settings.region.name}",
             synthetic=synthetic,
         )
@@ -192,6 +152,16 @@ def _write_figures(
         save_figure(figure, project.path("report", f"{name}.png"))
         for name, figure in figures.items()
     ]
+
+
+def _interval(table: pd.DataFrame, by: str) -> tuple[xr.DataArray, xr.DataArray] | None:
+    """Return the ends of the interval of the whole region, or nothing where there is none."""
+    ends = INTERVAL_COLUMNS[1:]
+    if not set(ends) <= set(table):
+        return None
+    whole = table[table["biome"] == "all"].set_index(by)
+    lower, upper = (whole[end].to_xarray() for end in ends)
+    return lower, upper
 
 
 def _metrics(project: Project) -> dict[str, Any]:
@@ -238,8 +208,8 @@ def _context(
         target=settings.target.name,
         reference=reference,
         warnings=_warnings(project, metrics, prediction),
+        applicable=_applicable(prediction),
         map=interactive_map(_fields(cube, prediction), prediction["biome"]),
-        files=_FILES,
         citation=[
             catalog[n].metadata.citation or ""
             for n in [*project.sources(), settings.land_cover.source]
@@ -258,6 +228,16 @@ def _fields(cube: xr.Dataset, prediction: xr.Dataset) -> dict[str, xr.DataArray]
     }
 
 
+def _applicable(prediction: xr.Dataset) -> float | None:
+    """Return the share of area and months in which the model applies, where it says so."""
+    from narcf_geo.figures.totals import applicable_share
+
+    if "applicable" not in prediction:
+        return None
+    share = applicable_share(prediction["flux"], prediction["applicable"])
+    return float(share.weighted(prediction["cell_area"]).mean())
+
+
 def _provenance(entry: Any) -> str:
     doi = f" (doi:{entry.metadata.doi})" if entry.metadata.doi else ""
     return f"{entry.source.description}{doi}"
@@ -266,8 +246,9 @@ def _provenance(entry: Any) -> str:
 def _model(bundle: dict[str, Any]) -> str:
     settings = bundle["settings"]["model"]
     changed = ", ".join(f"{k} {v}" for k, v in settings.items() if v is not None and k != "preset")
+    changed = f" ({changed})" if changed else ""
     return (
-        f"preset {settings['preset']} ({changed}), {bundle['samples']['train']:,} training "
+        f"preset {settings['preset']}{changed}, {bundle['samples']['train']:,} training "
         f"samples, seed {bundle['settings']['seed']}"
     )
 

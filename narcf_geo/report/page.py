@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from narcf_geo import __version__
 from narcf_geo.constants import IGBP
 from narcf_geo.errors import NarcfError
-from narcf_geo.figures.style import in_256_colors, signed, synthetic_text
+from narcf_geo.figures.style import in_256_colors, percent, signed, synthetic_text
 from narcf_geo.files import atomic_path
 from narcf_geo.report.compare import OtherRun, side_by_side
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+INTERVAL = ("flux_TgC_lower", "flux_TgC_upper")
 _PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
 
 
@@ -54,7 +55,8 @@ class ReportContext:
         ``by_biome``, ``reference``, ``truth`` and ``cross_validation`` with the same keys.
     biomes : pandas.DataFrame
         As in ``biome_budget.csv``: ``biome``, ``name``, ``year``, ``area_km2``,
-        ``mean_flux_umol_m2_s``, ``flux_TgC``, ``reference_TgC``; biome ``all`` is the region.
+        ``mean_flux_umol_m2_s``, ``flux_TgC``, ``reference_TgC``, optionally ``flux_TgC_lower`` and
+        ``flux_TgC_upper``; biome ``all`` is the region.
     figures : sequence of ReportFigure
         In the order of the page.
     provenance : sequence of (str, str)
@@ -73,6 +75,10 @@ class ReportContext:
         Name of each file beside the page to what it holds.
     shared : pandas.DataFrame, optional
         As `biomes`, but each cell shared among its classes by fraction.
+    regions : pandas.DataFrame, optional
+        As `biomes`, of polygons: ``region`` in the place of ``biome``.
+    applicable : float, optional
+        Share of area and months, 0 to 1, where conditions are like those of the training.
     other : OtherRun, optional
         A run to put beside this one.
     """
@@ -92,6 +98,8 @@ class ReportContext:
     map: Mapping[str, Any] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     shared: pd.DataFrame | None = None
+    regions: pd.DataFrame | None = None
+    applicable: float | None = None
     other: OtherRun | None = None
 
 
@@ -122,7 +130,12 @@ def write_report(path: str | Path, context: ReportContext) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"signed": signed, "plain": _plain, "count": _count}
+    environment.filters |= {
+        "signed": signed,
+        "plain": _plain,
+        "count": _count,
+        "percent": percent,
+    }
     page = environment.get_template("page.html.j2").render(
         context=context,
         version=__version__,
@@ -167,6 +180,8 @@ def _budget(context: ReportContext) -> dict[str, Any]:
             "area": float(row.area_km2),
             "mean": float(row.mean_flux_umol_m2_s),
             "reference": float(row.reference_TgC),
+            "lower": float(getattr(row, INTERVAL[0], math.nan)),
+            "upper": float(getattr(row, INTERVAL[1], math.nan)),
             "months": months[int(row.year)],
         }
         for row in region.itertuples()
@@ -179,6 +194,11 @@ def _budget(context: ReportContext) -> dict[str, Any]:
     biomes = list(_biome_rows(used[used["biome"] != "all"], years))
     for row in biomes:
         row["shared"] = _shared(context.shared, row["name"], complete, years)
+    regions = []
+    if context.regions is not None:
+        parts = context.regions.rename(columns={"region": "biome"})
+        parts = parts[(parts["biome"] != "all") & (parts["year"].isin(complete) | (not complete))]
+        regions = list(_part_rows(parts, years))
     return {
         "period": _period(context.months),
         "complete": complete,
@@ -187,7 +207,7 @@ def _budget(context: ReportContext) -> dict[str, Any]:
         "headline": {
             **{
                 name: sum(row[name] for row in counted) / len(counted)
-                for name in ("flux", "reference", "area", "mean")
+                for name in ("flux", "reference", "lower", "upper", "area", "mean")
             },
             "low": min(values),
             "high": max(values),
@@ -197,26 +217,40 @@ def _budget(context: ReportContext) -> dict[str, Any]:
         "biome_scale": _scale([row["flux"] for row in biomes]),
         "has_reference": bool(reference),
         "has_shared": context.shared is not None,
+        "has_interval": INTERVAL[0] in table,
+        "regions": regions,
     }
 
 
 def _biome_rows(table: pd.DataFrame, years: int) -> Iterator[dict[str, Any]]:
     """Yield each biome's mean over the years, by the size of the flux."""
+    for row in _part_rows(table, years):
+        igbp = None if row["key"] == "rest" else IGBP[int(row["key"])]
+        yield row | {
+            "code": igbp.code if igbp else "",
+            "color": igbp.color if igbp else "#ffffff",
+        }
+
+
+def _part_rows(table: pd.DataFrame, years: int) -> Iterator[dict[str, Any]]:
     groups = table.groupby("biome")
     sums = groups["flux_TgC"].sum()
-    for biome in sums.abs().sort_values(ascending=False).index:
-        rows = groups.get_group(biome)
-        # A mean of NaN, where there is no reference, stays NaN.
+    for key in sums.abs().sort_values(ascending=False).index:
+        rows = groups.get_group(key)
+        # A mean of NaN, where there is no reference, stays NaN. Ends are summed as the errors are
+        # taken to be the same in every year.
         reference = rows["reference_TgC"].sum(min_count=1) / years
+        ends = [rows[end].sum() / years if end in rows else math.nan for end in INTERVAL]
         yield {
-            "code": "" if biome == "rest" else IGBP[int(biome)].code,
+            "key": key,
             "name": rows["name"].iloc[0],
-            "color": "#ffffff" if biome == "rest" else IGBP[int(biome)].color,
             "area": float(rows["area_km2"].mean()),
             "mean": float(
                 (rows["mean_flux_umol_m2_s"] * rows["area_km2"]).sum() / rows["area_km2"].sum()
             ),
             "flux": float(rows["flux_TgC"].sum() / years),
+            "lower": float(ends[0]),
+            "upper": float(ends[1]),
             "low": float(rows["flux_TgC"].min()),
             "high": float(rows["flux_TgC"].max()),
             "reference": float(reference),
@@ -254,14 +288,33 @@ def _skill(context: ReportContext) -> dict[str, Any]:
         (values.get("name", IGBP[int(number)].name), _scores(values))
         for number, values in sorted(metrics.get("by_biome", {}).items(), key=lambda kv: int(kv[0]))
     ]
+    regions = [(name, _scores(values)) for name, values in metrics.get("by_region", {}).items()]
+    reference = metrics.get("reference") or {}
+    names = {"estimate": "Estimate", "reference": context.reference}
     return {
         "parts": [(label, _scores(metrics[part])) for part, label in _PARTS.items()],
         "test": _scores(metrics["test"]),
         "by_month": months,
         "by_biome": biomes,
+        "by_region": regions,
+        "reference": [
+            (label, _scores(values))
+            for label, values in (("All months", reference), ("Test", reference.get("test", {})))
+            if "rmse" in values
+        ],
+        "common": [
+            (names[name], _scores(values))
+            for name, values in (reference.get("common") or {}).items()
+            if name in names
+        ],
+        "coverage": [
+            (f"{100 * float(level):g} %", [metrics["coverage"].get(p, {}).get(level) for p in held])
+            for held in [("validation", "test")]
+            for level in metrics.get("coverage", {}).get("test", {})
+        ],
         **{
             name: list(_sections(metrics.get(name), context.target))
-            for name in ("reference", "truth", "cross_validation")
+            for name in ("truth", "cross_validation")
         },
     }
 
@@ -269,13 +322,10 @@ def _skill(context: ReportContext) -> dict[str, Any]:
 def _sections(
     section: Mapping[str, Any] | None, target: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the scores of a section, which has them itself or one set per part."""
-    if not section:
-        return
-    if "rmse" in section:
-        yield "All months", _scores(section)
-        return
-    for name, values in section.items():
+    """Yield the scores of each part of a section; a section with scores itself is of all months."""
+    if section and "rmse" in section:
+        section = {"all_months": section}
+    for name, values in (section or {}).items():
         if isinstance(values, Mapping) and "rmse" in values:
             label = f"{target} itself" if name == "target_itself" else name.replace("_", " ")
             yield _PARTS.get(name, label[0].upper() + label[1:]), _scores(values)
