@@ -287,11 +287,17 @@ def export(
     years: Annotated[
         list[int] | None, typer.Option(help="Year that the QGIS project shows (repeatable).")
     ] = None,
+    regions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Polygons that it shows too.")
+    ] = None,
+    zarr: Annotated[bool, typer.Option("--zarr", help="Write flux.zarr as well.")] = False,
 ) -> None:
     """Write a flux file as NetCDF, GeoTIFF, QGIS project (narcf.qgz) and STAC item."""
     from narcf_geo.outputs.products import export_products
 
-    paths = export_products(source, folder, monthly=monthly, years=years)
+    paths = export_products(
+        source, folder, regions=regions, monthly=monthly, years=years, zarr=zarr
+    )
     typer.echo(f"Written: {folder} ({len(paths)} files); open {folder / 'narcf.qgz'} in QGIS")
 
 

@@ -38,8 +38,8 @@ def headed_figure(
 
     fig = Figure(figsize=(width, height))
     heading(fig, title, subtitle, note)
-    fig.text(1 - 0.22 / width, 0.1 / height, "grey: land without a value", ha="right",
-             fontsize=7.5, color=style.MUTED)  # fmt: skip
+    note = "grey: land without a value"
+    fig.text(0.2 / width, 0.1 / height, note, fontsize=7.5, color=style.MUTED)
     return fig, 1 - 0.62 / height
 
 

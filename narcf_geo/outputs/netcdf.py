@@ -1,7 +1,8 @@
-"""The flux product as one CF-1.11 NetCDF4 file."""
+"""The flux product as one CF-1.11 NetCDF4 file, or as a Zarr store of the same content."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,33 @@ def write_flux_netcdf(ds: xr.Dataset, path: str | Path) -> Path:
         product.to_netcdf(
             temporary, format="NETCDF4", engine="netcdf4", encoding=_encoding(product)
         )
+    return path
+
+
+def write_flux_zarr(ds: xr.Dataset, path: str | Path) -> Path:
+    """Write what `write_flux_netcdf` writes as a Zarr store with consolidated metadata.
+
+    One request then tells a reader over the network of all variables.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        As for `write_flux_netcdf`.
+    path : path
+        The ``.zarr`` folder.
+    """
+    path = Path(path)
+    check_flux(ds)
+    product = _product(ds)
+    encoding: dict[str, dict[str, Any]] = {}
+    for name, kept in _encoding(product).items():
+        encoding[name] = {k: v for k, v in kept.items() if k in ("units", "calendar", "_FillValue")}
+        if "chunksizes" in kept:
+            encoding[name]["chunks"] = kept["chunksizes"]
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        # Zarr warns that its version 3 does not standardise what every reader understands.
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        product.to_zarr(temporary, mode="w", consolidated=True, encoding=encoding)
     return path
 
 
@@ -181,6 +209,8 @@ def _global_attributes(ds: xr.Dataset, out: xr.Dataset) -> dict[str, Any]:
     kept = {k: v for k, v in ds.attrs.items() if isinstance(v, str | int | float) and v != ""}
     return {
         "title": "Monthly net CO2 flux of the land",
+        "citation": f"The narcf-geo developers: narcf-geo, version {__version__}; cite the data "
+        "named in 'references' as well",
         "source": f"narcf-geo {__version__}: neural network trained on an atmospheric inversion",
         "history": f"made by narcf-geo {__version__}",
         **kept,

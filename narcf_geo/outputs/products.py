@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
@@ -15,9 +16,13 @@ from narcf_geo.outputs.geotiff import (
     write_flux_geotiffs,
     write_fractions_geotiff,
 )
-from narcf_geo.outputs.netcdf import write_flux_netcdf
+from narcf_geo.outputs.netcdf import write_flux_netcdf, write_flux_zarr
 from narcf_geo.outputs.qgis_project import write_qgis_project
 from narcf_geo.outputs.stac import write_stac
+from narcf_geo.regions import read_regions
+
+if TYPE_CHECKING:
+    import geopandas as gpd
 
 AMOUNTS = {"flux_std": "Standard deviation", "applicability": "Dissimilarity to the training data"}
 """What of the uncertainty is a raster of its own, and what QGIS calls it."""
@@ -28,8 +33,10 @@ def write_products(
     folder: str | Path,
     *,
     class_fraction: xr.DataArray | None = None,
+    regions: gpd.GeoDataFrame | None = None,
     monthly: bool = False,
     years: Sequence[int] | None = None,
+    zarr: bool = False,
 ) -> list[Path]:
     """Write NetCDF, GeoTIFFs with styles, the QGIS project and the STAC item of a prediction.
 
@@ -42,10 +49,14 @@ def write_products(
         Where the files go; made when absent.
     class_fraction : xarray.DataArray, optional
         (igbp_class, lat, lon), 0 to 1.
+    regions : geopandas.GeoDataFrame, optional
+        Polygons that the QGIS project shows beside the region.
     monthly : bool
         A GeoTIFF a month rather than a year.
     years : sequence of int, optional
         The years whose months the QGIS project shows; by default all.
+    zarr : bool
+        Write ``flux.zarr`` with consolidated metadata too.
 
     Returns
     -------
@@ -78,20 +89,24 @@ def write_products(
         amounts=amounts,
         title=str(ds.attrs.get("title", "Monthly net CO2 flux of the land")),
         years=years,
+        regions=regions,
     )
     others = [path for paths in amounts.values() for path in paths]
     rasters = [*fluxes, *others, *(p for p in (biomes, fractions) if p)]
     context = project.with_name("context.gpkg")
     stac = write_stac(ds, [netcdf, *rasters, context, project], folder)
-    return [netcdf, *rasters, project, context, *stac]
+    stores = [write_flux_zarr(ds, folder / "flux.zarr")] if zarr else []
+    return [netcdf, *rasters, project, context, *stac, *stores]
 
 
 def export_products(
     source: str | Path,
     folder: str | Path,
     *,
+    regions: str | Path | None = None,
     monthly: bool = False,
     years: Sequence[int] | None = None,
+    zarr: bool = False,
 ) -> list[Path]:
     """Write the products of a file that holds a flux; see `write_products`.
 
@@ -99,7 +114,9 @@ def export_products(
     ----------
     source : path
         NetCDF file or Zarr store with ``flux``, optionally ``biome`` and ``class_fraction``.
-    folder, monthly, years
+    regions : path, optional
+        File of polygons.
+    folder, monthly, years, zarr
         As for `write_products`.
 
     Raises
@@ -110,7 +127,15 @@ def export_products(
     with open_product(source) as ds:
         content = ds.load()
     fraction = content.get("class_fraction")
-    return write_products(content, folder, class_fraction=fraction, monthly=monthly, years=years)
+    return write_products(
+        content,
+        folder,
+        class_fraction=fraction,
+        regions=read_regions(regions) if regions else None,
+        monthly=monthly,
+        years=years,
+        zarr=zarr,
+    )
 
 
 def open_product(path: str | Path) -> xr.Dataset:

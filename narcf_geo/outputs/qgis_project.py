@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 _VERSION = "3.22.0"
 _SECOND = pd.Timedelta(seconds=1)
+_AREAS = ("region", "regions")
 _LINES = {
     "region": ("#b2182b", 0.5),
+    "regions": ("#542788", 0.5),
     "coastline": ("#1b2a33", 0.35),
     "borders": ("#1b2a33", 0.5),
     "states": ("#56656e", 0.2),
@@ -61,6 +63,7 @@ def write_qgis_project(
     amounts: Mapping[str, Sequence[Path]] | None = None,
     title: str = "Net CO2 flux of the land",
     years: Sequence[int] | None = None,
+    regions: gpd.GeoDataFrame | None = None,
 ) -> Path:
     """Write the project and ``context.gpkg`` (region, coastline, borders, states) beside it.
 
@@ -83,6 +86,8 @@ def write_qgis_project(
         Of the project.
     years : sequence of int, optional
         Take only the months of these years.
+    regions : geopandas.GeoDataFrame, optional
+        Polygons for a further layer, in any CRS.
 
     Raises
     ------
@@ -108,7 +113,7 @@ def write_qgis_project(
     if not months:
         raise NarcfError(f"expected months of {years} in {[p.name for p in fluxes]}, found none")
     context = path.with_name("context.gpkg")
-    lines = _write_context(context, box)
+    lines = _write_context(context, box, regions)
     layers = [
         *(_line_layer(context, name, color, width, box) for name, (color, width) in lines.items()),
         *(_month_layer(*months[month], month, limit, box) for month in sorted(months)),
@@ -261,7 +266,7 @@ def _raster(
 def _line_layer(path: Path, name: str, color: str, width: float, box: tuple[float, ...]) -> _Layer:
     source = f"./{path.name}|layername={name}"
     element = _map_layer("vector", name, source, "ogr", name, box)
-    area = name == "region"
+    area = name in _AREAS
     element.set("geometry", "Polygon" if area else "Line")
     renderer = ET.SubElement(element, "renderer-v2", type="singleSymbol", symbollevels="0")
     symbol = ET.SubElement(
@@ -331,19 +336,25 @@ def _instant(time: pd.Timestamp) -> str:
 
 
 def _write_context(
-    path: Path, box: tuple[float, float, float, float]
+    path: Path, box: tuple[float, float, float, float], regions: gpd.GeoDataFrame | None
 ) -> dict[str, tuple[str, float]]:
-    """Write region, coastline, borders and states in the box; return the layers that are there."""
+    """Write region, regions, coastline, borders and states; return the layers that are there."""
     import geopandas as gpd
     import shapely
 
     from narcf_geo.figures.basemap import natural_earth
     from narcf_geo.outputs.geopackage import write_geopackage
+    from narcf_geo.regions import named_regions
 
     region = shapely.box(*box)
     layers: dict[str, gpd.GeoDataFrame] = {
         "region": gpd.GeoDataFrame({"name": ["region"]}, geometry=[region], crs="EPSG:4326")
     }
+    if regions is not None:
+        named = named_regions(regions)
+        layers["regions"] = gpd.GeoDataFrame(
+            {"name": named.index}, geometry=[*named], crs=named.crs
+        )
     for name in ("coastline", "borders", "states"):
         scale = "10m" if name == "states" else "50m"
         shapes = shapely.intersection(np.array(natural_earth(name, scale)), region)

@@ -67,16 +67,9 @@ def write_page(project: Project, cube: xr.Dataset, prediction: xr.Dataset) -> li
     budgets = project_budgets(project, cube, prediction)
     files = write_budgets(budgets, prediction, project)
     figures = _write_figures(project, cube, prediction, budgets)
-    context = _context(project, cube, prediction, budgets.biomes)
-    page = write_report(
-        project.path("report", "index.html"),
-        replace(
-            context,
-            shared=budgets.shared,
-            regions=budgets.regions,
-            files={path.name: text for path, text in files.items()},
-        ),
-    )
+    context = _context(project, cube, prediction, budgets)
+    named = {path.name: text for path, text in files.items()}
+    page = write_report(project.path("report", "index.html"), replace(context, files=named))
     return [page, *files, *figures]
 
 
@@ -105,10 +98,8 @@ def write_comparison(project: Project, other: Project) -> Path:
         synthetic=cube.attrs.get("synthetic"),
     )
     save_figure(both, picture)
-    table = biome_budget(
-        prediction["flux"], prediction["biome"], prediction["cell_area"], cube.get("flux_reference")
-    )
-    context = _context(project, cube, prediction, table)
+    budgets = project_budgets(project, cube, prediction)
+    context = _context(project, cube, prediction, budgets)
     run = OtherRun(
         title if title != project.settings.title else other.directory.resolve().name,
         _metrics(other),
@@ -174,7 +165,7 @@ def _metrics(project: Project) -> dict[str, Any]:
 
 
 def _context(
-    project: Project, cube: xr.Dataset, prediction: xr.Dataset, table: pd.DataFrame
+    project: Project, cube: xr.Dataset, prediction: xr.Dataset, budgets: Budgets
 ) -> ReportContext:
     settings = project.settings
     metrics = _metrics(project)
@@ -185,7 +176,9 @@ def _context(
         title=settings.title,
         months=list(prediction["time"].dt.strftime("%Y-%m").values),
         metrics=metrics,
-        biomes=table,
+        biomes=budgets.biomes,
+        shared=budgets.shared,
+        regions=budgets.regions,
         figures=[
             ReportFigure(title, alt, path)
             for folder, stem, title, alt in _FIGURES

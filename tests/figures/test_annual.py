@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+
 import matplotlib
 import numpy as np
 import pytest
@@ -94,10 +98,38 @@ def test_an_animation_has_a_frame_a_month(small_prediction, tmp_path):
     path = save_frames(month_frames(flux), tmp_path / "months.gif", dpi=40)
     with Image.open(path) as image:
         assert image.n_frames == 4
-    with pytest.raises(UsageError, match=r"ending in \.gif"):
+    with pytest.raises(UsageError, match=r"ending in \.gif or \.mp4"):
         save_frames([], tmp_path / "months.png")
     with pytest.raises(NarcfError, match="at least one month"):
         save_frames([], tmp_path / "none.gif")
+
+
+def test_a_film_has_the_frames_and_their_time(small_prediction, tmp_path):
+    if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
+        pytest.skip("ffmpeg is not installed (Debian: apt-get install ffmpeg)")
+    frames = month_frames(small_prediction["flux"])
+    path = save_frames(frames, tmp_path / "months.mp4", dpi=40, ms=250)
+    asked = "stream=codec_name,pix_fmt,nb_frames,r_frame_rate,width,height"
+    command = ["ffprobe", "-v", "error", "-show_entries", asked, "-of", "json", path]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (stream,) = json.loads(done.stdout)["streams"]
+    assert (stream["codec_name"], stream["pix_fmt"]) == ("h264", "yuv420p")
+    assert (stream["nb_frames"], stream["r_frame_rate"]) == ("4", "4/1")
+    assert stream["width"] % 2 == stream["height"] % 2 == 0
+    again = save_frames(month_frames(small_prediction["flux"]), tmp_path / "b.mp4", dpi=40, ms=250)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_without_ffmpeg_a_film_is_refused_before_it_is_drawn(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def frames():
+        raise AssertionError("drawn")
+        yield
+
+    with pytest.raises(NarcfError, match="expected the program ffmpeg"):
+        save_frames(frames(), tmp_path / "months.mp4")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_palette_keeps_the_colours_of_few_cells():
@@ -131,11 +163,34 @@ def test_one_map_of_a_file(small_prediction, in_process, tmp_path):
         (["--months", "July"], "expected months as 2014-07"),
         (["--kind", "comparison"], "expected the other product"),
         (["--bounds", "10", "10", "20", "20"], "expected cells within"),
+        (["--kind", "uncertainty"], "expected the variable 'flux_std'"),
+        (["--kind", "applicability"], "expected the variable 'applicable'"),
+        (["--kind", "biomes", "--limit", "2"], "expected no limit"),
     ):
         done = in_process("map", source, tmp_path / "no.png", *arguments)
         assert done.returncode != 0
         assert message in done.stderr
-    assert not (tmp_path / "no.png").exists()
+    done = in_process("map", source, tmp_path / "no.gif", "--kind", "trend")
+    assert (done.returncode, "expected a picture" in done.stderr) == (2, True)
+    assert not list(tmp_path.glob("no.*"))
+
+
+def test_uncertainty_and_applicability_of_a_file(small_prediction, in_process, tmp_path):
+    flux = small_prediction["flux"]
+    std = (0.1 + abs(flux)).assign_attrs(flux.attrs)
+    ds = small_prediction.assign(
+        flux_std=std, flux_std_spread=std * 0.6, flux_std_noise=std * 0.8, applicable=flux < 0
+    )
+    source = write_flux_netcdf(ds, tmp_path / "flux.nc")
+    for kind, words in (
+        ("uncertainty", ("standard deviation, November 2014", "Noise about a member")),
+        ("applicability", ("hatched: not applicable", "applicable: ")),
+    ):
+        out = tmp_path / f"{kind}.svg"
+        done = in_process("map", source, out, "--kind", kind, "--projection", "albers")
+        assert done.returncode == 0, done.stderr
+        # Letters are shapes in an SVG; what is written stands in comments.
+        assert all(word in out.read_text(encoding="utf-8") for word in words)
 
 
 def test_only_cells_in_the_polygons_are_drawn(small_prediction, tmp_path):

@@ -9,6 +9,8 @@ import xarray as xr
 
 from narcf_geo.constants import IGBP
 from narcf_geo.errors import NarcfError
+from narcf_geo.grid import Grid
+from narcf_geo.months import month_starts
 from narcf_geo.outputs.geotiff import write_biomes_geotiff, write_flux_geotiffs
 
 
@@ -123,3 +125,62 @@ def test_rioxarray_and_gdal_put_each_cell_where_it_was(small_prediction, tmp_pat
     with rasterio.open(path) as raster:
         corners = [raster.xy(row, 0, offset="ul") for row in (0, raster.height)]
     assert corners == [(-101.0, 44.0), (-101.0, 40.0)]
+
+
+@pytest.fixture(scope="module")
+def fine() -> xr.Dataset:
+    """A prediction of 600 x 700 cells, large enough for tiles and overviews."""
+    grid = Grid.regular(-120, 30, -85, 60, 0.05)
+    rng = np.random.default_rng(8)
+    flux = rng.normal(size=(2, *grid.shape)).astype("float32")
+    flux[:, :7, :9] = np.nan
+    biome = rng.choice([1, 4, 4, 12], grid.shape).astype("int8")
+    return xr.Dataset(
+        {
+            "flux": (("time", "lat", "lon"), flux, {"units": "umol m-2 s-1"}),
+            "biome": (("lat", "lon"), biome),
+        },
+        coords={**grid.coords(), "time": month_starts("2014-01", "2014-02").values},
+    )
+
+
+def test_large_rasters_are_valid_with_overviews_of_means_and_modes(fine, tmp_path):
+    flux = write_flux_geotiffs(fine, tmp_path)[0]
+    biomes = write_biomes_geotiff(fine["biome"], tmp_path / "biomes.tif")
+    for path, predictor in ((flux, "3"), (biomes, None)):
+        with rasterio.open(path) as raster:
+            assert raster.overviews(1) == [2, 4]
+            assert raster.block_shapes[0] == (256, 256)
+            structure = raster.tags(ns="IMAGE_STRUCTURE")
+            assert (structure["LAYOUT"], structure.get("PREDICTOR")) == ("COG", predictor)
+            shape = (raster.height // 2, raster.width // 2)
+            # Read from the overview: every other cell of the whole raster would be its own value.
+            half = raster.read(1, out_shape=shape, masked=True)
+        assert half.shape == shape
+        north_up = fine["flux"][0, ::-1].values if path == flux else fine["biome"][::-1].values
+        quads = north_up.reshape(shape[0], 2, shape[1], 2).transpose(0, 2, 1, 3).reshape(*shape, 4)
+        if path == flux:
+            known = np.isfinite(quads).any(axis=-1)
+            wanted = np.nanmean(quads[known], axis=-1)
+            np.testing.assert_allclose(half[known], wanted, rtol=0, atol=1e-5)
+            assert half.mask[~known].all()
+        else:
+            counts = np.stack([(quads == n).sum(axis=-1) for n in range(18)])
+            clear = counts.max(axis=0) > 2
+            np.testing.assert_array_equal(half[clear], counts.argmax(axis=0)[clear])
+
+
+def test_rio_cogeo_finds_every_raster_valid(fine, tmp_path):
+    validate = pytest.importorskip(
+        "rio_cogeo.cogeo", reason="rio-cogeo is in the extra 'checks'"
+    ).cog_validate
+    flux = write_flux_geotiffs(fine, tmp_path)[0]
+    biomes = write_biomes_geotiff(fine["biome"], tmp_path / "biomes.tif")
+    for path in (flux, biomes):
+        assert validate(path, strict=True, quiet=True) == (True, [], [])
+    # The control: the same pixels in a plain GeoTIFF.
+    with rasterio.open(flux) as raster:
+        plain = raster.profile | {"driver": "GTiff", "tiled": False, "predictor": 1}
+        with rasterio.open(tmp_path / "plain.tif", "w", **plain) as copy:
+            copy.write(raster.read())
+    assert not validate(tmp_path / "plain.tif", strict=True, quiet=True)[0]

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import netCDF4
 import numpy as np
 import pytest
@@ -7,7 +12,7 @@ import xarray as xr
 
 from narcf_geo.constants import IGBP
 from narcf_geo.errors import NarcfError
-from narcf_geo.outputs.netcdf import write_flux_netcdf
+from narcf_geo.outputs.netcdf import write_flux_netcdf, write_flux_zarr
 
 
 def test_values_and_cells_survive(small_prediction, tmp_path):
@@ -93,3 +98,43 @@ def test_refusals_leave_nothing_behind(small_prediction, tmp_path, broken, messa
     with pytest.raises(NarcfError, match=message):
         write_flux_netcdf(broken(small_prediction), tmp_path / "flux.nc")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_zarr_store_holds_the_same_and_is_consolidated(small_prediction, tmp_path):
+    ds = with_uncertainty(small_prediction)
+    store = write_flux_zarr(ds, tmp_path / "flux.zarr")
+    consolidated = json.loads((store / "zarr.json").read_text("utf-8"))["consolidated_metadata"]
+    file = write_flux_netcdf(ds, tmp_path / "flux.nc")
+    with xr.open_dataset(file) as wanted, xr.open_zarr(store, consolidated=True) as found:
+        assert set(wanted.variables) <= set(consolidated["metadata"])
+        xr.testing.assert_equal(found.load(), wanted.load())
+        assert found["flux"].attrs == wanted["flux"].attrs
+        assert found.attrs == wanted.attrs
+
+
+@pytest.fixture(scope="session")
+def compliance_checker() -> Path:
+    path = Path(sys.executable).with_name("compliance-checker")
+    if not path.exists():
+        pytest.skip("compliance-checker is in the extra 'checks'")
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["cf:1.8", "cf:1.11"])
+def test_the_compliance_checker_has_nothing_to_say(
+    small_prediction, compliance_checker, tmp_path, version
+):
+    path = write_flux_netcdf(with_uncertainty(small_prediction), tmp_path / "flux.nc")
+
+    def check() -> subprocess.CompletedProcess[str]:
+        command = [compliance_checker, "--test", version, "--criteria", "strict", path]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    done = check()
+    assert (done.returncode, "All tests passed!" in done.stdout) == (0, True), done.stdout
+    with netCDF4.Dataset(path, "a") as raw:
+        raw["flux"].standard_name = "flux_of_nothing"
+    broken = check()
+    assert broken.returncode != 0
+    assert "flux_of_nothing" in broken.stdout

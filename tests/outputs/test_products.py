@@ -5,9 +5,11 @@ import json
 import xml.etree.ElementTree as ET
 import zipfile
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 import xarray as xr
 
 from narcf_geo.errors import NarcfError
@@ -60,6 +62,26 @@ def test_the_item_and_collection_are_valid(small_prediction, tmp_path):
         assert validation.validate_dict(core)
         with pytest.raises(validation.stac_validator.STACValidationError):
             validation.validate_dict(core | {"links": None})
+
+
+def test_pystac_reads_the_extensions_of_the_item(small_prediction, tmp_path):
+    pystac = pytest.importorskip("pystac", reason="pystac is in the extra 'test'")
+    write_products(small_prediction, tmp_path)
+    collection = pystac.Collection.from_file(tmp_path / "collection.json")
+    (item,) = collection.get_items()
+    assert item.get_collection().id == collection.id
+    asset = item.assets["flux_2015"]
+    assert asset.ext.proj.epsg == 4326
+    assert asset.ext.proj.transform == [1.0, 0.0, -101.0, 0.0, -1.0, 44.0]
+    assert asset.ext.proj.shape == [4, 5]
+    path = tmp_path / "flux_2015.tif"
+    assert asset.ext.file.size == path.stat().st_size
+    with rasterio.open(path) as raster:
+        values = raster.read(2)
+    january, february = asset.bands if hasattr(asset, "bands") else asset.extra_fields["bands"]
+    assert february["statistics"]["maximum"] == pytest.approx(float(np.nanmax(values)))
+    assert (january["unit"], january["nodata"]) == ("umol m-2 s-1", "nan")
+    assert february["raster:sampling"] == "area"
 
 
 def test_uncertainty_and_applicability_are_rasters_of_their_own(small_prediction, tmp_path):
@@ -143,10 +165,20 @@ def test_class_fractions_keep_name_value_and_place(fraction, tmp_path):
 
 def test_a_file_is_exported_again(small_prediction, in_process, tmp_path):
     source = write_products(small_prediction, tmp_path / "first")[0]
-    done = in_process("export", source, tmp_path / "second", "--monthly", "--years", "2015")
+    shape = shapely.box(-100, 41, -98, 43)
+    regions = gpd.GeoDataFrame({"NAME": ["a", "a"]}, geometry=[shape, shape], crs="EPSG:4326")
+    regions.to_crs("EPSG:5070").to_file(tmp_path / "regions.gpkg")
+    done = in_process(
+        "export", source, tmp_path / "second", "--monthly", "--years", "2015", "--zarr",
+        "--regions", tmp_path / "regions.gpkg",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "narcf.qgz in QGIS" in done.stdout
     assert (tmp_path / "second" / "flux_2014-11.tif").exists()
+    assert (tmp_path / "second" / "flux.zarr" / "zarr.json").exists()
+    drawn = gpd.read_file(tmp_path / "second" / "context.gpkg", layer="regions")
+    assert drawn["name"].tolist() == ["a"]
+    assert drawn.geometry[0].symmetric_difference(shape).area < 0.01
     sources = [
         layer.findtext("datasource")
         for layer in document(tmp_path / "second" / "narcf.qgz").iter("maplayer")

@@ -7,8 +7,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
+import shapely
 import xarray as xr
 
 from narcf_geo.outputs.products import write_products
@@ -44,17 +46,32 @@ def found(america, points, qgis_python, tmp_path_factory) -> dict:
     biome = america["biome"]
     shares = [(biome == n).astype("float32") for n in range(18)]
     fraction = xr.concat(shares, dim="igbp_class").assign_coords(igbp_class=np.arange(18))
-    write_products(america, folder, class_fraction=fraction)
+    boxes = {"east": (-90, 25, -60, 60), "west": (-130, 25, -90, 60)}
+    regions = gpd.GeoDataFrame(
+        {"name": [*boxes]}, geometry=[shapely.box(*b) for b in boxes.values()], crs="EPSG:4326"
+    )
+    write_products(with_uncertainty(america), folder, class_fraction=fraction, regions=regions)
     moved = Path(shutil.move(folder, folder.with_name("moved to another place")))
+    return {**opened(qgis_python, moved, points), "folder": moved}
+
+
+def with_uncertainty(ds: xr.Dataset) -> xr.Dataset:
+    std = (0.1 + abs(ds["flux"]) / 5).assign_attrs(ds["flux"].attrs)
+    index = (std / 3).assign_attrs(units="1")
+    return ds.assign(flux_std=std, applicability=index, applicable=(index < 0.1).astype("f4"))
+
+
+def opened(qgis_python: str, folder: Path, points: list[list[float]]) -> dict:
     done = subprocess.run(
-        [qgis_python, SCRIPT, moved, json.dumps(points)],
+        [qgis_python, SCRIPT, folder, json.dumps(points)],
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return {**json.loads(done.stdout), "folder": moved}
+    found: dict = json.loads(done.stdout)
+    return found
 
 
 def test_every_file_opens_where_it_lies(found):
@@ -62,12 +79,12 @@ def test_every_file_opens_where_it_lies(found):
         assert raster["valid"], name
         assert raster["crs"] == "EPSG:4326"
         assert raster["extent"] == [-170.0, 10.0, -50.0, 80.0]
-    assert set(found["rasters"]) == {
-        "biomes.tif", "class_fractions.tif", "flux_2014.tif", "flux_2015.tif"
-    }  # fmt: skip
+    yearly = {f"{n}_{y}.tif" for n in ("flux", "flux_std", "applicability") for y in (2014, 2015)}
+    assert set(found["rasters"]) == {"biomes.tif", "class_fractions.tif", *yearly}
     assert found["netcdf"]
     assert all(valid and count for valid, count in found["vectors"].values())
-    assert set(found["vectors"]) == {"region", "coastline", "borders", "states"}
+    assert set(found["vectors"]) == {"region", "regions", "coastline", "borders", "states"}
+    assert found["vectors"]["regions"] == [True, 2]
 
 
 def test_values_at_points_are_those_of_the_netcdf(found, points):
@@ -78,6 +95,11 @@ def test_values_at_points_are_those_of_the_netcdf(found, points):
                 points, found["rasters"][f"flux_{year}.tif"]["values"], strict=True
             ):
                 np.testing.assert_array_equal(np.float32(values), flux.sel(lon=lon, lat=lat).values)
+            std = ds["flux_std"].sel(time=f"{year}-07-01")
+            for (lon, lat), values in zip(
+                points, found["rasters"][f"flux_std_{year}.tif"]["values"], strict=True
+            ):
+                assert np.float32(values[6]) == std.sel(lon=lon, lat=lat).item()
         biome = [ds["biome"].sel(lon=lon, lat=lat).item() for lon, lat in points]
     assert [v[0] for v in found["rasters"]["biomes.tif"]["values"]] == biome
 
@@ -90,6 +112,10 @@ def test_bands_styles_and_statistics(found, america):
     assert low == -high < 0
     january = america["flux"].sel(time="2015-01-01")
     assert raster["statistics"] == pytest.approx([float(january.min()), float(january.max())])
+    spread = found["rasters"]["flux_std_2015.tif"]
+    assert spread["renderer"] == "singlebandpseudocolor"
+    assert spread["range"][0] == 0.0
+    assert spread["bands"][11].endswith("2015-12")
     biomes = found["rasters"]["biomes.tif"]
     assert biomes["renderer"] == "paletted"
     assert biomes["classes"]["12.0"] == "CRO – croplands"
@@ -107,9 +133,20 @@ def test_the_project_has_a_layer_for_each_step_of_the_slider(found):
     assert project["title"] == "A test product"
     months = project["months"]
     assert sorted(months) == [f"{y}-{m:02d}" for y in (2014, 2015) for m in range(1, 13)]
+    assert {"region", "regions", "coastline", "borders", "states"} <= set(project["valid"])
+    assert {"Standard deviation", "Dissimilarity to the training data"} <= set(project["groups"])
     assert set(months) <= set(project["steps"])
     for name, month in months.items():
         assert month["shown"] == [name]
         assert month["band"] == int(name[-2:])
         assert Path(month["source"]).name == f"flux_{name[:4]}.tif"
     assert all(str(found["folder"]) in source for source in project["sources"])
+
+
+def test_a_project_of_one_year_has_its_twelve_steps(america, qgis_python, points, tmp_path):
+    write_products(america, tmp_path, years=[2015])
+    project = opened(qgis_python, tmp_path, points)["project"]
+    assert sorted(project["months"]) == [f"2015-{m:02d}" for m in range(1, 13)]
+    # QGIS itself counts a step beyond the end.
+    assert set(project["steps"]) - set(project["months"]) <= {"2016-01"}
+    assert all(month["shown"] == [name] for name, month in project["months"].items())
