@@ -115,7 +115,10 @@ class View:
             name = "robinson" if wide or self.south * self.north < 0 else "lambert"
             middle = 0 if wide else middle
         if name.upper().startswith("EPSG:"):
-            return _epsg(name)
+            projection = _epsg(name)
+            # Cartopy draws nothing beyond the area a CRS is meant for; cells may lie there.
+            projection.bounds = self.window
+            return projection
         if name not in PROJECTIONS:
             raise UsageError(
                 f"expected a projection of {', '.join(PROJECTIONS)} or EPSG:<code>, found {name!r}"

@@ -144,8 +144,8 @@ def draw_map(
                     f"{path}: expected the variable {lacking[0]!r} for this map, found "
                     f"{', '.join(map(str, ds.data_vars))}"
                 )
-            parts = [name for name in _PARTS if kind == "uncertainty" and name in ds]
-            names = (*KINDS[kind], *parts)
+            further = {"uncertainty": _PARTS, "fractions": ("biome",)}.get(kind, ())
+            names = (*KINDS[kind], *(name for name in further if name in ds))
             cut = {name: _cut(ds[name], months, bounds, polygons).load() for name in names}
         synthetic = ds.attrs.get("synthetic", "")
         return {name: field.assign_attrs(synthetic=synthetic) for name, field in cut.items()}
@@ -174,6 +174,10 @@ def _drawn(kind: str, data: dict[str, xr.DataArray], options: dict[str, Any]) ->
             return uncertainty.uncertainty_map(data["flux_std"], **options)
         case "applicability":
             return uncertainty.applicability_map(data["flux"], data["applicable"], **options)
+        case "fractions" if "biome" in data:
+            return landcover.fraction_panel(
+                data["class_fraction"].where(data["biome"] > 0), **options
+            )
     draw = {
         "mean": maps.flux_map,
         "months": maps.month_panel,

@@ -13,7 +13,7 @@ from PIL import Image
 from narcf_geo.errors import NarcfError, UsageError
 from narcf_geo.figures import annual, landcover, maps
 from narcf_geo.figures.animation import month_frames, save_frames
-from narcf_geo.figures.style import in_256_colors
+from narcf_geo.figures.style import in_256_colors, save_figure
 from narcf_geo.months import days_in_month, month_starts
 from narcf_geo.outputs.netcdf import write_flux_netcdf
 from narcf_geo.pipeline.maps import draw_map
@@ -85,6 +85,21 @@ def test_projections_by_name(small_prediction, name, kind):
     figure = maps.flux_map(small_prediction["flux"][0], projection=name)
     assert kind in type(figure.axes[0].projection).__name__ or kind.startswith("EPSG")
     assert figure.axes[0].collections
+
+
+def test_cells_beyond_the_area_of_a_crs_are_drawn(america, tmp_path):
+    """EPSG:3573 is meant for what lies north of 45 degrees."""
+    figure = maps.flux_map(america["flux"][6], projection="EPSG:3573")
+    ax = figure.axes[0]
+    path = save_figure(figure, tmp_path / "map.png", dpi=60)
+    height = np.asarray(Image.open(path)).shape[0]
+    box = ax.get_position()
+    window = ax.get_window_extent().height / figure.bbox.height
+    assert window == pytest.approx(box.height, rel=1e-3)
+    pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    rows = pixels[int(height * (1 - box.y1)) + 4 : int(height * (1 - box.y0)) - 4]
+    # Sea, land or cells everywhere: the white of the page nowhere but in the box of the numbers.
+    assert (rows[:, pixels.shape[1] // 3 : -pixels.shape[1] // 3] < 255).any(axis=2).mean() > 0.97
 
 
 def test_unknown_projections_are_refused(small_prediction):
