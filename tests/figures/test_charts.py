@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from narcf_geo.budget import biome_budget
 from narcf_geo.errors import NarcfError
@@ -77,3 +78,42 @@ def test_a_long_title_stays_clear_of_the_note(small_prediction):
     note, title, *_ = figure.texts
     assert note.get_text() == "synthetic twin experiment"
     assert title.get_window_extent().x1 < note.get_window_extent().x0
+
+
+def test_the_fit_is_weighted_by_area_and_drawn(small_prediction):
+    observed, area = small_prediction["flux"], small_prediction["cell_area"]
+    rng = np.random.default_rng(3)
+    estimate = observed * 0.5 + 0.2 + rng.normal(0, 0.1, observed.shape)
+    figure = charts.scatter(estimate, observed, metrics=METRICS, area=area)
+    line = next(line for line in figure.axes[0].lines if line.get_label().startswith("fit"))
+    slope = np.ptp(line.get_ydata()) / np.ptp(line.get_xdata())
+    known = observed.notnull().values
+    weight = np.broadcast_to(area.values, observed.shape)[known]
+    x, y = observed.values[known].astype(float), estimate.values[known]
+    x0, y0 = np.average(x, weights=weight), np.average(y, weights=weight)
+    wanted = (weight * (x - x0) * (y - y0)).sum() / (weight * (x - x0) ** 2).sum()
+    assert slope == pytest.approx(wanted, rel=1e-6)
+    assert f"slope {wanted:.2f}" in line.get_label()
+
+
+def test_bars_and_bands_show_the_intervals_that_are_given(small_prediction):
+    ds = small_prediction
+    table = biome_budget(ds["flux"], ds["biome"], ds["cell_area"])
+    table = table.assign(
+        flux_TgC_lower=table["flux_TgC"] - 7.0, flux_TgC_upper=table["flux_TgC"] + 7.0
+    )
+    figure = charts.biome_bars(table)
+    assert "95 % interval" in texts(figure)
+    (whiskers,) = (c for c in figure.axes[0].collections if len(c.get_segments()) > 1)
+    for (left, _), (right, _) in whiskers.get_segments():
+        assert right - left == pytest.approx(14.0)
+    assert "lowest to highest year" in texts(
+        charts.biome_bars(table.drop(columns="flux_TgC_lower"))
+    )
+
+    months = pd.date_range("2014-01-01", "2015-12-01", freq="MS")
+    values = xr.DataArray(np.arange(24.0), {"time": months}, ("time",))
+    cycle = charts.seasonal_cycle({"Estimate": values}, interval=(values - 2, values + 3))
+    band = cycle.axes[0].collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == pytest.approx(6 - 2), "January: the mean of 0 and 12, less 2"
+    assert "band: 95 % interval of Estimate" in texts(cycle)

@@ -27,6 +27,20 @@ def test_years_are_drawn_when_whole(america, products):
     np.testing.assert_allclose(line, monthly["Inversion"].values)
 
 
+def test_intervals_of_months_and_years_are_drawn(america, products):
+    monthly = monthly_total(products["Inversion"], america["cell_area"])
+    yearly = monthly.groupby("time.year").sum()
+    figure = series.time_series(
+        {"Inversion": monthly},
+        interval=(monthly - 30, monthly + 30),
+        year_interval=(yearly - 90, yearly + 90),
+    )
+    band = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    assert np.ptp(band) == pytest.approx(np.ptp(monthly.values) + 60)
+    (whiskers,) = figure.axes[1].collections
+    assert [np.ptp(s[:, 1]) for s in whiskers.get_segments()] == [pytest.approx(180)] * 2
+
+
 def test_biomes_of_the_largest_cycles_come_first(america, products):
     area, biome = america["cell_area"], america["biome"]
     by_biome = {

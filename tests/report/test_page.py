@@ -153,3 +153,47 @@ def test_refusals_leave_nothing_behind(context, tmp_path, change, message):
     with pytest.raises(NarcfError, match=message):
         write_report(tmp_path / "index.html", dataclasses.replace(context, **change(context)))
     assert not list(tmp_path.glob("*.html"))
+
+
+def test_intervals_applicability_and_regions_are_said(context, tmp_path):
+    table = context.biomes.assign(
+        flux_TgC_std=10.0,
+        flux_TgC_lower=context.biomes["flux_TgC"] - 20,
+        flux_TgC_upper=context.biomes["flux_TgC"] + 20,
+    )
+    regions = table.rename(columns={"biome": "region"})
+    regions = regions.assign(region=regions["name"].replace("whole region", "all"))
+    metrics = {
+        **context.metrics,
+        "coverage": {"validation": {"0.95": 0.951}, "test": {"0.95": 0.87234}},
+        "by_region": {"croplands": context.metrics["test"]},
+        "reference": {
+            **context.metrics["truth"],
+            "test": context.metrics["test"],
+            "common": {
+                "estimate": context.metrics["train"],
+                "reference": context.metrics["validation"],
+            },
+        },
+    }
+    whole = dataclasses.replace(
+        context, biomes=table, regions=regions, metrics=metrics, applicable=0.9999
+    )
+    page = Page(write_report(tmp_path / "index.html", whole))
+    assert "(95 % interval −0.444 to −0.404)" in page.text
+    assert "−534 to −494" in page.text, "of the forest, a mean over both years"
+    assert "87.2 %" in page.text
+    assert "In 99.9 % of area and months" in page.text
+    assert "Flux by region" in page.text
+    assert "Skill by region" in page.text
+    assert "in the cells and test months that all have" in page.text
+    plain = Page(write_report(tmp_path / "plain.html", context))
+    for word in ("95 %", "How sure it is", "by region"):
+        assert word not in plain.text
+
+
+def test_the_tool_is_cited_beside_its_sources(context, tmp_path):
+    cited = dataclasses.replace(context, citation=["Someone (2020): Weather."])
+    page = Page(write_report(tmp_path / "index.html", cited))
+    assert "Someone (2020): Weather." in page.text
+    assert "narcf-geo, version" in page.text
