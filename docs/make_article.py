@@ -24,7 +24,7 @@ from narcf_geo.constants import IGBP
 from narcf_geo.evaluate import by_biome, compare
 from narcf_geo.experiment import Experiment, Outcome, run_experiment, summarise
 from narcf_geo.experiment.summary import markdown
-from narcf_geo.figures import charts, maps, series, style
+from narcf_geo.figures import agreement, charts, maps, style
 from narcf_geo.figures.layout import heading, house_style
 from narcf_geo.pipeline.stages import open_cube
 from narcf_geo.project import Project
@@ -209,7 +209,7 @@ def _variables(story: Story) -> dict[str, xr.DataArray]:
 def pairs(story: Story) -> str:
     """Figure 4: variables in pairs."""
     few = dict(list(_variables(story).items())[-5:])
-    fig = series.pairplot(few, title="Variables in pairs")
+    fig = agreement.pairplot(few, title="Variables in pairs")
     return story.figure(fig, "pairs", "Some predictors and the target, months and cells.")
 
 

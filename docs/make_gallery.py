@@ -11,16 +11,30 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
 from matplotlib.figure import Figure
 from PIL import Image
 
-from narcf_geo import budget
-from narcf_geo.figures import annual, charts, landcover, maps, series, uncertainty
 from narcf_geo.figures.style import in_256_colors
 
 DOCS = Path(__file__).parent
-HEAD = """# Gallery
+SETUP = """import json
+from pathlib import Path
+
+import xarray as xr
+
+from narcf_geo import budget
+from narcf_geo.evaluate import compare
+from narcf_geo.figures import agreement, annual, charts, landcover, maps, series, uncertainty
+from narcf_geo.model.bundle import Bundle
+
+cube = xr.open_zarr("demo/cube.zarr", consolidated=False).load()
+prediction = xr.open_zarr("demo/prediction.zarr", consolidated=False).load()
+errors = Bundle.load(Path("demo/model")).errors
+metrics = json.loads(Path("demo/evaluation/metrics.json").read_text())
+flux, area, biome = prediction.flux, prediction.cell_area, prediction.biome
+inversion, fluxcom = cube.flux_target, cube.flux_reference
+"""
+HEAD = f"""# Gallery
 
 Every figure below is drawn by the code above it, from the sample project: a synthetic twin
 experiment, so the numbers say nothing about the real land. Made by
@@ -29,15 +43,7 @@ experiment, so the numbers say nothing about the real land. Made by
 Each function takes labelled arrays and returns a matplotlib `Figure`. In a notebook:
 
 ```python
-import xarray as xr
-from narcf_geo import budget
-from narcf_geo.figures import annual, charts, landcover, maps, save_figure, series, uncertainty
-
-cube = xr.open_zarr("demo/cube.zarr", consolidated=False).load()
-prediction = xr.open_zarr("demo/prediction.zarr", consolidated=False).load()
-flux, area, biome = prediction.flux, prediction.cell_area, prediction.biome
-inversion, fluxcom = cube.flux_target, cube.flux_reference
-```
+{SETUP}```
 
 The maps need no notebook: `narcf-geo map demo/prediction.zarr map.png --kind trend`.
 """
@@ -64,36 +70,37 @@ FIGURES = (
      "uncertainty.applicability_map(flux, prediction.applicable, area=area)"),
     ("Biomes", "landcover.biome_map(biome)"),
     ("Class fractions",
-     "landcover.fraction_panel(cube.class_fraction.where(cube.land_fraction > 0))"),
+     "landcover.fraction_panel(cube.class_fraction.where(biome > 0))"),
     ("Series of months and years", f"series.time_series(\n    {MONTHLY}\n)"),
     ("Seasonal cycle", f'charts.seasonal_cycle(\n    {MONTHLY},\n    units="TgC month-1",\n)'),
     ("Seasonal cycle of each biome", f"series.biome_seasons(\n    {BY_BIOME}\n)"),
     ("Budget of each biome",
-     "table = budget.biome_budget(flux, biome, area, fluxcom)\n"
-     'charts.biome_bars(table, synthetic="twin experiment")'),
+     "table = budget.biome_budget(\n    flux, biome, area, fluxcom,"
+     " std=prediction.flux_std, errors=errors\n"
+     ')\ncharts.biome_bars(table, synthetic="twin experiment")'),
+    ("Skill",
+     'test = flux.sel(time=slice("2014", None))\n'
+     "agreement.scatter(test, inversion, metrics=compare(test, inversion, area), area=area)"),
+    ("Do the intervals hold what they promise",
+     'uncertainty.reliability(metrics["coverage"], synthetic="twin experiment")'),
     ("Latitude and time", "series.hovmoeller(flux)"),
     ("Taylor diagram",
-     'series.taylor({"Estimate": flux, "FLUXCOM-like": fluxcom}, inversion, area=area)'),
+     'agreement.taylor({"Estimate": flux, "FLUXCOM-like": fluxcom}, inversion, area=area)'),
     ("Pairs of variables",
-     "series.pairplot({name: cube[name] for name in (\"temp\", \"R_sw\", \"vpd\", \"nirv\")})"),
+     "agreement.pairplot({name: cube[name] for name in (\"temp\", \"R_sw\", \"vpd\", \"nirv\")})"),
 )  # fmt: skip
 
 
 def main(project: Path) -> None:
     """Write the page and the figures, each with a palette of 256 colours."""
-    cube = xr.open_zarr(project / "cube.zarr", consolidated=False).load()
-    prediction = xr.open_zarr(project / "prediction.zarr", consolidated=False).load()
-    kind = cube.attrs["synthetic"]
-    for ds in (cube, prediction):
+    names: dict[str, Any] = {}
+    exec(SETUP.replace('"demo/', f'"{project}/'), names)
+    kind = names["cube"].attrs["synthetic"]
+    for ds in (names["cube"], names["prediction"]):
         for variable in ds.data_vars.values():
             variable.attrs["synthetic"] = kind
-    names: dict[str, Any] = {
-        "annual": annual, "budget": budget, "charts": charts, "landcover": landcover,
-        "maps": maps, "series": series, "uncertainty": uncertainty,
-        "cube": cube, "prediction": prediction, "flux": prediction["flux"],
-        "area": prediction["cell_area"], "biome": prediction["biome"],
-        "inversion": cube["flux_target"], "fluxcom": cube["flux_reference"],
-    }  # fmt: skip
+    names |= {"flux": names["prediction"]["flux"], "inversion": names["cube"]["flux_target"],
+              "fluxcom": names["cube"]["flux_reference"]}  # fmt: skip
     folder = DOCS / "figures" / "gallery"
     folder.mkdir(parents=True, exist_ok=True)
     parts = [HEAD]

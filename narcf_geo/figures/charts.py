@@ -1,4 +1,4 @@
-"""Charts of skill, seasons and biomes; each returns a matplotlib Figure."""
+"""Charts of seasons and biomes; each returns a matplotlib Figure."""
 
 from __future__ import annotations
 
@@ -13,110 +13,13 @@ import xarray as xr
 from narcf_geo.constants import FLUX_UNITS, IGBP
 from narcf_geo.errors import NarcfError
 from narcf_geo.figures import style
-from narcf_geo.figures.layout import heading, house_style, synthetic_note
+from narcf_geo.figures.layout import blank_figure, few, heading, house_style, synthetic_note
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _BAR_COLORS = {"uptake": "#35978f", "release": "#bf812d"}
-
-
-def scatter(
-    estimate: xr.DataArray,
-    observed: xr.DataArray,
-    *,
-    metrics: Mapping[str, float],
-    area: xr.DataArray | None = None,
-    labels: tuple[str, str] = ("Estimate", "Inversion"),
-    title: str | None = None,
-    subtitle: str = "",
-    synthetic: str | None = None,
-) -> Figure:
-    """Draw the density of estimated against observed monthly fluxes, the 1:1 line and a fit.
-
-    Parameters
-    ----------
-    estimate, observed : xarray.DataArray
-        Same dimensions, umol m-2 s-1; pairs with a missing value are left out.
-    metrics : mapping
-        ``r``, ``rmse`` and ``bias`` (umol m-2 s-1), ``n`` and optionally ``bias_TgC_per_year``, as
-        evaluated elsewhere: the figure repeats them and computes none.
-    area : xarray.DataArray, optional
-        (lat, lon), m2: weights of the fit by least squares.
-    labels : tuple of str
-        Names of the two.
-    title, subtitle, synthetic : str
-        As for `maps.flux_map`.
-
-    Raises
-    ------
-    NarcfError
-        When no pair is complete.
-    """
-    from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
-
-    estimate, observed = xr.align(estimate, observed, join="inner")
-    x, y = observed.values.ravel(), estimate.transpose(*observed.dims).values.ravel()
-    known = np.isfinite(x) & np.isfinite(y)
-    if not known.any():
-        raise NarcfError("expected pairs of estimate and observation to draw, found none")
-    weight = np.ones_like(x)
-    if area is not None:
-        weight = (xr.ones_like(observed, float) * area).transpose(*observed.dims).values.ravel()
-    x, y, weight = x[known], y[known], weight[known]
-    low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
-    pad = 0.04 * (high - low)
-    low, high = low - pad, high + pad
-    width, height, side = 6.2, 5.75, 4.4
-    with house_style():
-        fig = Figure(figsize=(width, height))
-        heading(
-            fig,
-            title or f"{labels[0]} against {labels[1].lower()}",
-            subtitle,
-            synthetic_note(observed, synthetic) or synthetic_note(estimate, synthetic),
-        )
-        ax = fig.add_axes((0.72 / width, 0.6 / height, side / width, side / height))
-        bins = ax.hexbin(
-            x,
-            y,
-            gridsize=70,
-            extent=(low, high, low, high),
-            norm=LogNorm(),
-            cmap="viridis_r",
-            mincnt=1,
-            linewidths=0.1,
-            rasterized=True,
-        )
-        ax.plot([low, high], [low, high], color=style.INK, linewidth=0.9, label="1:1")
-        if np.ptp(x) > 0:
-            slope, offset = np.polyfit(x, y, 1, w=np.sqrt(weight))
-            ends = np.array([x.min(), x.max()])
-            label = f"fit: slope {slope:.2f}, offset {style.signed(offset, 2)}"
-            ax.plot(ends, slope * ends + offset, color="#d55e00", lw=1.4, ls="--", label=label)
-        ax.axhline(0, color=style.MUTED, linewidth=0.5, zorder=0)
-        ax.axvline(0, color=style.MUTED, linewidth=0.5, zorder=0)
-        ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-        ax.set_xlabel(f"{labels[1]} ({style.UNITS_TEXT};  ← uptake   release →)")
-        ax.set_ylabel(f"{labels[0]} ({style.UNITS_TEXT};  ← uptake   release →)")
-        cax = fig.add_axes((5.3 / width, 1.2 / height, 0.14 / width, 3.2 / height))
-        bar = fig.colorbar(bins, cax=cax)
-        bar.set_label("cells and months in the bin")
-        bar.outline.set_linewidth(0.5)
-        ax.text(
-            0.03,
-            0.97,
-            _skill_text(metrics),
-            transform=ax.transAxes,
-            va="top",
-            fontsize=9,
-            linespacing=1.5,
-            bbox={"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": style.MUTED},
-        )
-        ax.legend(loc="lower right")
-    return fig
 
 
 def seasonal_cycle(
@@ -148,16 +51,12 @@ def seasonal_cycle(
     NarcfError
         When there is no series, or more than five.
     """
-    from matplotlib.figure import Figure
 
-    if not 1 <= len(series) <= len(style.SERIES):
-        raise NarcfError(
-            f"expected 1 to {len(style.SERIES)} series to tell apart, found {len(series)}"
-        )
+    few(series)
     main, first = next(iter(series.items()))
     units = units or str(getattr(first, "attrs", {}).get("units", FLUX_UNITS))
     with house_style():
-        fig = Figure(figsize=(7.2, 4.5))
+        fig = blank_figure(7.2, 4.5)
         ax = fig.add_axes((0.12, 0.09, 0.86, 0.74))
         band = ""
         for (name, values), (color, line, marker) in zip(
@@ -222,7 +121,6 @@ def biome_bars(
     NarcfError
         When the table has no biome.
     """
-    from matplotlib.figure import Figure
 
     rows = table[table["biome"].astype(str) != "all"]
     if rows.empty:
@@ -242,7 +140,7 @@ def biome_bars(
     codes = {cls.name: cls.code for cls in IGBP}
     with house_style():
         height = 1.45 + 0.3 * len(yearly)
-        fig = Figure(figsize=(7.2, height))
+        fig = blank_figure(7.2, height)
         heading(
             fig, title, subtitle, str(synthetic_note(xr.DataArray(attrs=table.attrs), synthetic))
         )
@@ -300,18 +198,6 @@ def biome_bars(
                 color=color,
             )
     return fig
-
-
-def _skill_text(metrics: Mapping[str, float]) -> str:
-    lines = [
-        f"r = {metrics['r']:.3f}",
-        f"RMSE = {metrics['rmse']:.3f} {style.UNITS_TEXT}",
-        f"bias = {style.signed(metrics['bias'])} {style.UNITS_TEXT}",
-    ]
-    if "bias_TgC_per_year" in metrics:
-        lines.append(f"bias = {style.signed(metrics['bias_TgC_per_year'])} TgC yr⁻¹")
-    lines.append(f"n = {metrics['n']:,}".replace(",", " "))
-    return "\n".join(lines)
 
 
 def _by_month(values: xr.DataArray | pd.Series) -> pd.DataFrame:

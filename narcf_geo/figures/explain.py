@@ -11,7 +11,7 @@ import pandas as pd
 
 from narcf_geo.errors import NarcfError
 from narcf_geo.figures import style
-from narcf_geo.figures.layout import heading, house_style
+from narcf_geo.figures.layout import blank_figure, heading, house_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,6 @@ def importance_bars(
     NarcfError
         When there is no group.
     """
-    from matplotlib.figure import Figure
 
     if importance.empty:
         raise NarcfError("expected the importance of at least one group, found none")
@@ -60,7 +59,7 @@ def importance_bars(
     position = np.cumsum(rows) - rows / 2
     with house_style():
         height = 1.35 + 0.33 * rows.sum()
-        fig = Figure(figsize=(7.2, height))
+        fig = blank_figure(7.2, height)
         heading(fig, title, subtitle, style.synthetic_text(synthetic))
         ax = fig.add_axes((0.36, 0.55 / height, 0.57, (height - 1.3) / height))
         width, spread = table["rmse_increase"].to_numpy(), table["rmse_increase_std"].to_numpy()
@@ -121,7 +120,6 @@ def dependence_panel(
     NarcfError
         When there is no curve, or more than twelve.
     """
-    from matplotlib.figure import Figure
 
     if not 1 <= len(curves) <= _MOST_CURVES:
         raise NarcfError(f"expected 1 to {_MOST_CURVES} curves, found {len(curves)}")
@@ -140,7 +138,7 @@ def dependence_panel(
     floor, ceiling = low - (0.3 if data else 0.06) * reach, high + 0.06 * reach
     with house_style():
         width, height = max(2.4 * columns + 0.7, 7.2), 1.1 + max(2.15 * rows, 2.6)
-        fig = Figure(figsize=(width, height))
+        fig = blank_figure(width, height)
         heading(fig, title, subtitle, style.synthetic_text(synthetic))
         axes = fig.subplots(
             rows, columns, sharey=True, squeeze=False,
@@ -193,7 +191,6 @@ def correlation_matrix(
     NarcfError
         When there are fewer than two names.
     """
-    from matplotlib.figure import Figure
 
     count = len(correlation)
     if count < 2:
@@ -205,7 +202,7 @@ def correlation_matrix(
     longest = 0.075 * max(len(name) for name in names) + 0.2
     with house_style():
         width, height = max(side + longest + 0.4, 4.6), side + longest + 0.95
-        fig = Figure(figsize=(width, height))
+        fig = blank_figure(width, height)
         heading(fig, title, subtitle, style.synthetic_text(synthetic))
         ax = fig.add_axes((longest / width, longest / height, side / width, side / height))
         image = ax.imshow(half, cmap=_CORRELATION_CMAP, vmin=-1, vmax=1, aspect="auto")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
+from narcf_geo.errors import NarcfError
 from narcf_geo.figures import style
 
 if TYPE_CHECKING:
@@ -24,6 +28,33 @@ def house_style() -> AbstractContextManager[None]:
     return matplotlib.rc_context(style.RC)
 
 
+def blank_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, inches, that a notebook shows without pyplot."""
+    figure: Figure = _figure_class()(figsize=(width, height))
+    return figure
+
+
+@cache
+def _figure_class() -> type[Figure]:
+    from matplotlib.figure import Figure
+
+    class NotebookFigure(Figure):
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=110)
+            return buffer.getvalue()
+
+    return NotebookFigure
+
+
+def few(series: Mapping[str, object]) -> None:
+    """Raise NarcfError unless there are 1 to 5 series, which a reader can tell apart."""
+    if not 1 <= len(series) <= len(style.SERIES):
+        raise NarcfError(
+            f"expected 1 to {len(style.SERIES)} series to tell apart, found {len(series)}"
+        )
+
+
 def synthetic_note(data: xr.DataArray, synthetic: str | None) -> str:
     """Return what a figure must say of synthetic data, or an empty text for real data."""
     kind = synthetic if synthetic is not None else str(data.attrs.get("synthetic", ""))
@@ -34,9 +65,7 @@ def headed_figure(
     width: float, height: float, title: str, subtitle: str, note: str
 ) -> tuple[Figure, float]:
     """Return a figure of maps with its heading, and the figure fraction where they may begin."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(width, height))
+    fig = blank_figure(width, height)
     heading(fig, title, subtitle, note)
     note = "grey: land without a value"
     fig.text(0.2 / width, 0.1 / height, note, fontsize=7.5, color=style.MUTED)

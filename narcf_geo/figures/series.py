@@ -1,4 +1,4 @@
-"""Charts of how fluxes go through time and space, and of how products agree.
+"""Charts of how fluxes go through time and space.
 
 Each returns a matplotlib Figure. Fluxes are positive to the atmosphere.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import calendar
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -15,15 +15,12 @@ import xarray as xr
 from narcf_geo.constants import IGBP
 from narcf_geo.errors import NarcfError
 from narcf_geo.evaluate.components import decompose
-from narcf_geo.evaluate.metrics import taylor as taylor_statistics
 from narcf_geo.figures import style
-from narcf_geo.figures.layout import Scale, heading, house_style, synthetic_note
+from narcf_geo.figures.layout import Scale, blank_figure, few, heading, house_style, synthetic_note
 from narcf_geo.figures.totals import period_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_POLAR_TICKS = (0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 1)
 
 
 def time_series(
@@ -54,14 +51,13 @@ def time_series(
     NarcfError
         When there is no series, or more than five.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    _few(series)
+    few(series)
     first = next(iter(series.values()))
     note = synthetic_note(first, synthetic)
     with house_style():
-        fig = Figure(figsize=(8.4, 5.4))
+        fig = blank_figure(8.4, 5.4)
         text = period_text(first) if subtitle is None else subtitle
         if interval is not None or year_interval is not None:
             text += f"; band and whiskers: 95 % interval of {next(iter(series))}"
@@ -117,7 +113,7 @@ def anomalies(
     NarcfError
         When there is no series, more than five, or no calendar month that all have in two years.
     """
-    _few(series)
+    few(series)
     aligned = dict(zip(series, xr.align(*series.values(), join="inner"), strict=True))
     common = np.logical_and.reduce([values.notnull().values for values in aligned.values()])
     departures = {name: _departures(values.where(common)) for name, values in aligned.items()}
@@ -154,9 +150,8 @@ def biome_seasons(
     NarcfError
         When there is no product, no biome, or more than five products.
     """
-    from matplotlib.figure import Figure
 
-    _few(series)
+    few(series)
     main = next(iter(series.values()))
     if not main:
         raise NarcfError("expected a series of at least one biome, found none")
@@ -171,7 +166,7 @@ def biome_seasons(
     rows = -(-len(chosen) // columns)
     with house_style():
         height = 1.2 + 1.75 * rows
-        fig = Figure(figsize=(8.4, height))
+        fig = blank_figure(8.4, height)
         text = (
             f"{period_text(first)}; mean of each calendar month" if subtitle is None else subtitle
         )
@@ -216,12 +211,11 @@ def hovmoeller(
     title, subtitle, limit, synthetic
         As for `maps.flux_map`.
     """
-    from matplotlib.figure import Figure
 
     zonal = flux.transpose("time", "lat", "lon").mean("lon").dropna("lat", how="all")
     scale = Scale.of_flux(zonal.values, limit or style.flux_limit(zonal.values, 0.99))
     with house_style():
-        fig = Figure(figsize=(8.4, 4.6))
+        fig = blank_figure(8.4, 4.6)
         text = period_text(flux) if subtitle is None else subtitle
         heading(fig, title, text, synthetic_note(flux, synthetic))
         ax = fig.add_axes((0.085, 0.26, 0.895, 0.57))
@@ -240,171 +234,6 @@ def hovmoeller(
     return fig
 
 
-def taylor(
-    products: Mapping[str, xr.DataArray],
-    observed: xr.DataArray,
-    *,
-    area: xr.DataArray | None = None,
-    label: str = "Inversion",
-    title: str = "Taylor diagram",
-    subtitle: str = "",
-    synthetic: str | None = None,
-) -> Figure:
-    """Draw correlation and standard deviation of products against an observed flux.
-
-    After Taylor (2001, doi:10.1029/2000JD900719): the angle is the correlation, the radius the
-    standard deviation over that of the observed, and the distance from the observed the centred
-    RMSE. Statistics are over all cells and months that both have, weighted by `area`.
-
-    Parameters
-    ----------
-    products : mapping of str to xarray.DataArray
-        Name to flux (time, lat, lon). At most five.
-    observed : xarray.DataArray
-        The same, on the same grid.
-    area : xarray.DataArray, optional
-        (lat, lon), m2.
-    label, title, subtitle, synthetic : str
-        Name of the observed; the others as for `maps.flux_map`.
-
-    Raises
-    ------
-    NarcfError
-        When there is no product, one has no pair with the observed, or that does not vary.
-    """
-    from matplotlib.figure import Figure
-    from matplotlib.projections.polar import PolarAxes
-
-    _few(products)
-    points = {name: _taylor_point(flux, observed, area) for name, flux in products.items()}
-    reach = max(1.25, 1.15 * max(radius for _, radius in points.values()))
-    negative = min(r for r, _ in points.values()) < 0
-    with house_style():
-        fig = Figure(figsize=(7.0, 5.6))
-        heading(fig, title, subtitle, synthetic_note(observed, synthetic))
-        ax = cast(PolarAxes, fig.add_axes((0.08, 0.1, 0.71, 0.75), projection="polar"))
-        ax.set_thetamin(0)
-        ax.set_thetamax(180 if negative else 90)
-        ax.set_ylim(0, reach)
-        ticks = [-t for t in _POLAR_TICKS[:0:-1] if negative] + list(_POLAR_TICKS)
-        ax.set_xticks(np.arccos(ticks), [f"{t:g}".replace("-", "−") for t in ticks])
-        ax.grid(color="#d8e0e4", linewidth=0.5)
-        angles = np.linspace(0, np.pi if negative else np.pi / 2, 200)
-        ax.plot(angles, np.ones(200), color=style.MUTED, linewidth=0.9, linestyle="--")
-        radii, turns = np.meshgrid(np.linspace(0, reach, 120), angles)
-        error = np.sqrt(1 + radii**2 - 2 * radii * np.cos(turns))
-        rings = ax.contour(
-            turns, radii, error, levels=[0.25, 0.5, 0.75, 1.0], colors="#009e73", linewidths=0.6
-        )
-        # Along a line from the observed that stays clear of the axes.
-        places = [1 + d * np.exp(2.1j) for d in rings.levels]
-        spots = [(np.angle(p), np.abs(p)) for p in places if np.abs(p) < reach]
-        ax.clabel(rings, fontsize=7, manual=spots)
-        ax.plot(0, 1, marker="*", markersize=13, color=style.INK, clip_on=False, label=label,
-                linestyle="none")  # fmt: skip
-        for (name, (r, radius)), (color, _, marker) in zip(
-            points.items(), style.SERIES[1:] + style.SERIES[:1], strict=False
-        ):
-            text = f"{name}: r {r:.3f}, std {radius:.2f}" if radius else f"{name}: std 0"
-            ax.plot(np.arccos(r), radius, marker=marker, markersize=8, color=color, label=text,
-                    linestyle="none")  # fmt: skip
-        ax.text(np.pi / 4, 1.13 * reach, "correlation", rotation=-45, ha="center", va="center")
-        ax.set_xlabel(f"standard deviation over that of {label}", labelpad=16)
-        ax.tick_params(axis="y", labelsize=8, labelcolor=style.MUTED)
-        ax.legend(loc="upper right", bbox_to_anchor=(1.28, 1.08))
-    return fig
-
-
-def pairplot(
-    variables: Mapping[str, xr.DataArray],
-    *,
-    title: str = "Variables against each other",
-    subtitle: str = "",
-    synthetic: str | None = None,
-) -> Figure:
-    """Draw the density of each pair of variables, and of each its distribution.
-
-    Parameters
-    ----------
-    variables : mapping of str to xarray.DataArray
-        Name to values over the same dimensions; 2 to 7. Units come from the attributes.
-    title, subtitle, synthetic : str
-        As for `maps.flux_map`.
-
-    Raises
-    ------
-    NarcfError
-        When there are fewer than two variables or more than seven, or no complete sample.
-    """
-    from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
-
-    if not 2 <= len(variables) <= 7:
-        raise NarcfError(f"expected 2 to 7 variables, found {len(variables)}")
-    arrays = xr.align(*variables.values(), join="inner")
-    samples = np.stack([a.transpose(*arrays[0].dims).values.ravel() for a in arrays])
-    samples = samples[:, np.isfinite(samples).all(axis=0)]
-    if samples.shape[1] == 0:
-        raise NarcfError("expected samples that all variables have, found none")
-    units = [style.pretty_units(str(a.attrs.get("units", "1"))) for a in arrays]
-    names = [
-        name if unit == "1" else f"{name}\n({unit})"
-        for name, unit in zip(variables, units, strict=True)
-    ]
-    count, side = len(names), 1.55
-    with house_style():
-        width, height = 0.8 + side * count, 1.4 + side * count
-        fig = Figure(figsize=(width, height))
-        heading(fig, title, subtitle, synthetic_note(arrays[0], synthetic))
-        axes = fig.subplots(
-            count, count, squeeze=False,
-            gridspec_kw={"left": 0.75 / width, "right": 0.98, "bottom": 0.6 / height,
-                         "top": 1 - 0.72 / height, "hspace": 0.1, "wspace": 0.1},
-        )  # fmt: skip
-        for i in range(count):
-            for j in range(count):
-                ax = axes[i, j]
-                ax.tick_params(labelsize=6, labelleft=j == 0 and i > 0, labelbottom=i == count - 1)
-                if i == j:
-                    ax.hist(samples[i], bins=40, color="#35978f")
-                    ax.set_yticks([])
-                elif j < i:
-                    ax.hexbin(samples[j], samples[i], gridsize=30, norm=LogNorm(), mincnt=1,
-                              cmap="viridis_r", linewidths=0.1, rasterized=True)  # fmt: skip
-                else:
-                    ax.axis("off")
-                    r = np.corrcoef(samples[i], samples[j])[0, 1]
-                    ax.text(0.5, 0.5, f"r = {r:.2f}".replace("-", "−"), transform=ax.transAxes,
-                            ha="center", va="center", fontsize=8 + 4 * abs(r))  # fmt: skip
-                if i == count - 1:
-                    ax.set_xlabel(names[j], fontsize=7.5)
-                if j == 0:
-                    ax.set_ylabel(names[i], fontsize=7.5)
-    return fig
-
-
 def _departures(values: xr.DataArray) -> xr.DataArray:
     month = values["time"].dt.month.values
     return values.copy(data=decompose(values.values, month).anomalies)
-
-
-def _few(series: Mapping[str, object]) -> None:
-    if not 1 <= len(series) <= len(style.SERIES):
-        raise NarcfError(
-            f"expected 1 to {len(style.SERIES)} series to tell apart, found {len(series)}"
-        )
-
-
-def _taylor_point(
-    flux: xr.DataArray, observed: xr.DataArray, area: xr.DataArray | None
-) -> tuple[float, float]:
-    """Return the correlation and the ratio of standard deviations, weighted by area."""
-    x, y = xr.align(flux, observed, join="inner")
-    weight = (xr.ones_like(x, float) if area is None else xr.ones_like(x, float) * area).values
-    point = taylor_statistics(x.values, y.transpose(*x.dims).values, weight)
-    if np.isnan(point["centred_rmse"]):
-        raise NarcfError("expected pairs of product and observation to compare, found none")
-    if point["std_observed"] == 0:
-        raise NarcfError("expected an observed flux that varies, found one value everywhere")
-    # What does not vary lies at the centre, whatever its angle.
-    return (point["r"], point["std_ratio"]) if point["std_estimate"] else (0.0, 0.0)

@@ -10,7 +10,14 @@ import xarray as xr
 
 from narcf_geo.errors import NarcfError
 from narcf_geo.figures import style
-from narcf_geo.figures.layout import Scale, headed_figure, heading, house_style, synthetic_note
+from narcf_geo.figures.layout import (
+    Scale,
+    blank_figure,
+    headed_figure,
+    heading,
+    house_style,
+    synthetic_note,
+)
 from narcf_geo.figures.panels import draw_cells, fitted_view, single_map, write_in_corner
 from narcf_geo.figures.totals import applicable_share, cell_area, mean_over_months, period_text
 from narcf_geo.grid import Grid
@@ -194,7 +201,6 @@ def reliability(
     NarcfError
         When there is nothing to draw, or more than five series.
     """
-    from matplotlib.figure import Figure
 
     if not 1 <= len(coverage) <= len(style.SERIES) or not all(coverage.values()):
         raise NarcfError(
@@ -202,7 +208,7 @@ def reliability(
         )
     with house_style():
         width, height, side = 6.2, 5.75, 4.4
-        fig = Figure(figsize=(width, height))
+        fig = blank_figure(width, height)
         heading(fig, title, subtitle, style.synthetic_text(synthetic))
         ax = fig.add_axes((0.95 / width, 0.6 / height, side / width, side / height))
         ax.fill_between([0, 100], [0, 100], 100, color="#f1f4f5", lw=0, zorder=0)

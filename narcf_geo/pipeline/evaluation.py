@@ -172,7 +172,7 @@ def evaluation_figures(
     ``scatter`` and ``taylor`` show the test part; ``seasonal_cycle``, ``totals`` and ``anomalies``
     (with two years at least) all months, in the cells that all products have.
     """
-    from narcf_geo.figures import charts, series
+    from narcf_geo.figures import agreement, charts, series
 
     synthetic = cube.attrs.get("synthetic")
     test = estimates_by_part(prediction, settings, model)["test"]
@@ -182,7 +182,7 @@ def evaluation_figures(
     period = first if first == last else f"{first} to {last}"
     yield (
         "scatter",
-        charts.scatter(
+        agreement.scatter(
             test,
             observed,
             metrics=metrics["test"],
@@ -199,7 +199,7 @@ def evaluation_figures(
         names, common = _shared({"Estimate": pairs.pop("Estimate") & observed.notnull(), **pairs})
         yield (
             "taylor",
-            series.taylor(
+            agreement.taylor(
                 {n: products[n].where(common) for n in names if n != label},
                 observed,
                 area=cube["cell_area"],

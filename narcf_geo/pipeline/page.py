@@ -203,11 +203,7 @@ def _context(
         warnings=_warnings(project, metrics, prediction),
         applicable=_applicable(prediction),
         map=interactive_map(_fields(cube, prediction), prediction["biome"]),
-        citation=[
-            catalog[n].metadata.citation or ""
-            for n in [*project.sources(), settings.land_cover.source]
-            if catalog[n].metadata.citation
-        ],
+        citation=_cited(catalog, [*project.sources(), settings.land_cover.source]),
     )
 
 
@@ -229,6 +225,13 @@ def _applicable(prediction: xr.Dataset) -> float | None:
         return None
     share = applicable_share(prediction["flux"], prediction["applicable"])
     return float(share.weighted(prediction["cell_area"]).mean())
+
+
+def _cited(catalog: Any, names: list[str]) -> list[str]:
+    """Return how each source wants to be cited, or its DOI, once."""
+    entries = [catalog[name].metadata for name in names]
+    texts = [e.citation or (f"doi:{e.doi}" if e.doi else "") for e in entries]
+    return [text for text in dict.fromkeys(texts) if text]
 
 
 def _provenance(entry: Any) -> str:

@@ -298,7 +298,7 @@ def draw_maps(project: Project, progress: Progress) -> list[Path]:
     paths = []
     figures = project_maps(open_cube(project).load(), open_prediction(project).load())
     for number, (name, figure) in enumerate(figures):
-        progress(number, 9, name)
+        progress(number, 11, name)
         paths.append(project.path("maps", f"{name}.png"))
         save_figure(figure, paths[-1])
     return paths

@@ -44,6 +44,7 @@ def side_by_side(
             {
                 "name": label,
                 "values": [_number(test.get(key)) for test in tests],
+                "unsigned": key in ("r", "rmse"),
             }
             for key, label in (
                 ("r", "Correlation r"),
@@ -52,11 +53,13 @@ def side_by_side(
                 ("bias_TgC_per_year", "Bias, TgC per year"),
             )
         ],
-        "years": [{"name": str(y), "values": [float(b[y]) for b in by_year]} for y in years],
-        "biomes": [
-            {"name": n, "values": [float(b.get(n, math.nan)) for b in by_biome]} for n in names
-        ],
+        "years": [_row(str(y), [float(b[y]) for b in by_year]) for y in years],
+        "biomes": [_row(name, [float(b.get(name, math.nan)) for b in by_biome]) for name in names],
     }
+
+
+def _row(name: str, values: list[float]) -> dict[str, Any]:
+    return {"name": name, "values": values, "unsigned": False}
 
 
 def _number(value: float | None) -> float:

@@ -7,7 +7,7 @@ import xarray as xr
 
 from narcf_geo.budget import biome_budget
 from narcf_geo.errors import NarcfError
-from narcf_geo.figures import charts, save_figure
+from narcf_geo.figures import agreement, charts, save_figure
 
 METRICS = {"r": 0.912, "rmse": 0.301, "bias": -0.0123, "bias_TgC_per_year": -104.2, "n": 81234}
 
@@ -20,7 +20,9 @@ def texts(fig) -> str:
 
 def test_scatter_shows_all_pairs_and_the_given_scores(small_prediction, tmp_path):
     observed = small_prediction["flux"]
-    figure = charts.scatter(observed + 0.1, observed, metrics=METRICS, synthetic="twin experiment")
+    figure = agreement.scatter(
+        observed + 0.1, observed, metrics=METRICS, synthetic="twin experiment"
+    )
     save_figure(figure, tmp_path / "scatter.png")
     counts = figure.axes[0].collections[0].get_array()
     assert counts.sum() == int(observed.notnull().sum())
@@ -32,11 +34,11 @@ def test_scatter_shows_all_pairs_and_the_given_scores(small_prediction, tmp_path
 
 def test_scatter_matches_months_by_time(small_prediction):
     observed = small_prediction["flux"]
-    figure = charts.scatter(observed.isel(time=[2, 3]), observed, metrics=METRICS)
+    figure = agreement.scatter(observed.isel(time=[2, 3]), observed, metrics=METRICS)
     counts = figure.axes[0].collections[0].get_array()
     assert counts.sum() == int(observed.isel(time=[2, 3]).notnull().sum())
     with pytest.raises(NarcfError, match="found none"):
-        charts.scatter(observed * np.nan, observed, metrics=METRICS)
+        agreement.scatter(observed * np.nan, observed, metrics=METRICS)
 
 
 def test_seasonal_cycle_is_the_mean_of_each_month(tmp_path):
@@ -68,7 +70,7 @@ def test_biome_bars_leave_out_the_total(small_prediction, tmp_path):
 
 def test_a_long_title_stays_clear_of_the_note(small_prediction):
     observed = small_prediction["flux"]
-    figure = charts.scatter(
+    figure = agreement.scatter(
         observed,
         observed,
         metrics=METRICS,
@@ -84,7 +86,7 @@ def test_the_fit_is_weighted_by_area_and_drawn(small_prediction):
     observed, area = small_prediction["flux"], small_prediction["cell_area"]
     rng = np.random.default_rng(3)
     estimate = observed * 0.5 + 0.2 + rng.normal(0, 0.1, observed.shape)
-    figure = charts.scatter(estimate, observed, metrics=METRICS, area=area)
+    figure = agreement.scatter(estimate, observed, metrics=METRICS, area=area)
     line = next(line for line in figure.axes[0].lines if line.get_label().startswith("fit"))
     slope = np.ptp(line.get_ydata()) / np.ptp(line.get_xdata())
     known = observed.notnull().values

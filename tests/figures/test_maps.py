@@ -71,6 +71,11 @@ def test_figures_have_the_same_bytes_again(small_prediction, tmp_path):
     assert b"Software" not in path.read_bytes()
 
 
+def test_a_notebook_shows_a_figure_without_pyplot(small_prediction):
+    figure = maps.flux_map(small_prediction["flux"][0])
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
 def test_only_known_figure_files(small_prediction, tmp_path):
     figure = landcover.biome_map(small_prediction["biome"])
     with pytest.raises(UsageError, match=r"found 'map\.bmp'"):

@@ -6,7 +6,7 @@ import xarray as xr
 
 from narcf_geo.budget import biome_series, monthly_total
 from narcf_geo.errors import NarcfError
-from narcf_geo.figures import series, style
+from narcf_geo.figures import agreement, series, style
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_zonal_means_by_month(america):
 def test_taylor_says_correlation_and_deviation(america, products):
     area = america["cell_area"]
     observed = products["Inversion"]
-    figure = series.taylor(products, observed, area=area)
+    figure = agreement.taylor(products, observed, area=area)
     points = {
         line.get_label().split(":")[0]: (line.get_xdata()[0], line.get_ydata()[0])
         for line in figure.axes[0].lines
@@ -80,18 +80,18 @@ def test_taylor_says_correlation_and_deviation(america, products):
     assert np.cos(points["Other"][0]) == pytest.approx(r)
     assert points["Other"][1] == pytest.approx(np.sqrt(covariance[0, 0] / covariance[1, 1]))
     with pytest.raises(NarcfError, match="expected pairs"):
-        series.taylor({"None": observed * np.nan}, observed)
+        agreement.taylor({"None": observed * np.nan}, observed)
 
 
 def test_taylor_of_what_does_not_vary(america, products):
     observed = products["Inversion"]
     flat = {"Flat": xr.full_like(observed, 0.3).where(observed.notnull()), "Same": observed}
-    figure = series.taylor(flat, observed, area=america["cell_area"])
+    figure = agreement.taylor(flat, observed, area=america["cell_area"])
     points = {line.get_label(): line for line in figure.axes[0].lines}
     assert points["Flat: std 0"].get_ydata()[0] == 0
     assert points["Same: r 1.000, std 1.00"].get_xdata()[0] == pytest.approx(0, abs=1e-6)
     with pytest.raises(NarcfError, match="that varies"):
-        series.taylor({"Same": observed}, flat["Flat"])
+        agreement.taylor({"Same": observed}, flat["Flat"])
 
 
 def test_anomalies_are_departures_from_the_mean_of_the_month():
@@ -123,10 +123,10 @@ def test_anomalies_are_departures_from_the_mean_of_the_month():
 
 def test_pairs_say_their_correlation(america, products):
     pair = {"a": products["Inversion"], "b": products["Other"], "c": -products["Inversion"]}
-    said = [t.get_text() for ax in series.pairplot(pair).axes for t in ax.texts]
+    said = [t.get_text() for ax in agreement.pairplot(pair).axes for t in ax.texts]
     assert "r = −1.00" in said
     with pytest.raises(NarcfError, match="2 to 7"):
-        series.pairplot({"a": products["Inversion"]})
+        agreement.pairplot({"a": products["Inversion"]})
 
 
 def test_too_many_series_are_refused(america, products):

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from narcf_geo.errors import NarcfError
-from narcf_geo.figures import uncertainty
+from narcf_geo.figures import style, uncertainty
 from narcf_geo.figures.style import SPREAD_CMAP, save_figure
 from narcf_geo.months import days_in_month
 
@@ -92,7 +92,7 @@ def test_where_all_is_applicable_nothing_is_hatched(small_prediction):
     nowhere = uncertainty.applicability_map(flux, flux.isnull()).axes[0]
     assert corner(nowhere) == "applicable: 0 %\nof the area"
     # A share short of the whole never reads 100 %.
-    assert uncertainty._percent(0.99999) == "99.9 %"
+    assert style.percent(0.99999) == "99.9 %"
 
 
 def test_coverage_is_drawn_against_the_nominal():
