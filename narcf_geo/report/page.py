@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import calendar
 import io
 import json
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -16,18 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from narcf_geo import __version__
-from narcf_geo.constants import IGBP
 from narcf_geo.errors import NarcfError
 from narcf_geo.figures.style import in_256_colors, percent, signed, synthetic_text
 from narcf_geo.files import atomic_path
 from narcf_geo.report.compare import OtherRun, side_by_side
+from narcf_geo.report.rows import budget_rows, skill_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-INTERVAL = ("flux_TgC_lower", "flux_TgC_upper")
-_PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
 
 
 @dataclass(frozen=True)
@@ -143,10 +139,10 @@ def write_report(path: str | Path, context: ReportContext) -> Path:
         script=_scripts(folder, context.map is not None),
         map_data=_json(context.map),
         figures=[_figure(figure) for figure in context.figures],
-        skill=_skill(context),
+        skill=skill_rows(context),
         synthetic=synthetic_text(context.synthetic),
         sides=context.other and side_by_side(context.metrics, context.biomes, context.other),
-        **_budget(context),
+        **budget_rows(context),
     )
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -161,200 +157,6 @@ def _scripts(folder: Traversable, with_map: bool) -> str:
 def _json(value: Mapping[str, Any] | None) -> str:
     """Return `value` as JSON that cannot end the script element it stands in."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _budget(context: ReportContext) -> dict[str, Any]:
-    table = context.biomes.assign(biome=context.biomes["biome"].astype(str))
-    region = table[table["biome"] == "all"].sort_values("year")
-    if region.empty:
-        raise NarcfError(
-            "expected rows of the whole region (biome 'all') in the budget, found biomes "
-            f"{sorted(table['biome'].unique())}"
-        )
-    months = Counter(int(month[:4]) for month in context.months)
-    complete = [year for year in region["year"] if months[int(year)] == 12]
-    region_rows = [
-        {
-            "year": int(row.year),
-            "flux": float(row.flux_TgC),
-            "area": float(row.area_km2),
-            "mean": float(row.mean_flux_umol_m2_s),
-            "reference": float(row.reference_TgC),
-            "lower": float(getattr(row, INTERVAL[0], math.nan)),
-            "upper": float(getattr(row, INTERVAL[1], math.nan)),
-            "months": months[int(row.year)],
-        }
-        for row in region.itertuples()
-    ]
-    used = table[table["year"].isin(complete)] if complete else table
-    counted = [row for row in region_rows if not complete or row["year"] in complete]
-    values = [row["flux"] for row in counted]
-    reference = [row["reference"] for row in region_rows if not math.isnan(row["reference"])]
-    years = max(len(complete), 1)
-    biomes = list(_biome_rows(used[used["biome"] != "all"], years))
-    for row in biomes:
-        row["shared"] = _shared(context.shared, row["name"], complete, years)
-    regions = []
-    if context.regions is not None:
-        parts = context.regions.rename(columns={"region": "biome"})
-        parts = parts[(parts["biome"] != "all") & (parts["year"].isin(complete) | (not complete))]
-        regions = list(_part_rows(parts, years))
-    return {
-        "period": _period(context.months),
-        "complete": complete,
-        "years": region_rows,
-        "year_scale": _scale([r["flux"] for r in region_rows] + reference),
-        "headline": {
-            **{
-                name: sum(row[name] for row in counted) / len(counted)
-                for name in ("flux", "reference", "lower", "upper", "area", "mean")
-            },
-            "low": min(values),
-            "high": max(values),
-        },
-        "biomes": biomes,
-        "biome_years": _biome_years(table, region_rows),
-        "biome_scale": _scale([row["flux"] for row in biomes]),
-        "has_reference": bool(reference),
-        "has_shared": context.shared is not None,
-        "has_interval": INTERVAL[0] in table,
-        "regions": regions,
-    }
-
-
-def _biome_rows(table: pd.DataFrame, years: int) -> Iterator[dict[str, Any]]:
-    """Yield each biome's mean over the years, by the size of the flux."""
-    for row in _part_rows(table, years):
-        igbp = None if row["key"] == "rest" else IGBP[int(row["key"])]
-        yield row | {
-            "code": igbp.code if igbp else "",
-            "color": igbp.color if igbp else "#ffffff",
-        }
-
-
-def _part_rows(table: pd.DataFrame, years: int) -> Iterator[dict[str, Any]]:
-    groups = table.groupby("biome")
-    sums = groups["flux_TgC"].sum()
-    for key in sums.abs().sort_values(ascending=False).index:
-        rows = groups.get_group(key)
-        # A mean of NaN, where there is no reference, stays NaN. Ends are summed as the errors are
-        # taken to be the same in every year.
-        reference = rows["reference_TgC"].sum(min_count=1) / years
-        ends = [rows[end].sum() / years if end in rows else math.nan for end in INTERVAL]
-        yield {
-            "key": key,
-            "name": rows["name"].iloc[0],
-            "area": float(rows["area_km2"].mean()),
-            "mean": float(
-                (rows["mean_flux_umol_m2_s"] * rows["area_km2"]).sum() / rows["area_km2"].sum()
-            ),
-            "flux": float(rows["flux_TgC"].sum() / years),
-            "lower": float(ends[0]),
-            "upper": float(ends[1]),
-            "low": float(rows["flux_TgC"].min()),
-            "high": float(rows["flux_TgC"].max()),
-            "reference": float(reference),
-        }
-
-
-def _shared(table: pd.DataFrame | None, name: str, complete: Sequence[int], years: int) -> float:
-    """Return the flux of a biome a year, cells shared by fraction; NaN where it has none."""
-    if table is None:
-        return math.nan
-    rows = table[(table["name"] == name) & (table["year"].isin(complete) | (not complete))]
-    return float(rows["flux_TgC"].sum(min_count=1) / years)
-
-
-def _biome_years(table: pd.DataFrame, region: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    wide = table.pivot(index="biome", columns="year", values="flux_TgC")
-    names = table.groupby("biome")["name"].first()
-    order = sorted((b for b in wide.index if b != "all"), key=lambda b: (b == "rest", b.zfill(2)))
-    return [
-        {"name": names[biome], "values": [float(wide.loc[biome, r["year"]]) for r in region]}
-        for biome in [*order, "all"]
-    ]
-
-
-def _skill(context: ReportContext) -> dict[str, Any]:
-    metrics = context.metrics
-    missing = [part for part in _PARTS if part not in metrics]
-    if missing:
-        raise NarcfError(f"expected the metrics of {', '.join(_PARTS)}, found none of {missing}")
-    months = [
-        (calendar.month_name[int(month)], _scores(values) | {"period": _years(values)})
-        for month, values in sorted(metrics.get("by_month", {}).items(), key=lambda kv: int(kv[0]))
-    ]
-    biomes = [
-        (values.get("name", IGBP[int(number)].name), _scores(values))
-        for number, values in sorted(metrics.get("by_biome", {}).items(), key=lambda kv: int(kv[0]))
-    ]
-    regions = [(name, _scores(values)) for name, values in metrics.get("by_region", {}).items()]
-    reference = metrics.get("reference") or {}
-    names = {"estimate": "Estimate", "reference": context.reference}
-    return {
-        "parts": [(label, _scores(metrics[part])) for part, label in _PARTS.items()],
-        "test": _scores(metrics["test"]),
-        "by_month": months,
-        "by_biome": biomes,
-        "by_region": regions,
-        "reference": [
-            (label, _scores(values))
-            for label, values in (("All months", reference), ("Test", reference.get("test", {})))
-            if "rmse" in values
-        ],
-        "common": [
-            (names[name], _scores(values))
-            for name, values in (reference.get("common") or {}).items()
-            if name in names
-        ],
-        "coverage": [
-            (f"{100 * float(level):g} %", [metrics["coverage"].get(p, {}).get(level) for p in held])
-            for held in [("validation", "test")]
-            for level in metrics.get("coverage", {}).get("test", {})
-        ],
-        **{
-            name: list(_sections(metrics.get(name), context.target))
-            for name in ("truth", "cross_validation")
-        },
-    }
-
-
-def _sections(
-    section: Mapping[str, Any] | None, target: str
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the scores of each part of a section; a section with scores itself is of all months."""
-    if section and "rmse" in section:
-        section = {"all_months": section}
-    for name, values in (section or {}).items():
-        if isinstance(values, Mapping) and "rmse" in values:
-            label = f"{target} itself" if name == "target_itself" else name.replace("_", " ")
-            yield _PARTS.get(name, label[0].upper() + label[1:]), _scores(values)
-
-
-def _scores(values: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("r", "rmse", "bias", "bias_TgC_per_year")
-    scores: dict[str, Any] = {
-        name: float("nan") if values.get(name) is None else float(values[name]) for name in names
-    }
-    period = values.get("period") or ""
-    if not isinstance(period, str):
-        period = _period([str(month) for month in period])
-    return {**scores, "n": values.get("n"), "period": period}
-
-
-def _period(months: Sequence[str]) -> str:
-    if not months:
-        return ""
-    first, last = min(months), max(months)
-    if first[5:7] == "01" and last[5:7] == "12":
-        return first[:4] if first[:4] == last[:4] else f"{first[:4]}–{last[:4]}"
-    words = [f"{calendar.month_name[int(month[5:7])]} {month[:4]}" for month in (first, last)]
-    return words[0] if first == last else f"{words[0]} – {words[1]}"
-
-
-def _years(values: Mapping[str, Any]) -> str:
-    years = sorted({str(month)[:4] for month in values.get("period") or ()})
-    return "–".join(years)
 
 
 def _figure(figure: ReportFigure) -> dict[str, Any]:
@@ -385,11 +187,6 @@ def _small(content: bytes) -> tuple[bytes, int, int]:
     small = io.BytesIO()
     in_256_colors(image).save(small, "PNG", optimize=True)
     return small.getvalue(), image.width, image.height
-
-
-def _scale(values: Sequence[float]) -> float:
-    """Return the largest magnitude: full length of a bar."""
-    return max((abs(v) for v in values if not math.isnan(v)), default=0.0) or 1.0
 
 
 def _plain(value: float, digits: int = 3) -> str:
