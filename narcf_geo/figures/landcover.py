@@ -51,9 +51,9 @@ def biome_map(
         wide = width - legend - 0.25
         tall = wide * view.aspect
         note = synthetic_note(biome, synthetic)
-        fig, top = headed_figure(width, tall + 0.85, title, subtitle, note)
+        fig, top = headed_figure(width, tall + 1.0, title, subtitle, note)
         total = fig.get_figheight()
-        ax = view.axes(fig, (0.2 / width, 0.15 / total, wide / width, tall / total))
+        ax = view.axes(fig, (0.2 / width, 0.3 / total, wide / width, tall / total))
         colors = ListedColormap([cls.color for cls in IGBP])
         norm = BoundaryNorm(np.arange(len(IGBP) + 1) - 0.5, len(IGBP))
         x, y = view.project(*Grid.from_dataset(biome).corners())

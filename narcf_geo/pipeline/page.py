@@ -268,6 +268,18 @@ def _warnings(project: Project, metrics: dict[str, Any], prediction: xr.Dataset)
             f"The mean bias on test data, {bias:+.0f} TgC per year, is more than a tenth of the "
             f"region's flux of {total:+.0f} TgC per year."
         )
+    held = metrics.get("coverage", {}).get("test", {}).get("0.95")
+    if held is not None and held < 0.9:
+        found.append(
+            f"The 95 % intervals of cells and months hold {held:.0%} of the test data: they are "
+            "too narrow, and those of the totals may be as well."
+        )
+    applicable = _applicable(prediction)
+    if applicable is not None and applicable < 0.9:
+        found.append(
+            f"In {1 - applicable:.0%} of area and months the conditions are unlike those of the "
+            "training; the numbers there are extrapolated."
+        )
     land = is_land(prediction["biome"])
     missing = 1 - float(
         prediction["flux"].notnull().sum() / (land.sum() * prediction.sizes["time"])

@@ -105,3 +105,25 @@ def test_totals_outside_the_published_range_are_warned_of(total, synthetic, warn
     whole = dataclasses.replace(project, settings=settings)
     assert bool(_outside_published(whole, prediction, total)) == warned
     assert not _outside_published(project, prediction, total), "a part of the continent"
+
+
+def test_narrow_intervals_and_extrapolation_are_warned_of(tiny_run):
+    import json
+
+    from narcf_geo.pipeline.page import _warnings
+    from narcf_geo.pipeline.stages import open_prediction
+    from narcf_geo.project import Project
+
+    project = Project.open(tiny_run)
+    prediction = open_prediction(project).load()
+    metrics = json.loads((tiny_run / "evaluation" / "metrics.json").read_text("utf-8"))
+
+    def said(held: float, applicable: float) -> str:
+        whole = {**metrics, "coverage": {"test": {"0.95": held}}}
+        inside = prediction["lon"] < prediction["lon"].quantile(applicable)
+        fields = prediction.assign(applicable=inside & prediction["flux"].notnull())
+        return " ".join(_warnings(project, whole, fields))
+
+    assert "hold 85% of the test data" in said(0.85, 1.0)
+    assert "too narrow" not in said(0.94, 1.0)
+    assert "are extrapolated" in said(0.94, 0.5)

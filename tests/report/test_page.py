@@ -50,6 +50,8 @@ def test_the_page_says_what_the_region_did(context, tmp_path):
     assert "From 2013 to 2014 the land of the region was a net sink" in page.text
     assert "it took up 0.424 PgC per year" in page.text
     assert "between −0.426 and −0.422 PgC" in page.text
+    assert "taken up by deciduous broadleaf forest (−514 TgC per year). Most was rel" in page.text
+    assert "released by croplands (+90.0 TgC per year)." in page.text
     assert "r = 0.876" in page.text
     assert "42.4 TgC per year too high (too little uptake), 10 %" in page.text
     assert "Synthetic twin experiment." in page.text
