@@ -24,7 +24,7 @@ from narcf_geo.constants import IGBP
 from narcf_geo.evaluate import by_biome, compare
 from narcf_geo.experiment import Experiment, Outcome, run_experiment, summarise
 from narcf_geo.experiment.summary import markdown
-from narcf_geo.figures import agreement, charts, maps, style
+from narcf_geo.figures import agreement, charts, landcover, maps, style
 from narcf_geo.figures.layout import heading, house_style
 from narcf_geo.pipeline.stages import open_cube
 from narcf_geo.project import Project
@@ -194,7 +194,7 @@ def target_map(story: Story) -> str:
 
 def land_cover(story: Story) -> str:
     """Figure 3: the biomes."""
-    fig = maps.biome_map(story.cube["biome"], synthetic="" if story.synthetic else None)
+    fig = landcover.biome_map(story.cube["biome"], synthetic="" if story.synthetic else None)
     return story.figure(
         fig, "land_cover", "Land cover, which is real; the model is given the fractions of 18 "
         "classes.", real=True,
