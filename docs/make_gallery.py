@@ -64,8 +64,8 @@ FIGURES = (
     ("Trend", "annual.trend_map(flux)"),
     ("Interannual variability", "annual.variability_map(flux)"),
     ("Uncertainty",
-     "uncertainty.uncertainty_map(\n    prediction.flux_std, spread=prediction.flux_std_spread,"
-     "\n    noise=prediction.flux_std_noise, area=area,\n)"),
+     "uncertainty.uncertainty_map(\n    prediction.flux_std,\n    spread=prediction.flux_std_spread,"
+     "\n    noise=prediction.flux_std_noise,\n    area=area,\n)"),
     ("Where the model applies",
      "uncertainty.applicability_map(flux, prediction.applicable, area=area)"),
     ("Biomes", "landcover.biome_map(biome)"),
@@ -75,9 +75,9 @@ FIGURES = (
     ("Seasonal cycle", f'charts.seasonal_cycle(\n    {MONTHLY},\n    units="TgC month-1",\n)'),
     ("Seasonal cycle of each biome", f"series.biome_seasons(\n    {BY_BIOME}\n)"),
     ("Budget of each biome",
-     "table = budget.biome_budget(\n    flux, biome, area, fluxcom,"
-     " std=prediction.flux_std, errors=errors\n"
-     ')\ncharts.biome_bars(table, synthetic="twin experiment")'),
+     "table = budget.biome_budget("
+     "flux, biome, area, fluxcom, std=prediction.flux_std, errors=errors)\n"
+     'charts.biome_bars(table, synthetic="twin experiment")'),
     ("Skill",
      'test = flux.sel(time=slice("2014", None))\n'
      "agreement.scatter(test, inversion, metrics=compare(test, inversion, area), area=area)"),
