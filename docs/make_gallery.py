@@ -64,8 +64,9 @@ FIGURES = (
     ("Trend", "annual.trend_map(flux)"),
     ("Interannual variability", "annual.variability_map(flux)"),
     ("Uncertainty",
-     "uncertainty.uncertainty_map(\n    prediction.flux_std,\n    spread=prediction.flux_std_spread,"
-     "\n    noise=prediction.flux_std_noise,\n    area=area,\n)"),
+     "uncertainty.uncertainty_map(\n    prediction.flux_std,\n"
+     "    spread=prediction.flux_std_spread,\n    noise=prediction.flux_std_noise,\n"
+     "    area=area,\n)"),
     ("Where the model applies",
      "uncertainty.applicability_map(flux, prediction.applicable, area=area)"),
     ("Biomes", "landcover.biome_map(biome)"),
