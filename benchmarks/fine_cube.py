@@ -1,4 +1,4 @@
-"""A synthetic cube of North America on 0.05 degree, and bundles of the preset narcf."""
+"""A synthetic cube of North America on 0.05 degree or coarser, and untrained bundles."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import numpy as np
 PREDICTORS = ("temp", "R_sw", "precip", "ndvi", "nirv", "sif", "lst", "vpd", "wind", "soil_water")
 
 
-def write_cube(path: Path, months: int) -> int:
-    """Write the cube, a year at a time; return its number of land cell-months."""
+def write_cube(path: Path, months: int, every: int = 1) -> int:
+    """Write the cube, a year at a time; return its number of land cell-months.
+
+    With `every` above 1 the step of the grid is `every` times 0.05 degree.
+    """
     import rasterio
     import xarray as xr
     import zarr
@@ -21,8 +24,8 @@ def write_cube(path: Path, months: int) -> int:
 
     raster = next(Path(__file__).parents[1].glob("narcf_geo/data/landcover/*.tif"))
     with rasterio.open(raster) as cover:
-        biome = cover.read(1)[200:1600, 200:2600][::-1].astype("int8")
-    grid = Grid.regular(-170, 10, -50, 80, 0.05)
+        biome = cover.read(1)[200:1600:every, 200:2600:every][::-1].astype("int8")
+    grid = Grid.regular(-170, 10, -50, 80, 0.05 * every)
     land = (biome > 0) & (biome < 17)
     maps = ("lat", "lon")
     ds = xr.Dataset(
@@ -62,24 +65,44 @@ def write_cube(path: Path, months: int) -> int:
     return int(land.sum()) * months
 
 
-def write_bundle(folder: Path, members: int = 1) -> Path:
-    """Write an untrained bundle: 28 features, the layers of the preset narcf."""
+def write_bundle(
+    folder: Path,
+    members: int = 1,
+    *,
+    preset: str = "narcf",
+    mean: np.ndarray | None = None,
+    std: np.ndarray | None = None,
+    prototypes: int = 0,
+) -> Path:
+    """Write an untrained bundle: 28 features, the layers of a preset.
+
+    `mean` and `std` are those of the features, shape (28,), by default 0 and 1; with `prototypes`
+    the bundle has an area of applicability.
+    """
     import keras
 
+    from narcf_geo.model.applicability import APPLICABILITY, Applicability
     from narcf_geo.model.bundle import write
     from narcf_geo.model.features import Features
     from narcf_geo.model.presets import PRESETS
 
     features = Features(PREDICTORS, ("1",) * len(PREDICTORS), (), "fractions")
+    n = len(features.names)
+    mean = np.zeros(n, np.float32) if mean is None else mean
+    std = np.ones(n, np.float32) if std is None else std
+    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for number in range(members):
         keras.utils.set_random_seed(number)
-        layers = [
-            keras.Input((28,)),
-            keras.layers.Normalization(mean=[0.0] * 28, variance=[1] * 28),
-        ]
-        layers += [keras.layers.Dense(n, activation="relu") for n in PRESETS["narcf"].hidden]
+        layers = [keras.Input((n,)), keras.layers.Normalization(mean=mean, variance=std**2)]
+        layers += [keras.layers.Dense(w, activation="relu") for w in PRESETS[preset].hidden]
         paths.append(folder / f"raw_{number}.keras")
         keras.Sequential([*layers, keras.layers.Dense(1)]).save(paths[-1])
-    write(folder / "model", features, paths, noise=0.5, calibration={"0.95": 2.0}, recipe={})
-    return folder / "model"
+    model = folder / "model"
+    write(model, features, paths, noise=0.5, calibration={"0.95": 2.0}, recipe={})
+    if prototypes:
+        rng = np.random.default_rng(0)
+        rows = mean + std * rng.standard_normal((2 * prototypes, n), dtype=np.float32)
+        area = Applicability.fit(rows, np.arange(len(rows)) % 4, prototypes=prototypes)
+        area.save(model / APPLICABILITY)
+    return model

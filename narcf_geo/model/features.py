@@ -149,7 +149,8 @@ class Features:
             for name, values in zip(self.predictors, predictors, strict=True)
             if name in self.masked
         ]
-        return np.column_stack([*predictors, *has, static]).astype(np.float32, copy=False)
+        # Each column contiguous: so they are gathered, and so the network reads them.
+        return np.vstack([*predictors, *has, static.T]).astype(np.float32, copy=False).T
 
     def static(self, biome: np.ndarray, class_fraction: np.ndarray) -> np.ndarray:
         """Return the biome columns, shape (..., n), float32.

@@ -1,31 +1,27 @@
 """A trained network as a chain of matrix products, read from a ``.keras`` file without Keras.
 
 TensorFlow takes seconds to import and its ``predict`` is no match for BLAS on a small dense
-network; this reads the weights and applies them, block of rows by block of rows, so that all
-between the features and the outputs stays in the cache. Normalisation and BatchNormalization are
-folded into the Dense layers. BLAS takes as many threads as it is allowed: see
-`narcf_geo.model.threads`.
+network; this reads the weights, and `narcf_geo.model.chain` applies them. Normalisation and
+BatchNormalization are folded into the Dense layers. BLAS takes as many threads as it is allowed:
+see `narcf_geo.model.threads`.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import math
 import re
 import zipfile
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from narcf_geo.errors import NarcfError
 
-BLOCK_ROWS = 1024
-"""Rows that pass through all layers at once: two blocks of the widest layer fit into L2."""
-
-_ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
+ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
 
 
 @dataclass(frozen=True)
@@ -93,43 +89,20 @@ class Network:
         numpy.ndarray
             Shape (n_rows, n_outputs), float32.
         """
-        from narcf_geo.model.activation import centre
+        from narcf_geo.model.chain import apply_chain
 
         x = np.asarray(x, np.float32)
-        result = np.empty((len(x), self.n_outputs), np.float32)
-        widest = max(self.mean.size, *(layer.bias.size for layer in self.layers))
-        # Two buffers that take turns stay in the cache from layer to layer.
-        buffers = np.empty((2, min(BLOCK_ROWS, len(x)) * widest), np.float32)
-        for start in range(0, len(x), BLOCK_ROWS):
-            rows = x[start : start + BLOCK_ROWS]
-            values = _view(buffers[0], rows.shape)
-            centre(rows, self.mean, values)
-            for number, layer in enumerate(self.layers, start=1):
-                out = _view(buffers[number % 2], (len(rows), layer.bias.size))
-                values = np.matmul(values, layer.kernel, out=out)
-                _activate(values, layer)
-            result[start : start + BLOCK_ROWS] = values
-        return result
+        out = np.empty((len(x), self.n_outputs), np.float32)
+        apply_chain(x, self.mean, *self._packed, out)
+        return out
 
-
-def _view(buffer: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return buffer[: math.prod(shape)].reshape(shape)
-
-
-def _activate(values: np.ndarray, layer: Layer) -> None:
-    """Add the bias and apply the activation, in place."""
-    from narcf_geo.model.activation import add, add_relu
-
-    if layer.activation == "relu":
-        add_relu(values, layer.bias)
-        return
-    add(values, layer.bias)
-    if layer.activation == "tanh":
-        np.tanh(values, out=values)
-    elif layer.activation == "sigmoid":
-        from scipy.special import expit
-
-        expit(values, out=values)
+    @cached_property
+    def _packed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weights, widths and activations as `apply_chain` takes them."""
+        weights = [np.vstack([layer.kernel, layer.bias]).T.ravel() for layer in self.layers]
+        widths = [self.mean.size, *(layer.bias.size for layer in self.layers)]
+        activations = [ACTIVATIONS.index(layer.activation) for layer in self.layers]
+        return np.concatenate(weights), np.array(widths), np.array(activations)
 
 
 @dataclass(frozen=True)
@@ -166,13 +139,13 @@ def _read(config: dict, weights: object, path: Path) -> list[Layer | _Affine]:
             gamma, beta, mean, variance = values
             scale = gamma / np.sqrt(variance + options["epsilon"])
             steps.append(_Affine(scale, beta - mean * scale))
-        elif kind == "Dense" and options["activation"] in _ACTIVATIONS:
+        elif kind == "Dense" and options["activation"] in ACTIVATIONS:
             steps.append(Layer(values[0], values[1], options["activation"]))
         else:
             raise NarcfError(
                 f"{path}: layer {options['name']!r} ({kind}) cannot be read; expected "
                 "Normalization, BatchNormalization, Dropout, or Dense with one of "
-                f"{', '.join(_ACTIVATIONS)}"
+                f"{', '.join(ACTIVATIONS)}"
             )
     return steps
 

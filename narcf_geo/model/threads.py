@@ -45,7 +45,9 @@ def _take_control() -> None:
 
 @lru_cache(maxsize=1)
 def _controller() -> Any:
-    import numpy  # noqa: F401, that its BLAS is found
+    # numpy has a BLAS of its own, and scipy another, which is numba's: both are to be found.
+    import numpy  # noqa: F401
+    import scipy.linalg.cython_blas  # noqa: F401
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -18,7 +18,7 @@ from narcf_geo.model.threads import one_blas_thread
 LEVEL = 0.95
 """Of the interval from ``flux_lower`` to ``flux_upper``."""
 
-SLAB_ROWS = 65536
+SLAB_ROWS = 16384
 """Rows whose features are laid out at once; 4 bytes for each feature of each row."""
 
 _UNCERTAINTY = ("flux_std", "flux_std_spread", "flux_std_noise", "flux_lower", "flux_upper")
@@ -63,28 +63,20 @@ class Predictor:
             Shape (n_fields, time, lat, lon), float32, NaN where nothing is predicted.
         """
         features = self.bundle.features
-        cells = np.flatnonzero(land)
-        shape = (months, cells.size)
-        columns = [
-            np.broadcast_to(p.reshape(*p.shape[:-2], -1).take(cells, axis=-1), shape)
-            for p in predictors
-        ]
-        valid = np.broadcast_to(features.complete(columns), shape)
-        columns = [column[valid] for column in columns]
-        cell = np.broadcast_to(np.arange(cells.size), shape)[valid]
-        places = static[land]
-        found = np.empty((len(self.fields), cell.size), np.float32)
-        for start in range(0, cell.size, SLAB_ROWS):
-            rows = slice(start, start + SLAB_ROWS)
-            x = features.matrix([column[rows] for column in columns], places[cell[rows]])
-            for field, values in zip(found, self._rows(x), strict=True):
-                field[rows] = values
-        result = np.full((len(self.fields), months, land.size), np.nan, np.float32)
-        where = np.zeros((months, land.size), bool)
-        where[:, cells] = valid
-        for field, values in zip(result, found, strict=True):
-            field[where] = values
-        return result.reshape(-1, months, *land.shape)
+        shape = (months, *land.shape)
+        known = features.complete([np.broadcast_to(p, shape) for p in predictors])
+        places = np.flatnonzero(land & known)
+        flat = [p.ravel() for p in predictors]
+        maps = np.moveaxis(static, -1, 0).reshape(-1, land.size)
+        result = np.full((len(self.fields), known.size), np.nan, np.float32)
+        for start in range(0, places.size, SLAB_ROWS):
+            place = places[start : start + SLAB_ROWS]
+            cell = place % land.size
+            columns = [p.take(cell if p.size == land.size else place) for p in flat]
+            x = features.matrix(columns, maps.take(cell, axis=1).T)
+            for field, values in zip(result, self._rows(x), strict=True):
+                field[place] = values
+        return result.reshape(-1, *shape)
 
     def _rows(self, x: np.ndarray) -> list[np.ndarray]:
         """Return the fields of rows of features, each of shape (n_rows,)."""
