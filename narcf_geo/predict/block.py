@@ -67,7 +67,7 @@ class Predictor:
         known = features.complete([np.broadcast_to(p, shape) for p in predictors])
         places = np.flatnonzero(land & known)
         flat = [p.ravel() for p in predictors]
-        maps = np.moveaxis(static, -1, 0).reshape(-1, land.size)
+        maps = np.ascontiguousarray(np.moveaxis(static, -1, 0)).reshape(-1, land.size)
         result = np.full((len(self.fields), known.size), np.nan, np.float32)
         for start in range(0, places.size, SLAB_ROWS):
             place = places[start : start + SLAB_ROWS]
