@@ -1,0 +1,197 @@
+"""Time of training on the sample: to the loss of the article's loop, and of the preset best.
+
+    python benchmarks/train.py [--epochs N] [--seeds N]
+
+The article's loop is `model.fit` on numpy arrays: the network of the preset narcf, Adam, mean
+absolute error, batches of 256, all else the defaults of Keras. Ours is the Trainer with the same
+network, loss, batches and learning rate. For each seed the loop runs N epochs; then it is measured
+when each of the two first had the best validation loss of the loop, in wall seconds from the
+untrained network to then, compilation included, imports not. Each training is a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import once, peak_mib, table
+
+RUNS: dict[str, Callable[[Path, int, int], dict[str, Any]]] = {}
+MORE = 3
+"""Times as many epochs as the loop, in which ours must reach its loss."""
+
+
+def run(function: Callable[[Path, int, int], dict[str, Any]]) -> Callable:
+    """Register what is run in a process of its own with a folder, a number of epochs and a seed."""
+    RUNS[function.__name__] = function
+    return function
+
+
+@run
+def prepare(folder: Path, epochs: int, seed: int) -> dict[str, Any]:
+    """Make the project of the sample as far as its cube."""
+    from narcf_geo import pipeline
+    from narcf_geo.model.fit import tabulate
+    from narcf_geo.model.splits import splits_of
+    from narcf_geo.pipeline.init import init_project
+    from narcf_geo.pipeline.stages import open_cube
+    from narcf_geo.project import Project
+
+    init_project(folder / "sample", sample=True)
+    project = Project.open(folder / "sample")
+    for _ in pipeline.run(project, "cube"):
+        pass
+    rows = tabulate(open_cube(project).load(), project.settings)
+    (split,) = splits_of(project.settings.split, rows, project.settings.seed)
+    np.savez(
+        folder / "table.npz",
+        x=rows.x,
+        y=rows.y,
+        area=rows.area,
+        train=split.train,
+        validation=split.validation,
+    )
+    return {"rows": split.train.size, "features": rows.x.shape[1]}
+
+
+@run
+def article(folder: Path, epochs: int, seed: int) -> dict[str, Any]:
+    """Train by `model.fit`."""
+    from narcf_geo.model.presets import PRESETS
+    from narcf_geo.model.training import build, keras
+
+    given = np.load(folder / "table.npz")
+    x, y, train, validation = (given[name] for name in ("x", "y", "train", "validation"))
+    mean, std = np.nanmean(x[train], axis=0), np.nanstd(x[train], axis=0)
+    x = np.nan_to_num((x - mean) / np.where(std > 0, std, 1)).astype(np.float32)
+    parts = x[train], y[train]
+    held_out = x[validation], y[validation]
+    keras.utils.set_random_seed(seed)
+    seconds: list[float] = []
+    start = time.perf_counter()
+    model = build(PRESETS["narcf"], x.shape[1])
+    model.compile(optimizer="adam", loss="mae")
+    history = model.fit(
+        *parts,
+        batch_size=256,
+        epochs=epochs,
+        validation_data=held_out,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: seconds.append(time.perf_counter() - start)
+            )
+        ],
+    )
+    losses = [float(loss) for loss in history.history["val_loss"]]
+    return {"seconds": seconds, "losses": losses, "peak_mib": peak_mib()}
+
+
+@run
+def trainer(folder: Path, epochs: int, seed: int) -> dict[str, Any]:
+    """Train as narcf-geo does."""
+    from narcf_geo.model.presets import PRESETS
+    from narcf_geo.model.training import Trainer
+
+    given = np.load(folder / "table.npz")
+    x, y, area, train, validation = (
+        given[name] for name in ("x", "y", "area", "train", "validation")
+    )
+    seconds: list[float] = []
+    losses: list[float] = []
+    start = time.perf_counter()
+
+    def on_epoch(epoch: int, loss: float, validation: float) -> None:
+        seconds.append(time.perf_counter() - start)
+        losses.append(validation)
+
+    plan = replace(PRESETS["narcf"], epochs=epochs)
+    Trainer(plan, x, y, area).fit(train, validation, seed, on_epoch)
+    return {"seconds": seconds, "losses": losses, "peak_mib": peak_mib()}
+
+
+@run
+def best(folder: Path, epochs: int, seed: int) -> dict[str, Any]:
+    """Train the preset best, and all that goes with a bundle."""
+    from narcf_geo.model.fit import fit_project
+    from narcf_geo.pipeline.stages import open_cube
+    from narcf_geo.project import Project
+
+    project = Project.open(folder / "sample")
+    last = [0.0]
+    start = time.perf_counter()
+
+    def progress(done: int, total: int, text: str) -> None:
+        last[0] = time.perf_counter() - start
+
+    fit_project(open_cube(project).load(), project.settings, folder / "model", progress)
+    return {
+        "members": last[0],
+        "seconds": time.perf_counter() - start,
+        "peak_mib": peak_mib(),
+    }
+
+
+def reached(training: dict[str, Any], loss: float) -> float:
+    """Seconds until the validation loss was first no more than `loss`; infinite if it never was."""
+    both = zip(training["seconds"], training["losses"], strict=True)
+    return next((seconds for seconds, found in both if found <= loss), float("inf"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--epochs", type=int, default=5, help="of the article's loop")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--run", choices=RUNS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run:
+        print(json.dumps(RUNS[options.run](options.folder, options.epochs, options.seed)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+
+        def process(name: str, epochs: int = 0, seed: int = 0) -> dict[str, Any]:
+            command = [__file__, "--run", name, "--folder", folder]
+            return once([*command, "--epochs", epochs, "--seed", seed])
+
+        size = process("prepare")
+        rows, ratios = [], []
+        for seed in range(options.seeds):
+            loop = process("article", options.epochs, seed)
+            ours = process("trainer", MORE * options.epochs, seed)
+            loss = min(loop["losses"])
+            times = reached(loop, loss), reached(ours, loss)
+            ratios.append(times[0] / times[1])
+            epoch = [statistics.median(np.diff(one["seconds"])) for one in (loop, ours)]
+            rows.append((str(seed), loss, *times, ratios[-1], *map(float, epoch)))
+        table(
+            f"Preset narcf, {size['rows']:,} rows of {size['features']} features: "
+            "seconds to the validation loss",
+            ("seed", "loss", "model.fit", "narcf_geo", "ratio", "s/epoch fit", "s/epoch ours"),
+            rows,
+        )
+        print(f"  median ratio {statistics.median(ratios):.2f}")
+        found = process("best")
+        table(
+            "Preset best, 5 members, on the sample",
+            ("", "seconds", "peak MiB"),
+            [
+                ("members trained", found["members"], None),
+                ("with calibration, held-out errors, bundle", found["seconds"], found["peak_mib"]),
+            ],
+        )
+
+
+if __name__ == "__main__":
+    main()
