@@ -218,7 +218,7 @@ def forty(folder: Path, rounds: int) -> None:
     short, rows = write(folder, "cube", 12)
     models = {
         "narcf": write_model(folder, "narcf", "{}"),
-        "measured": write_model(folder, "measured", '{"prototypes": 500}'),
+        "measured": write_model(folder, "measured", '{"prototypes": 2000}'),
         "best": write_model(folder, "best", '{"preset": "best", "members": 5, "prototypes": 2000}'),
     }
     runs = {
@@ -239,19 +239,19 @@ def forty(folder: Path, rounds: int) -> None:
     in_turn(pools, 1)
     table(
         f"40 months on disk, {many / 1e6:.1f} million rows",
-        ("", "wall s", "CPU s", "krow/s", "peak MiB of each process"),
+        ("", "wall s", "CPU s", "krow/s", "MiB each"),
         [
             (
                 name,
                 one.median("wall"),
                 one.median("cpu"),
                 many / one.median("wall") / 1e3,
-                ", ".join(f"{mib:.0f}" for mib in one.times[-1]["peak_mib"]),
+                " ".join(f"{mib:.0f}" for mib in one.times[-1]["peak_mib"]),
             )
             for name, one in pools.items()
         ],
     )
-    print(f"\nCost model, from 12 months of narcf with 500 prototypes\n  {cost}")
+    print(f"\nCost model, from 12 months of narcf with 2000 prototypes\n  {cost}")
     found = [
         ("12 months, 5 members of best, 2000 prototypes", cost.seconds(works["best"]), best),
         *(
