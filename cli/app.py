@@ -36,6 +36,18 @@ Bounds = Annotated[
     tuple[float, float, float, float] | None,
     typer.Option(metavar="W S E N", help="Box of the target grid, degrees; default: the globe."),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Predict in N processes, instead of in threads."),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Predict on a dask cluster, such as tcp://host:8786."),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="What each process that predicts may take, such as 2GB."),
+]
 Coverage = Annotated[
     float,
     typer.Option(min=0, max=1, help="Share of a target cell that valid source must cover."),
@@ -80,6 +92,9 @@ def run(
     sample: Annotated[
         bool, typer.Option("--sample", help="Write the sample project first where there is none.")
     ] = False,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    memory: Memory = None,
     force: Force = False,
     values: Values = None,
 ) -> None:
@@ -88,7 +103,13 @@ def run(
 
     if sample and not (directory / "narcf.yaml").exists():
         initialise(directory, sample=True)
-    run_stages(_project(directory, values), force=force)
+    run_stages(
+        _project(directory, values),
+        force=force,
+        workers=workers,
+        scheduler=scheduler,
+        memory=memory,
+    )
 
 
 @app.command()
@@ -158,9 +179,50 @@ def train(directory: Directory = Path(), force: Force = False, values: Values = 
 
 
 @app.command()
-def predict(directory: Directory = Path(), force: Force = False, values: Values = None) -> None:
-    """Predict every land cell and month -> prediction.zarr, products/ (NetCDF, GeoTIFF)."""
-    _stage("predict", directory, force, values)
+def predict(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[IN]", help="Predictors: a Zarr store, NetCDF, a pattern, a URL or kerchunk."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Argument(metavar="[OUT]", help="Store (.zarr) or file (.nc) to write.")
+    ] = None,
+    directory: Directory = Path(),
+    model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A model folder; default: the project's.")
+    ] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    memory: Memory = None,
+    force: Force = False,
+    values: Values = None,
+) -> None:
+    """Predict the project -> prediction.zarr, products/, or a cube of any size: IN OUT."""
+    from narcf_geo.cli.show import prediction_table, progress_bar, run_stages
+
+    if source is None:
+        if model is not None:
+            raise typer.BadParameter("name the cube and the file to write, or leave --model out")
+        options = {"workers": workers, "scheduler": scheduler, "memory": memory}
+        run_stages(_project(directory, values), "predict", force=force, **options)
+        return
+    if output is None or output.suffix not in (".zarr", ".nc"):
+        raise typer.BadParameter("name the .zarr store or .nc file to write after the predictors")
+    from narcf_geo.predict import open_pool, predict_file, predict_netcdf
+
+    write = predict_netcdf if output.suffix == ".nc" else predict_file
+    folder = model or directory / "model"
+    with progress_bar() as progress:
+        progress(0, 1, "starting")
+        with open_pool(workers, scheduler) as pool:
+            done = write(
+                source, output, folder, memory=memory, pool=pool, force=force, progress=progress
+            )
+    prediction_table(done)
+    if output.suffix == ".zarr":
+        typer.echo(f"NetCDF, GeoTIFF and a QGIS project: narcf-geo export {output} products")
 
 
 @app.command()

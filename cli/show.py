@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from narcf_geo.pipeline import Result
     from narcf_geo.pipeline.stages import Progress
+    from narcf_geo.predict import Summary as Prediction
     from narcf_geo.project import Project
     from narcf_geo.regrid.files import Summary
 
@@ -24,10 +25,15 @@ console = Console(highlight=False, soft_wrap=True)
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """Show a bar for what is being done; nothing where the output is no terminal."""
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    columns = (BarColumn(20), TimeElapsedColumn(), TextColumn("{task.description}"))
+    columns = (
+        BarColumn(20),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.description}", markup=False),
+    )
     with Bars(*columns, console=console, transient=True) as bars:
         task = bars.add_task("", total=None)
 
@@ -47,13 +53,13 @@ def initialise(directory: Path, sample: bool) -> None:
     console.print(f"Project written to {directory}: {', '.join(written)}")
 
 
-def run_stages(project: Project, *stages: str, force: bool = False) -> None:
+def run_stages(project: Project, *stages: str, **options: Any) -> None:
     """Run stages, a line for each as it ends; then say where to look."""
     from narcf_geo.pipeline import run
 
     results = []
     with progress_bar() as progress:
-        for result in run(project, *stages, force=force, progress=progress):
+        for result in run(project, *stages, **options, progress=progress):
             progress(0, 1, "")
             results.append(result)
             took = "up to date" if result.seconds is None else f"{result.seconds:8.1f} s"
@@ -114,6 +120,22 @@ def regrid_table(rows: Sequence[Summary], output: Path) -> None:
     console.print(f"From  {rows[0].source_grid}\nTo    {rows[0].target_grid}")
     console.print(table)
     console.print(f"Written in {rows[0].seconds:.1f} s: {output}")
+
+
+def prediction_table(done: Prediction) -> None:
+    """Show what was predicted, how fast, and where it is."""
+    months, lat, lon = done.shape
+    table = Table.grid(padding=(0, 2))
+    table.add_row("cells", f"{lat:,} x {lon:,}, {done.land:,} of them land")
+    table.add_row("months", f"{months:,}, {done.months[0]} to {done.months[1]}")
+    kept = done.chunks - done.computed
+    table.add_row(
+        "chunks", f"{done.computed:,} predicted, {kept:,} of {done.chunks:,} were finished before"
+    )
+    rate = f", {done.rows / done.seconds:,.0f} rows/s" if done.rows else ""
+    table.add_row("rows", f"{done.rows:,} in {done.seconds:.1f} s{rate}")
+    console.print(table)
+    console.print(f"Written: {done.path}", markup=False)
 
 
 def evaluation_table(metrics: dict[str, Any], output: Path | None) -> None:

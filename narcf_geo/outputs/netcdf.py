@@ -31,6 +31,9 @@ ANCILLARY = (
 
 _CHUNK = {"time": 24, "lat": 32, "lon": 64}
 
+BLOCK = {"time": 24, "lat": 256, "lon": 256}
+"""Of whole chunks of the file: how to open lazily what is large."""
+
 
 def write_flux_netcdf(ds: xr.Dataset, path: str | Path) -> Path:
     """Write the predicted flux and what belongs to it as CF-1.11 NetCDF4, whole or not at all.
@@ -53,10 +56,13 @@ def write_flux_netcdf(ds: xr.Dataset, path: str | Path) -> Path:
     NarcfError
         When ``flux`` is missing, has other dimensions or another unit.
     """
+    import dask
+
     path = Path(path)
     check_flux(ds)
     product = _product(ds)
-    with atomic_path(path) as temporary:
+    # What is lazy is written block by block, in the same order every time.
+    with atomic_path(path) as temporary, dask.config.set(scheduler="synchronous"):
         product.to_netcdf(
             temporary, format="NETCDF4", engine="netcdf4", encoding=_encoding(product)
         )
@@ -145,7 +151,7 @@ def _product(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _field(data: xr.DataArray, attrs: dict[str, Any]) -> _Variable:
-    return tuple(map(str, data.dims)), data.values.astype("float32"), attrs
+    return tuple(map(str, data.dims)), data.data.astype("float32"), attrs
 
 
 def _flux_attributes(ds: xr.Dataset) -> dict[str, Any]:
@@ -173,7 +179,7 @@ def _ancillary(data: xr.DataArray) -> _Variable:
 
 
 def _flag_field(data: xr.DataArray) -> _Variable:
-    values = np.where(np.isfinite(data.values), data.values, -1).astype("int8")
+    values = data.where(np.isfinite(data), -1).data.astype("int8")
     attrs = {
         "standard_name": "quality_flag",
         "long_name": data.attrs.get("long_name", "within the area of applicability"),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from narcf_geo.errors import UsageError
-from narcf_geo.pipeline.stages import STAGES, Progress, Stage
+from narcf_geo.lock import hold
+from narcf_geo.pipeline.stages import STAGES, Options, Progress, Stage
 from narcf_geo.pipeline.state import State
 from narcf_geo.project import Project
 
@@ -32,6 +33,9 @@ def run(
     project: Project,
     *stages: str,
     force: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    memory: str | None = None,
     progress: Progress = _silent,
 ) -> Iterator[Result]:
     """Bring stages up to date, with all they need, and yield what was done as it is done.
@@ -44,6 +48,9 @@ def run(
         Names of the stages wanted; none means all of them.
     force : bool
         Run the stages named even where they are up to date.
+    workers, scheduler, memory
+        Who predicts, as for `narcf_geo.predict.open_pool`, and what each process may take, such as
+        "2GB".
     progress : callable
         Called within a stage with how much is done, of how much, and what it is.
 
@@ -52,7 +59,7 @@ def run(
     UsageError
         When there is no stage of that name.
     NarcfError
-        When a stage fails; what was finished before stays.
+        When a stage fails, or another process runs the project; what was finished before stays.
 
     Examples
     --------
@@ -62,17 +69,20 @@ def run(
     unknown = [name for name in stages if name not in STAGES]
     if unknown:
         raise UsageError(f"no stage {', '.join(unknown)}; there are: {', '.join(STAGES)}")
-    state = State.open(project)
-    for stage in _wanted(stages):
-        forced = force and (not stages or stage.name in stages)
-        if state.is_current(stage) and not forced:
-            yield Result(stage.name, None, state.outputs(stage))
-            continue
-        start = time.perf_counter()
-        outputs = stage.run(project, progress)
-        seconds = time.perf_counter() - start
-        state.record(stage, outputs, seconds)
-        yield Result(stage.name, seconds, outputs)
+    with hold(project.path(".narcf", "lock"), f"the project {project.directory.resolve()}"):
+        state = State.open(project)
+        for stage in _wanted(stages):
+            forced = force and (not stages or stage.name in stages)
+            if state.is_current(stage) and not forced:
+                yield Result(stage.name, None, state.outputs(stage))
+                continue
+            if forced:
+                state.forget(stage)
+            start = time.perf_counter()
+            outputs = stage.run(project, progress, Options(forced, workers, scheduler, memory))
+            seconds = time.perf_counter() - start
+            state.record(stage, outputs, seconds)
+            yield Result(stage.name, seconds, outputs)
 
 
 def _wanted(names: tuple[str, ...]) -> list[Stage]:

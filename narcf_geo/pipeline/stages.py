@@ -21,6 +21,26 @@ Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
+class Options:
+    """How to do the work; nothing of this changes a result.
+
+    Attributes
+    ----------
+    force : bool
+        Do again even what is up to date.
+    workers, scheduler
+        Who predicts, as for `narcf_geo.predict.open_pool`.
+    memory : str, optional
+        What each process that predicts may take, such as "2GB".
+    """
+
+    force: bool = False
+    workers: int | None = None
+    scheduler: str | None = None
+    memory: str | None = None
+
+
+@dataclass(frozen=True)
 class Stage:
     """A step of the run.
 
@@ -33,7 +53,7 @@ class Stage:
     settings : tuple of str
         The keys of ``narcf.yaml`` that change its result.
     run : callable
-        Does the work and returns the files and stores it wrote.
+        Does the work, as the `Options` say, and returns the files and stores it wrote.
     sources : callable
         Names the catalog entries whose files it reads.
     """
@@ -41,11 +61,11 @@ class Stage:
     name: str
     needs: tuple[str, ...]
     settings: tuple[str, ...]
-    run: Callable[[Project, Progress], list[Path]]
+    run: Callable[[Project, Progress, Options], list[Path]]
     sources: Callable[[Project], list[str]] = lambda project: []
 
 
-def regrid_sources(project: Project, progress: Progress) -> list[Path]:
+def regrid_sources(project: Project, progress: Progress, options: Options) -> list[Path]:
     """Regrid every source the settings use -> ``regridded/<source>.nc``."""
     wanted = project.sources()
     paths = []
@@ -126,7 +146,7 @@ def _write_netcdf(ds: xr.Dataset, path: Path) -> None:
         ds.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
 
 
-def map_biomes(project: Project, progress: Progress) -> list[Path]:
+def map_biomes(project: Project, progress: Progress, options: Options) -> list[Path]:
     """Map land cover to biomes -> ``biomes.nc``."""
     from narcf_geo import biomes
 
@@ -152,7 +172,7 @@ def map_biomes(project: Project, progress: Progress) -> list[Path]:
     return [path]
 
 
-def build_cube(project: Project, progress: Progress) -> list[Path]:
+def build_cube(project: Project, progress: Progress, options: Options) -> list[Path]:
     """Join what was regridded -> ``cube.zarr``."""
     import xarray as xr
 
@@ -237,7 +257,7 @@ def _open_zarr(path: Path, command: str) -> xr.Dataset:
     return xr.open_zarr(path, consolidated=False)
 
 
-def train_model(project: Project, progress: Progress) -> list[Path]:
+def train_model(project: Project, progress: Progress, options: Options) -> list[Path]:
     """Train the network of the preset -> ``model/``."""
     from narcf_geo.model.fit import fit_project
 
@@ -248,28 +268,34 @@ def train_model(project: Project, progress: Progress) -> list[Path]:
     return [directory]
 
 
-def predict_flux(project: Project, progress: Progress) -> list[Path]:
+def predict_flux(project: Project, progress: Progress, options: Options) -> list[Path]:
     """Predict every land cell and month -> ``prediction.zarr`` and the products."""
-    from narcf_geo.model.bundle import Bundle
     from narcf_geo.outputs.products import write_products
-    from narcf_geo.predict import predict
+    from narcf_geo.predict import open_pool, predict_file
 
-    bundle = Bundle.load(project.path("model"))
     store = project.path("prediction.zarr")
-    progress(0, 2, "prediction.zarr")
-    cube = open_cube(project)
-    flux = predict(cube, bundle)
-    flux.attrs["title"] = project.settings.title
+    attrs = {"title": project.settings.title}
     if project.settings.license:
-        flux.attrs["license"] = project.settings.license
-    write_zarr(flux, store)
-    progress(1, 2, "products")
-    fractions = cube["class_fraction"].load()
+        attrs["license"] = project.settings.license
+    with open_pool(options.workers, options.scheduler) as pool:
+        predict_file(
+            project.path("cube.zarr"),
+            store,
+            project.path("model"),
+            memory=options.memory,
+            pool=pool,
+            state=project.path(".narcf", "prediction"),
+            attrs=attrs,
+            force=options.force,
+            progress=progress,
+        )
+    progress(0, 1, "products")
+    fractions = open_cube(project)["class_fraction"].load()
     prediction = open_prediction(project).load()
     return [store, *write_products(prediction, project.path("products"), class_fraction=fractions)]
 
 
-def evaluate_flux(project: Project, progress: Progress) -> list[Path]:
+def evaluate_flux(project: Project, progress: Progress, options: Options) -> list[Path]:
     """Score the prediction -> ``evaluation/``."""
     from narcf_geo.figures.style import save_figure
     from narcf_geo.pipeline.evaluation import evaluation_figures, evaluation_metrics
@@ -290,7 +316,7 @@ def evaluate_flux(project: Project, progress: Progress) -> list[Path]:
     return paths
 
 
-def draw_maps(project: Project, progress: Progress) -> list[Path]:
+def draw_maps(project: Project, progress: Progress, options: Options) -> list[Path]:
     """Draw the maps -> ``maps/``."""
     from narcf_geo.figures.style import save_figure
     from narcf_geo.pipeline.maps import project_maps
@@ -304,7 +330,7 @@ def draw_maps(project: Project, progress: Progress) -> list[Path]:
     return paths
 
 
-def write_project_report(project: Project, progress: Progress) -> list[Path]:
+def write_project_report(project: Project, progress: Progress, options: Options) -> list[Path]:
     """Write the report -> ``report/``."""
     from narcf_geo.pipeline.page import write_page
 

@@ -87,8 +87,17 @@ class State:
             },
             "seconds": round(seconds, 3),
         }
+        self._save()
+
+    def _save(self) -> None:
         with atomic_path(self.project.directory / STATE_FILE) as temporary:
             temporary.write_text(json.dumps(self.records, indent=2), encoding="utf-8")
+
+    def forget(self, stage: Stage) -> None:
+        """Let `stage` be run again, now or, if that is stopped, the next time."""
+        if stage.name in self.records:
+            self.records[stage.name]["fingerprint"] = ""
+            self._save()
 
     def outputs(self, stage: Stage) -> list[Path]:
         """Return the files that the stage wrote when it last ran."""

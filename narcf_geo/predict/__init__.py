@@ -4,8 +4,9 @@ Chunks of a store are computed one by one, each in the same way, so that threads
 cluster write the same bytes. dask schedules them.
 """
 
-from narcf_geo.predict.engine import predict_file
+from narcf_geo.predict.engine import Summary, predict_file
 from narcf_geo.predict.fields import predict
+from narcf_geo.predict.netcdf import predict_netcdf
 from narcf_geo.predict.scheduler import open_pool
 
-__all__ = ["open_pool", "predict", "predict_file"]
+__all__ = ["Summary", "open_pool", "predict", "predict_file", "predict_netcdf"]

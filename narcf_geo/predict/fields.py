@@ -50,7 +50,7 @@ def inputs(cube: xr.Dataset, bundle: Bundle) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     NarcfError
-        When the cube has no biomes.
+        When the cube has no biomes, or others in each month.
     """
     fractions = bundle.features.takes_fractions
     for name in ("biome", *(("class_fraction",) if fractions else ())):
@@ -59,6 +59,8 @@ def inputs(cube: xr.Dataset, bundle: Bundle) -> tuple[np.ndarray, np.ndarray]:
                 f"expected the variable {name!r}, found {', '.join(map(str, cube.data_vars))}; "
                 "`narcf-geo biomes` makes it from a land cover map"
             )
+    if cube["biome"].dims != ("lat", "lon"):
+        raise NarcfError(f"expected 'biome' over (lat, lon), found {cube['biome'].dims}")
     shares = cube["class_fraction"].values if fractions else np.empty(0)
     static = bundle.features.static(cube["biome"].values, shares)
     return is_land(cube["biome"]).values, static

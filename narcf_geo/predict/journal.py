@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from narcf_geo.files import atomic_path, remove
 from narcf_geo.predict.layout import Shape
@@ -62,12 +61,12 @@ class Journal:
             return None
         return dict(_parsed(*pair) for pair in record["chunks"].items())
 
-    def begin(self, job: dict[str, Any], template: Callable[[Path], None]) -> None:
+    def begin(self, job: str, template: Callable[[Path], None]) -> None:
         """Go on with the store that grows, or the finished one, or make one with `template`.
 
-        No data are copied: the finished chunks are linked.
+        No data are copied: the finished chunks are linked. The text `job` is what the workers read.
         """
-        if not self.job.exists():
+        if not (self.job.exists() and self.store.exists()):
             self.clear()
             (self.work / "done").mkdir(parents=True)
             finished = self.current()
@@ -78,7 +77,7 @@ class Journal:
                 for chunk, digest in finished.items():
                     self.mark(chunk, digest)
         with atomic_path(self.job) as temporary:
-            temporary.write_text(json.dumps(job), encoding="utf-8")
+            temporary.write_text(job, encoding="utf-8")
 
     def discard(self, chunks: set[Shape], fields: tuple[str, ...]) -> None:
         """Take back what was said of `chunks`, and remove them."""
@@ -105,9 +104,14 @@ class Journal:
         self.store.replace(self.output)
         self.clear()
 
+    def forget(self) -> None:
+        """Let nothing be finished."""
+        (self.folder / "record.json").unlink(missing_ok=True)
+        self.clear()
+
     def clear(self) -> None:
-        """Remove all but the record."""
-        for path in self.folder.glob("*"):
+        """Remove all but the record; first what says that a store can be gone on with."""
+        for path in (*self.folder.glob("*/job.json"), *self.folder.glob("*")):
             if path.name not in ("record.json", "lock"):
                 remove(path)
 

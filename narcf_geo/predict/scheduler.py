@@ -87,8 +87,9 @@ class Cluster:
         from distributed import CancelledError, KilledWorker, as_completed
 
         address = self.client.scheduler.address if self.client.scheduler else "the scheduler"
+        futures: list[Any] = []
         try:
-            futures = self.client.map(function, *zip(*tasks, strict=True), pure=False)
+            futures += self.client.map(function, *zip(*tasks, strict=True), pure=False)
             for future in as_completed(futures):
                 done(future.result())
                 future.release()
@@ -139,14 +140,15 @@ def open_pool(workers: int | None = None, scheduler: str | None = None) -> Itera
         return
     with _local(workers) if workers else _remote(str(scheduler)) as client:
         check_versions(client)
-        info = client.scheduler_info(n_workers=-1)
-        counts = [worker["nthreads"] for worker in info["workers"].values()]
-        link = client.dashboard_link if "dashboard" in info["services"] else ""
-        yield Cluster(client, sum(counts), max(counts), link if _has_dashboard(workers) else "")
+        counts = client.nthreads().values()
+        yield Cluster(client, sum(counts), max(counts), _dashboard(client))
 
 
-def _has_dashboard(local: int | None) -> bool:
-    return not local or importlib.util.find_spec("bokeh") is not None
+def _dashboard(client: Client) -> str:
+    """Return the address of the dashboard; a scheduler of ours has one where bokeh is."""
+    if client.cluster and importlib.util.find_spec("bokeh") is None:
+        return ""
+    return client.dashboard_link if "dashboard" in client.scheduler_info()["services"] else ""
 
 
 @contextmanager

@@ -36,6 +36,16 @@ class Part(NamedTuple):
     version: str
 
 
+class Place(NamedTuple):
+    """Where months of a variable are: the numbers of a part, of its first month and of the month
+    after its last; of a variable without time, in no month, both are None.
+    """
+
+    part: int
+    start: int | None
+    stop: int | None
+
+
 @dataclass(frozen=True)
 class Source:
     """A cube in one or more parts, each a Zarr store or a NetCDF file.
@@ -47,13 +57,12 @@ class Source:
     months : tuple of str
         The time axis, YYYY-MM.
     places : dict
-        For each variable its parts: number of the part, and of the month it begins with (None
-        where it has no time).
+        For each variable its parts in order of time.
     """
 
     parts: tuple[Part, ...]
     months: tuple[str, ...]
-    places: dict[str, list[tuple[int, int | None]]]
+    places: dict[str, list[Place]]
 
     @classmethod
     def open(cls, location: str | os.PathLike[str]) -> Source:
@@ -64,26 +73,29 @@ class Source:
         UsageError
             When there is nothing there.
         NarcfError
-            When it cannot be read, or a part does not go on where another ends.
+            When it cannot be read, a part has another grid, or months of another between its own.
         """
         parts = _parts(os.fspath(location))
+        _require_one_grid(parts)
         axes = [_months(part) for part in parts]
         known = [axis for axis in axes if axis is not None]
         if not known:
             raise NarcfError(f"{location}: expected a dimension 'time', found none")
         whole = sorted(set().union(*known))
         first = {month: number for number, month in enumerate(whole)}
-        places: dict[str, list[tuple[int, int | None]]] = {}
+        places: dict[str, list[Place]] = {}
         for number, (part, axis) in enumerate(zip(parts, axes, strict=True)):
+            months = slice(first[axis[0]], first[axis[0]] + len(axis)) if axis else slice(None)
             for name, array in open_part(part).data_vars.items():
-                start = first[axis[0]] if axis and "time" in array.dims else None
-                places.setdefault(str(name), []).append((number, start))
-            if axis and axis != whole[first[axis[0]] :][: len(axis)]:
+                at = months if "time" in array.dims else slice(None)
+                places.setdefault(str(name), []).append(Place(number, at.start, at.stop))
+            if axis and axis != whole[months]:
                 raise NarcfError(
                     f"{part.location}: expected months in a row, found {axis[0]} to {axis[-1]} "
                     "with other months between them in other files"
                 )
-        return cls(tuple(parts), tuple(whole), places)
+        in_order = {n: sorted(at, key=lambda place: place.start or 0) for n, at in places.items()}
+        return cls(tuple(parts), tuple(whole), in_order)
 
     def to_json(self) -> dict[str, Any]:
         """Return the index as plain values."""
@@ -92,20 +104,14 @@ class Source:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Source:
         """Read what `to_json` returned."""
-        places = {name: [tuple(p) for p in at] for name, at in content["places"].items()}
+        places = {name: [Place(*p) for p in at] for name, at in content["places"].items()}
         return cls(tuple(Part(*p) for p in content["parts"]), tuple(content["months"]), places)
 
     def frame(self) -> xr.Dataset:
         """Return the axes, and the variables without time, lazily."""
         ds = open_part(self.parts[0])
-        absent = [name for name in ("lat", "lon") if name not in ds.dims or name not in ds.coords]
-        if absent:
-            raise NarcfError(
-                f"{self.parts[0].location}: expected the dimensions time, lat and lon with "
-                f"coordinates; found {', '.join(map(str, ds.dims))}"
-            )
-        names = [name for name, at in self.places.items() if at[0][1] is None]
-        arrays = {name: open_part(self.parts[self.places[name][0][0]])[name] for name in names}
+        names = [name for name, at in self.places.items() if at[0].start is None]
+        arrays = {name: open_part(self.parts[self.places[name][0].part])[name] for name in names}
         kept = {n: ds[n] for n in ("lat", "lon", "lat_bnds", "lon_bnds") if n in ds.variables}
         frame = xr.Dataset(arrays).assign_coords(kept)
         frame.attrs = dict(ds.attrs)
@@ -115,11 +121,11 @@ class Source:
         """Raise NarcfError unless every variable of `names` has every month, or no time."""
         for name in names:
             covered = 0
-            for part, start in sorted(self.places.get(name, []), key=lambda p: p[1] or 0):
-                if start is None:
+            for _, start, stop in self.places.get(name, []):
+                if start is None or stop is None:
                     covered = len(self.months)
                 elif start <= covered:
-                    covered = max(covered, start + open_part(self.parts[part]).sizes["time"])
+                    covered = max(covered, stop)
             if name in self.places and covered < len(self.months):
                 raise NarcfError(
                     f"variable {name!r}: expected every month from {self.months[0]} to "
@@ -165,24 +171,23 @@ class Source:
     def _touched(self, name: str, months: slice) -> Iterator[tuple[Part, slice]]:
         """Yield the parts of a variable that have some of `months`, in order, and which of them."""
         at = months.start
-        for number, start in sorted(self.places[name], key=lambda place: place[1] or 0):
-            part = self.parts[number]
-            if start is None:
-                yield part, slice(None)
+        for number, start, stop in self.places[name]:
+            if start is None or stop is None:
+                yield self.parts[number], slice(None)
                 return
-            stop = min(months.stop, start + open_part(part).sizes["time"])
+            stop = min(months.stop, stop)
             if start <= at < stop:
-                yield part, slice(at - start, stop - start)
+                yield self.parts[number], slice(at - start, stop - start)
                 at = stop
 
     def chunk_shapes(self, names: Iterable[str]) -> list[tuple[int, int, int]]:
         """Return the shape in which each variable with a time axis is stored: (time, lat, lon)."""
         shapes = []
         for name in names:
-            part, start = self.places[name][0]
-            if start is None:
+            place = self.places[name][0]
+            if place.start is None:
                 continue
-            array = open_part(self.parts[part])[name]
+            array = open_part(self.parts[place.part])[name]
             stored = array.encoding.get("shards") or array.encoding.get("chunks")
             stored = stored or array.encoding.get("chunksizes") or (1,) * array.ndim
             by_dim = dict(zip(array.dims, stored, strict=True))
@@ -202,13 +207,55 @@ class Source:
 
 def _parts(location: str) -> list[Part]:
     if _is_url(location):
-        return [Part(location, "")]
+        return [Part(url, "") for url in _expanded(location)]
     found = sorted(glob.glob(location, recursive=True)) if glob.has_magic(location) else [location]
     if not found:
         raise UsageError(f"{location}: no file matches this pattern")
     if not Path(found[0]).exists():
         raise UsageError(f"{location}: no such file or store")
-    return [Part(str(path), _version(path)) for path in (Path(f).resolve() for f in found)]
+    paths = [Path(path).resolve() for path in found]
+    return [Part(f"{_prefix(path)}{path}", _version(path)) for path in paths]
+
+
+def _expanded(url: str) -> list[str]:
+    """Return the URLs that a pattern such as ``s3://bucket/*.nc`` stands for."""
+    if "*" not in url:
+        return [url]
+    import fsspec
+
+    system, path = fsspec.url_to_fs(url)
+    if not (found := sorted(system.glob(path))):
+        raise UsageError(f"{url}: no file matches this pattern")
+    return [system.unstrip_protocol(path) for path in found]
+
+
+def _prefix(path: Path) -> str:
+    """Return how fsspec opens what kerchunk and VirtualiZarr write: references to other files."""
+    return "reference::" if path.suffix == ".json" else ""
+
+
+def _require_one_grid(parts: list[Part]) -> None:
+    """Raise NarcfError unless all parts have the axes of the first."""
+    for part in parts:
+        for name in ("lat", "lon"):
+            found = open_part(part).variables.get(name)
+            if found is None or found.dims != (name,):
+                raise NarcfError(
+                    f"{part.location}: expected the dimensions time, lat and lon with "
+                    f"coordinates; found {', '.join(map(str, open_part(part).dims))}"
+                )
+            expected = open_part(parts[0])[name].variable
+            if found.shape != expected.shape or not np.allclose(found, expected, 0, 1e-4):
+                raise NarcfError(
+                    f"{part.location}: expected the {name} of {parts[0].location} "
+                    f"({_axis(expected)}), found {_axis(found)}; bring both to one grid with "
+                    "`narcf-geo regrid`"
+                )
+
+
+def _axis(axis: xr.Variable) -> str:
+    values = axis.values
+    return f"{values[0]:g} to {values[-1]:g}, {values.size} cells"
 
 
 def _version(path: Path) -> str:
@@ -223,7 +270,7 @@ def _is_url(location: str) -> bool:
 
 def _is_zarr(location: str) -> bool:
     if _is_url(location):
-        return location.rstrip("/").endswith(".zarr")
+        return location.startswith("reference::") or location.rstrip("/").endswith(".zarr")
     return Path(location).is_dir()
 
 
@@ -245,7 +292,8 @@ def open_part(part: Part) -> xr.Dataset:
             if _is_url(location):
                 import fsspec
 
-                location = fsspec.open_local(location)
+                cached = location if "::" in location else f"simplecache::{location}"
+                location = fsspec.open_local(cached)
             return xr.open_dataset(location, chunks=None)
     except Exception as error:
         raise NarcfError(
@@ -283,6 +331,7 @@ def _stamps(part: Part, name: str, at: dict[str, slice]) -> Iterator[tuple]:
     array, described = _zarr_array(part, name)
     yield (described,)
     if _is_url(location):
+        yield (part.version,)
         return
     ranges = []
     stored = array.shards or array.chunks

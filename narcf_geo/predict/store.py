@@ -29,6 +29,8 @@ def write_template(task: Task, path: Path) -> None:
 
     frame = task.source.frame()
     frame = frame.drop_vars([n for n in frame.data_vars if n not in KEPT]).drop_encoding()
+    chunks = dict(zip(("lat", "lon"), task.layout.chunk[1:], strict=True))
+    frame = frame.assign({n: a.variable.chunk(chunks) for n, a in frame.data_vars.items()})
     with_month_axis(frame, frame["time"].values).to_zarr(
         path,
         mode="w",
@@ -53,9 +55,14 @@ def write_template(task: Task, path: Path) -> None:
 
 
 def describe(store: Path, attrs: Mapping[str, Any]) -> None:
-    """Put global attributes into a store, where they are not there already."""
+    """Give a store these global attributes, and no others of a run before."""
     import zarr
 
+    # Those of a NetCDF file may be numbers and arrays of numpy.
+    wanted = {str(k): v.tolist() if hasattr(v, "tolist") else v for k, v in attrs.items()}
     group = zarr.open_group(store, mode="r+")
-    if any(group.attrs.get(name) != value for name, value in attrs.items()):
-        group.attrs.update(attrs)
+    found = group.attrs.asdict()
+    if "coordinates" in found:  # by which xarray knows the bounds
+        wanted["coordinates"] = found["coordinates"]
+    if found != wanted:
+        group.attrs.put(wanted)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,14 @@ class Task:
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as plain values."""
-        content = {**vars(self), "source": self.source.to_json(), "model": str(self.model)}
-        return {**content, "layout": (self.layout.shape, self.layout.chunk)}
+        return {
+            "source": self.source.to_json(),
+            "model": str(self.model),
+            "digest": self.digest,
+            "names": self.names,
+            "halo": self.halo,
+            "layout": (self.layout.shape, self.layout.chunk),
+        }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Task:
@@ -112,9 +119,28 @@ class Task:
         UsageError
             When `memory`, bytes for each process, is not enough for one chunk in each thread.
         """
+        least = self.least_memory(pool.threads)
+        if memory is None:
+            memory = max(MEMORY, least)
+        if memory < least:
+            threads = "a thread" if pool.threads == 1 else f"{pool.threads} threads"
+            raise UsageError(
+                f"memory: {memory / 1e9:.2g} GB is not enough for {threads} in one process, which "
+                f"takes {least / 1e9:.2g} GB; give more, or workers with fewer threads"
+            )
+        share = (memory - LIBRARIES) / pool.threads
+        found = regions(self.layout, self._need, share, pool.slots)
+        return [region for region in found if todo.intersection(region.chunks())]
+
+    def least_memory(self, threads: int) -> float:
+        """Return what a process takes that works on one chunk in each thread, bytes."""
+        return LIBRARIES + threads * self._need.bytes(self.layout, (1, 1, 1))
+
+    @cached_property
+    def _need(self) -> Need:
         features = self.predictor.bundle.features
-        moving = [n for n in self.names if self.source.places[n][0][1] is not None]
-        need = Need(
+        moving = [n for n in self.names if self.source.places[n][0].start is not None]
+        return Need(
             self.source.chunk_shapes(moving),
             self.halo,
             len(self.names) - len(moving) + len(IGBP),
@@ -123,17 +149,6 @@ class Task:
             len(features.names),
             SLAB_ROWS,
         )
-        least = LIBRARIES + pool.threads * need.bytes(self.layout, (1, 1, 1))
-        if memory is None:
-            memory = max(MEMORY, least)
-        if memory < least:
-            raise UsageError(
-                f"memory: {memory / 1e9:.2g} GB is not enough for {pool.threads} threads in one "
-                f"process, which take {least / 1e9:.2g} GB; give more, or fewer threads"
-            )
-        share = (memory - LIBRARIES) / pool.threads
-        found = regions(self.layout, need, share, pool.slots)
-        return [region for region in found if todo.intersection(region.chunks())]
 
 
 def _hash(content: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,10 @@ from narcf_geo.predict import predict, predict_file
 from narcf_geo.predict.scheduler import Threads
 
 Contents = Callable[[Path], dict[str, bytes]]
+
+
+def predicted(*arguments: Any, **options: Any) -> Path:
+    return predict_file(*arguments, **options).path
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,7 @@ def test_it_is_what_is_predicted_in_memory(
     fine_cube: xr.Dataset, expected: xr.Dataset, stored: Path, bundle_folder: Path, tmp_path: Path
 ) -> None:
     seen: list[tuple[int, int]] = []
-    path = predict_file(
+    path = predicted(
         stored,
         tmp_path / "out.zarr",
         bundle_folder,
@@ -75,19 +80,19 @@ def test_the_chunks_of_the_input_do_not_matter(
     path = tmp_path / "other.zarr"
     by_dim = dict(zip(("time", "lat", "lon"), chunks, strict=True))
     fine_cube.chunk(by_dim).drop_encoding().to_zarr(path, consolidated=False)
-    assert_same(predict_file(path, tmp_path / "a.zarr", bundle_folder), expected)
-    predict_file(stored, tmp_path / "b.zarr", bundle_folder)
+    assert_same(predicted(path, tmp_path / "a.zarr", bundle_folder), expected)
+    predicted(stored, tmp_path / "b.zarr", bundle_folder)
     assert contents(tmp_path / "a.zarr") == contents(tmp_path / "b.zarr")
 
 
 def test_memory_and_threads_do_not_matter(
     stored: Path, bundle_folder: Path, tmp_path: Path, contents: Contents
 ) -> None:
-    one = predict_file(stored, tmp_path / "1.zarr", bundle_folder, pool=Threads(1))
-    many = predict_file(stored, tmp_path / "4.zarr", bundle_folder, pool=Threads(4), memory="1GB")
+    one = predicted(stored, tmp_path / "1.zarr", bundle_folder, pool=Threads(1))
+    many = predicted(stored, tmp_path / "4.zarr", bundle_folder, pool=Threads(4), memory="1GB")
     assert contents(one) == contents(many)
-    with pytest.raises(UsageError, match="give more, or fewer threads"):
-        predict_file(stored, tmp_path / "5.zarr", bundle_folder, memory="100MB")
+    with pytest.raises(UsageError, match="1 GB is not enough for a thread"):
+        predicted(stored, tmp_path / "5.zarr", bundle_folder, memory="100MB")
 
 
 def test_files_of_months_are_one_cube(
@@ -103,13 +108,13 @@ def test_files_of_months_are_one_cube(
     for start in range(0, 26, 13):
         part = fine_cube.drop_vars(maps).isel(time=slice(start, start + 13))
         part[["sif"]].to_netcdf(folder / f"sif_{start:02}.nc")
-    found = predict_file(str(folder / "*.nc"), tmp_path / "a.zarr", bundle_folder)
-    whole = predict_file(stored, tmp_path / "b.zarr", bundle_folder)
+    found = predicted(str(folder / "*.nc"), tmp_path / "a.zarr", bundle_folder)
+    whole = predicted(stored, tmp_path / "b.zarr", bundle_folder)
     differ = {n for n, c in contents(whole).items() if contents(found).get(n) != c}
     assert differ <= {"zarr.json"}  # the files have no title
     (folder / "temp_15.nc").unlink()
     with pytest.raises(NarcfError, match=r"'temp'.*found none for 2008-04"):
-        predict_file(str(folder / "*.nc"), tmp_path / "c.zarr", bundle_folder)
+        predicted(str(folder / "*.nc"), tmp_path / "c.zarr", bundle_folder)
 
 
 def test_a_remote_store_is_read_where_it_is(
@@ -118,8 +123,8 @@ def test_a_remote_store_is_read_where_it_is(
     import fsspec
 
     fsspec.filesystem("memory").put(str(stored), "/bucket/cube.zarr", recursive=True)
-    found = predict_file("memory://bucket/cube.zarr", tmp_path / "a.zarr", bundle_folder)
-    assert contents(found) == contents(predict_file(stored, tmp_path / "b.zarr", bundle_folder))
+    found = predicted("memory://bucket/cube.zarr", tmp_path / "a.zarr", bundle_folder)
+    assert contents(found) == contents(predicted(stored, tmp_path / "b.zarr", bundle_folder))
 
 
 def test_what_is_wrong_with_the_input_is_said_at_once(
@@ -127,14 +132,14 @@ def test_what_is_wrong_with_the_input_is_said_at_once(
 ) -> None:
     out = tmp_path / "out.zarr"
     with pytest.raises(UsageError, match="no such file"):
-        predict_file(tmp_path / "none.zarr", out, bundle_folder)
+        predicted(tmp_path / "none.zarr", out, bundle_folder)
     with pytest.raises(UsageError, match="matches"):
-        predict_file(str(tmp_path / "*.none"), out, bundle_folder)
+        predicted(str(tmp_path / "*.none"), out, bundle_folder)
     with pytest.raises(NarcfError, match="narcf-geo train"):
-        predict_file(stored, out, tmp_path / "no_model")
+        predicted(stored, out, tmp_path / "no_model")
     (tmp_path / "text.nc").write_text("no NetCDF")
     with pytest.raises(NarcfError, match=r"text\.nc: expected a Zarr store or a NetCDF file"):
-        predict_file(tmp_path / "text.nc", out, bundle_folder)
+        predicted(tmp_path / "text.nc", out, bundle_folder)
     for changed, message in (
         (fine_cube.drop_vars("sif"), "'sif'"),
         (fine_cube.drop_vars("biome"), "'biome'.*narcf-geo biomes"),
@@ -142,7 +147,7 @@ def test_what_is_wrong_with_the_input_is_said_at_once(
     ):
         changed.to_netcdf(tmp_path / "cube.nc")
         with pytest.raises(NarcfError, match=message):
-            predict_file(tmp_path / "cube.nc", out, bundle_folder)
+            predicted(tmp_path / "cube.nc", out, bundle_folder)
         (tmp_path / "cube.nc").unlink()
     assert not out.exists()
 
@@ -155,11 +160,11 @@ def test_an_unreadable_chunk_leaves_what_is_finished(
     chunk.write_bytes(whole[: len(whole) // 2])
     out = tmp_path / "out.zarr"
     with pytest.raises(NarcfError, match=r"cube\.zarr: variable 'sif'.*reading failed"):
-        predict_file(stored, out, bundle_folder, pool=Threads(2))
+        predicted(stored, out, bundle_folder, pool=Threads(2))
     assert not out.exists()
     chunk.write_bytes(whole)
     left: list[int] = []
-    predict_file(stored, out, bundle_folder, progress=lambda done, *_: left.append(done))
+    predicted(stored, out, bundle_folder, progress=lambda done, *_: left.append(done))
     assert left[0] > 0
     assert_same(out, expected)
 
@@ -167,14 +172,14 @@ def test_an_unreadable_chunk_leaves_what_is_finished(
 def test_only_what_changed_is_computed_again(
     fine_cube: xr.Dataset, stored: Path, bundle_folder: Path, tmp_path: Path, contents: Contents
 ) -> None:
-    out = predict_file(stored, tmp_path / "out.zarr", bundle_folder)
+    out = predicted(stored, tmp_path / "out.zarr", bundle_folder)
     before = contents(out)
     stamps = {path: path.stat().st_mtime_ns for path in out.rglob("c/*/*/*")}
     calls: list[int] = []
 
     def again() -> None:
         calls.clear()
-        predict_file(stored, out, bundle_folder, progress=lambda done, *_: calls.append(done))
+        predicted(stored, out, bundle_folder, progress=lambda done, *_: calls.append(done))
 
     again()
     assert not calls
@@ -195,7 +200,7 @@ def test_only_what_changed_is_computed_again(
     assert len(fields) == 8
     after = contents(out)
     assert after != before
-    fresh = predict_file(stored, tmp_path / "fresh.zarr", bundle_folder)
+    fresh = predicted(stored, tmp_path / "fresh.zarr", bundle_folder)
     assert contents(fresh) == after
 
 
@@ -204,11 +209,11 @@ def test_another_bundle_computes_all_again(
 ) -> None:
     import shutil
 
-    out = predict_file(stored, tmp_path / "out.zarr", bundle_folder)
+    out = predicted(stored, tmp_path / "out.zarr", bundle_folder)
     other = Path(shutil.copytree(bundle_folder, tmp_path / "other"))
     (other / "applicability.npz").unlink()
     calls: list[int] = []
-    predict_file(stored, out, other, progress=lambda done, *_: calls.append(done))
+    predicted(stored, out, other, progress=lambda done, *_: calls.append(done))
     assert calls[0] == 0
     assert "applicability" not in xr.open_zarr(out, consolidated=False)
 
@@ -221,6 +226,6 @@ def test_a_store_that_someone_else_writes(
         hold(lock, "out.zarr"),
         pytest.raises(NarcfError, match=rf"in use by process {os.getpid()} on .* since"),
     ):
-        predict_file(stored, tmp_path / "out.zarr", bundle_folder)
-    predict_file(stored, tmp_path / "out.zarr", bundle_folder)
+        predicted(stored, tmp_path / "out.zarr", bundle_folder)
+    predicted(stored, tmp_path / "out.zarr", bundle_folder)
     assert not lock.exists()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,10 @@ from narcf_geo.errors import NarcfError, UsageError
 from narcf_geo.predict import open_pool, predict_file, scheduler
 
 DASK = Path(sys.executable).with_name("dask")
+
+
+def predicted(*arguments: Any, **options: Any) -> Path:
+    return predict_file(*arguments, **options).path
 
 
 @pytest.fixture
@@ -42,10 +47,10 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen]]]:
 def test_processes_write_the_same_bytes(
     stored: Path, bundle_folder: Path, tmp_path: Path, contents: Callable
 ) -> None:
-    threads = predict_file(stored, tmp_path / "threads.zarr", bundle_folder)
+    threads = predicted(stored, tmp_path / "threads.zarr", bundle_folder)
     seen: list[int] = []
     with open_pool(workers=2) as pool:
-        processes = predict_file(
+        processes = predicted(
             stored,
             tmp_path / "processes.zarr",
             bundle_folder,
@@ -88,9 +93,9 @@ def test_a_worker_with_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_cluster_by_hand_writes_the_same_bytes(
     cluster: tuple, stored: Path, bundle_folder: Path, tmp_path: Path, contents: Callable
 ) -> None:
-    threads = predict_file(stored, tmp_path / "threads.zarr", bundle_folder)
+    threads = predicted(stored, tmp_path / "threads.zarr", bundle_folder)
     with open_pool(scheduler=cluster[0]) as pool:
-        found = predict_file(stored, tmp_path / "cluster.zarr", bundle_folder, pool=pool)
+        found = predicted(stored, tmp_path / "cluster.zarr", bundle_folder, pool=pool)
     assert contents(found) == contents(threads)
 
 
@@ -109,19 +114,19 @@ def test_a_scheduler_that_vanishes(
         pytest.raises(NarcfError, match="run again to go on"),
         open_pool(scheduler=address) as pool,
     ):
-        predict_file(stored, out, bundle_folder, pool=pool, progress=vanish)
+        predicted(stored, out, bundle_folder, pool=pool, progress=vanish)
     assert not out.exists()
     seen: list[int] = []
-    predict_file(stored, out, bundle_folder, progress=lambda done, *_: seen.append(done))
+    predicted(stored, out, bundle_folder, progress=lambda done, *_: seen.append(done))
     assert seen[0] > 0
-    assert contents(out) == contents(predict_file(stored, tmp_path / "b.zarr", bundle_folder))
+    assert contents(out) == contents(predicted(stored, tmp_path / "b.zarr", bundle_folder))
 
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed(
     stored: Path, bundle_folder: Path, tmp_path: Path, contents: Callable
 ) -> None:
-    threads = predict_file(stored, tmp_path / "threads.zarr", bundle_folder)
+    threads = predicted(stored, tmp_path / "threads.zarr", bundle_folder)
     with open_pool(workers=2) as pool:
         workers = list(pool.client.run(os.getpid).values())  # type: ignore[attr-defined]
 
@@ -129,5 +134,5 @@ def test_a_worker_that_is_killed(
             if done and workers:
                 os.kill(workers.pop(), signal.SIGKILL)
 
-        out = predict_file(stored, tmp_path / "out.zarr", bundle_folder, pool=pool, progress=kill)
+        out = predicted(stored, tmp_path / "out.zarr", bundle_folder, pool=pool, progress=kill)
     assert contents(out) == contents(threads)
