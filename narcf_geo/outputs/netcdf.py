@@ -61,11 +61,15 @@ def write_flux_netcdf(ds: xr.Dataset, path: str | Path) -> Path:
     path = Path(path)
     check_flux(ds)
     product = _product(ds)
-    # What is lazy is written block by block, in the same order every time.
+    encoding = _encoding(product)
+    lazy = [str(name) for name in product.data_vars if product[name].chunks]
     with atomic_path(path) as temporary, dask.config.set(scheduler="synchronous"):
-        product.to_netcdf(
-            temporary, format="NETCDF4", engine="netcdf4", encoding=_encoding(product)
-        )
+        rest = product.drop_vars(lazy)
+        known = {str(name): encoding[str(name)] for name in rest.variables}
+        rest.to_netcdf(temporary, format="NETCDF4", engine="netcdf4", encoding=known)
+        for name in lazy:  # block by block, in an order that is the same every time
+            one = xr.Dataset({name: product[name].variable})
+            one.to_netcdf(temporary, mode="a", engine="netcdf4", encoding={name: encoding[name]})
     return path
 
 

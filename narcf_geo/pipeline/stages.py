@@ -270,7 +270,6 @@ def train_model(project: Project, progress: Progress, options: Options) -> list[
 
 def predict_flux(project: Project, progress: Progress, options: Options) -> list[Path]:
     """Predict every land cell and month -> ``prediction.zarr`` and the products."""
-    from narcf_geo.outputs.products import write_products
     from narcf_geo.predict import open_pool, predict_file
 
     store = project.path("prediction.zarr")
@@ -289,6 +288,9 @@ def predict_flux(project: Project, progress: Progress, options: Options) -> list
             force=options.force,
             progress=progress,
         )
+    # Imported late: with what it needs it would keep the first chunk waiting.
+    from narcf_geo.outputs.products import write_products
+
     progress(0, 1, "products")
     fractions = open_cube(project)["class_fraction"].load()
     prediction = open_prediction(project).load()

@@ -125,6 +125,8 @@ def predict_file(
     limit = _bytes(memory)
     task = Task.of(Source.open(source), model)
     _check(task, output)
+    if limit is not None:
+        task.require_memory(limit, 1)
     described = {**task.source.frame().attrs, **(attrs or {})}
     with _writing(output), hold(folder / "lock", str(output)):
         journal = Journal(folder, output, task.key())
@@ -214,12 +216,12 @@ def work(folder: str, key: str, job: str, digests: dict[Shape, str]) -> tuple[in
     axes = list(zip(*digests, strict=True))
     at = task.reach(_shape(map(min, axes)), _shape(map(max, axes)))
     rows = 0
-    if is_land(task.source.read(["biome"], at)["biome"]).any():
-        cube = task.source.read(task.names, at)
-        for chunk in digests:
+    land = bool(is_land(task.source.read(["biome"], at)["biome"]).any())
+    cube = task.source.read(task.names, at) if land else None
+    for chunk, digest in digests.items():
+        if cube is not None:
             rows += _predict_chunk(task, journal.store, cube, at, chunk)
-    with _writing(journal.output):
-        for chunk, digest in digests.items():
+        with _writing(journal.output):
             journal.mark(chunk, digest)
     return len(digests), rows
 
@@ -315,8 +317,10 @@ def _bytes(memory: str | float | None) -> float | None:
 
 
 def _land_cells(store: Path) -> int:
+    from dask.threaded import get
+
     biome = xr.open_dataset(store, engine="zarr", consolidated=False, chunks={})["biome"]
-    return int(is_land(biome).sum())
+    return int(is_land(biome).sum().compute(scheduler=get))
 
 
 def _shape(numbers: Iterable[int]) -> Shape:

@@ -12,7 +12,6 @@ import xarray as xr
 
 from narcf_geo.files import remove
 from narcf_geo.lock import hold
-from narcf_geo.outputs.netcdf import BLOCK, write_flux_netcdf
 from narcf_geo.predict.engine import Summary, predict_file
 
 
@@ -38,6 +37,8 @@ def predict_netcdf(
     Summary
         As of `narcf_geo.predict.predict_file`.
     """
+    from narcf_geo.outputs.netcdf import BLOCK, write_flux_netcdf
+
     output = Path(output).resolve()
     folder = output.with_name(f".{output.name}")
     store, state = folder / "flux.zarr", folder / "state"

@@ -154,18 +154,15 @@ def _dashboard(client: Client) -> str:
 @contextmanager
 def _local(workers: int) -> Iterator[Client]:
     import logging
-    import tempfile
 
     from distributed import Client, LocalCluster
 
     with (
-        tempfile.TemporaryDirectory(prefix="narcf-") as folder,
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             dashboard_address=":0",
             memory_limit=0,
-            local_directory=folder,
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,

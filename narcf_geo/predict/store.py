@@ -25,21 +25,24 @@ def codec() -> BloscCodec:
 
 def write_template(task: Task, path: Path) -> None:
     """Write a store with axes and maps, and the fields without a value."""
+    import dask
     import zarr
+    from dask.threaded import get
 
     frame = task.source.frame()
     frame = frame.drop_vars([n for n in frame.data_vars if n not in KEPT]).drop_encoding()
     chunks = dict(zip(("lat", "lon"), task.layout.chunk[1:], strict=True))
     frame = frame.assign({n: a.variable.chunk(chunks) for n, a in frame.data_vars.items()})
-    with_month_axis(frame, frame["time"].values).to_zarr(
-        path,
-        mode="w",
-        consolidated=False,
-        encoding={
-            name: {"chunks": task.layout.chunk[1:], "compressors": [codec()]}
-            for name in frame.data_vars
-        },
-    )
+    with dask.config.set(scheduler=get):  # here, even where a cluster predicts
+        with_month_axis(frame, frame["time"].values).to_zarr(
+            path,
+            mode="w",
+            consolidated=False,
+            encoding={
+                name: {"chunks": task.layout.chunk[1:], "compressors": [codec()]}
+                for name in frame.data_vars
+            },
+        )
     group = zarr.open_group(path, mode="r+")
     for name in task.predictor.fields:
         group.create_array(

@@ -119,18 +119,21 @@ class Task:
         UsageError
             When `memory`, bytes for each process, is not enough for one chunk in each thread.
         """
-        least = self.least_memory(pool.threads)
         if memory is None:
-            memory = max(MEMORY, least)
-        if memory < least:
-            threads = "a thread" if pool.threads == 1 else f"{pool.threads} threads"
-            raise UsageError(
-                f"memory: {memory / 1e9:.2g} GB is not enough for {threads} in one process, which "
-                f"takes {least / 1e9:.2g} GB; give more, or workers with fewer threads"
-            )
+            memory = max(MEMORY, self.least_memory(pool.threads))
+        self.require_memory(memory, pool.threads)
         share = (memory - LIBRARIES) / pool.threads
         found = regions(self.layout, self._need, share, pool.slots)
         return [region for region in found if todo.intersection(region.chunks())]
+
+    def require_memory(self, memory: float, threads: int) -> None:
+        """Raise UsageError when `memory` is not enough for one chunk in each thread, bytes."""
+        if memory < (least := self.least_memory(threads)):
+            many = "a thread" if threads == 1 else f"{threads} threads"
+            raise UsageError(
+                f"memory: {memory / 1e9:.2g} GB is not enough for {many} in one process, which "
+                f"takes {least / 1e9:.2g} GB; give more, or workers with fewer threads"
+            )
 
     def least_memory(self, threads: int) -> float:
         """Return what a process takes that works on one chunk in each thread, bytes."""
