@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,33 @@ def test_an_unreadable_chunk_leaves_what_is_finished(
     predicted(stored, out, bundle_folder, progress=lambda done, *_: left.append(done))
     assert left[0] > 0
     assert_same(out, expected)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_leaves_what_is_finished(
+    stored: Path, bundle_folder: Path, tmp_path: Path, small_disk: Path, contents: Contents
+) -> None:
+    out = small_disk / "out.zarr"
+    with pytest.raises(NarcfError, match=r"writing failed .*No space left on device.* make room"):
+        predicted(stored, out, bundle_folder, pool=Threads(2))
+    assert not out.exists()
+    subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
+    seen: list[int] = []
+    predicted(stored, out, bundle_folder, progress=lambda done, *_: seen.append(done))
+    assert seen[0] > 0
+    assert contents(out) == contents(predicted(stored, tmp_path / "b.zarr", bundle_folder))
+    assert [path.name for path in (small_disk / ".out.zarr").iterdir()] == ["record.json"]
 
 
 def test_only_what_changed_is_computed_again(

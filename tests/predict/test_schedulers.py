@@ -90,6 +90,30 @@ def test_a_worker_with_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+def test_a_worker_of_an_environment_with_another_zarr(
+    cluster: tuple, stored: Path, bundle_folder: Path, tmp_path: Path
+) -> None:
+    address, processes = cluster
+    other = tmp_path / "environment" / "zarr-2.0.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: zarr\nVersion: 2.0\n")
+    processes.append(
+        subprocess.Popen(
+            [DASK, "worker", address, "--nthreads", "1", "--no-dashboard"],
+            env={**os.environ, "PYTHONPATH": str(other.parent)},
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    )
+    with open_pool(scheduler=address) as pool:
+        client = pool.client  # type: ignore[attr-defined]
+        client.wait_for_workers(3, timeout=60)
+        with pytest.raises(NarcfError, match=r"zarr 2\.0, expected .*install the same versions"):
+            scheduler.check_versions(client)
+
+
+@pytest.mark.slow
 def test_a_cluster_by_hand_writes_the_same_bytes(
     cluster: tuple, stored: Path, bundle_folder: Path, tmp_path: Path, contents: Callable
 ) -> None:
