@@ -19,6 +19,7 @@ from narcf_geo.errors import NarcfError, UsageError
 
 if TYPE_CHECKING:
     from distributed import Client
+    from distributed.deploy import Cluster as DaskCluster
 
 PACKAGES = ("narcf-geo", "dask", "distributed", "numpy", "xarray", "zarr")
 """What client and workers must have in the same version."""
@@ -116,15 +117,18 @@ def threads() -> Threads:
 
 
 @contextmanager
-def open_pool(workers: int | None = None, scheduler: str | None = None) -> Iterator[Pool]:
+def open_pool(
+    workers: int | None = None, scheduler: str | DaskCluster | None = None
+) -> Iterator[Pool]:
     """Open where tasks are run: by default as many threads as this process has cores.
 
     Parameters
     ----------
     workers : int, optional
         Processes of this machine, with one thread each.
-    scheduler : str, optional
-        Address of a dask scheduler, such as ``tcp://host:8786``.
+    scheduler : str or distributed.deploy.Cluster, optional
+        Address of a dask scheduler, such as ``tcp://host:8786``, or a cluster, such as a
+        ``dask_jobqueue.SLURMCluster``.
 
     Raises
     ------
@@ -138,7 +142,7 @@ def open_pool(workers: int | None = None, scheduler: str | None = None) -> Itera
     if not workers and not scheduler:
         yield threads()
         return
-    with _local(workers) if workers else _remote(str(scheduler)) as client:
+    with _local(workers) if workers else _remote(scheduler) as client:
         check_versions(client)
         counts = client.nthreads().values()
         yield Cluster(client, sum(counts), max(counts), _dashboard(client))
@@ -172,11 +176,13 @@ def _local(workers: int) -> Iterator[Client]:
 
 
 @contextmanager
-def _remote(address: str) -> Iterator[Client]:
+def _remote(scheduler: str | DaskCluster | None) -> Iterator[Client]:
     from distributed import Client
 
+    address = scheduler if isinstance(scheduler, str) else getattr(scheduler, "name", "")
+
     try:
-        client = Client(address, timeout=10)
+        client = Client(scheduler, timeout=10)
     except (OSError, ValueError) as error:
         raise NarcfError(
             f"{address}: no dask scheduler answers there ({error}); start one with `dask "

@@ -61,6 +61,21 @@ def test_processes_write_the_same_bytes(
     assert seen[-1] == 18
 
 
+def test_a_cluster_of_the_caller(
+    stored: Path, bundle_folder: Path, tmp_path: Path, contents: Callable
+) -> None:
+    from distributed import LocalCluster
+
+    threads = predicted(stored, tmp_path / "threads.zarr", bundle_folder)
+    with (
+        LocalCluster(n_workers=2, processes=False, dashboard_address=None) as own,
+        open_pool(scheduler=own) as pool,
+    ):
+        found = predicted(stored, tmp_path / "cluster.zarr", bundle_folder, pool=pool)
+        assert pool.slots >= 2
+    assert contents(found) == contents(threads)
+
+
 def test_both_or_no_scheduler() -> None:
     with pytest.raises(UsageError, match="not both"), open_pool(2, "tcp://127.0.0.1:1"):
         pass
