@@ -61,17 +61,15 @@ class Threads:
 
     def run(self, function: Callable, tasks: Sequence[tuple], done: Callable[[Any], None]) -> None:
         """Run the tasks with dask's threaded scheduler."""
-        from dask.callbacks import Callback
         from dask.threaded import get
 
         # With its arguments bound, dask does not search them for keys.
         bound = (partial(function, *task) for task in tasks)
         graph = {f"{function.__name__}-{n}": (call,) for n, call in enumerate(bound)}
-        with (
-            ThreadPoolExecutor(self.slots) as executor,
-            Callback(posttask=lambda key, result, *_: done(result)),
-        ):
-            get(graph, list(graph), pool=executor)
+        # Called after each task of this graph alone: what else the process computes is not ours.
+        callbacks = (None, None, None, lambda key, result, *_: done(result), None)
+        with ThreadPoolExecutor(self.slots) as executor:
+            get(graph, list(graph), pool=executor, callbacks=[callbacks])
 
 
 @dataclass(frozen=True)
