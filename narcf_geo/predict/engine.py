@@ -24,7 +24,7 @@ from narcf_geo.predict.fields import inputs
 from narcf_geo.predict.journal import Journal
 from narcf_geo.predict.layout import Shape
 from narcf_geo.predict.scheduler import Pool, Threads, threads
-from narcf_geo.predict.source import Source
+from narcf_geo.predict.source import Source, files_let_go
 from narcf_geo.predict.store import describe, write_template
 from narcf_geo.predict.task import Task
 
@@ -63,6 +63,7 @@ class Summary:
     seconds: float
 
 
+@files_let_go()
 def predict_file(
     source: str | os.PathLike[str],
     output: str | os.PathLike[str],

@@ -84,6 +84,7 @@ class Cluster:
     def run(self, function: Callable, tasks: Sequence[tuple], done: Callable[[Any], None]) -> None:
         """Run the tasks on the workers; one whose worker dies goes to another."""
         from distributed import CancelledError, KilledWorker, as_completed
+        from distributed.comm import CommClosedError
 
         address = self.client.scheduler.address if self.client.scheduler else "the scheduler"
         futures: list[Any] = []
@@ -97,7 +98,7 @@ class Cluster:
                 f"workers died again and again over the same piece of work ({error}); if they ran "
                 "out of memory, give less with --memory. Run again to go on"
             ) from None
-        except (CancelledError, OSError) as error:
+        except (CancelledError, CommClosedError) as error:
             raise NarcfError(
                 f"{address}: the scheduler or its last worker is gone ({type(error).__name__}); "
                 "what was finished stays: run again to go on"

@@ -12,6 +12,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -76,24 +77,22 @@ class Source:
             When it cannot be read, a part has another grid, or months of another between its own.
         """
         parts = _parts(os.fspath(location))
-        _require_one_grid(parts)
-        axes = [_months(part) for part in parts]
-        known = [axis for axis in axes if axis is not None]
-        if not known:
+        looked = [_look(part, parts[0]) for part in parts]
+        whole = sorted({month for axis, _ in looked for month in axis})
+        if not whole:
             raise NarcfError(f"{location}: expected a dimension 'time', found none")
-        whole = sorted(set().union(*known))
         first = {month: number for number, month in enumerate(whole)}
         places: dict[str, list[Place]] = {}
-        for number, (part, axis) in enumerate(zip(parts, axes, strict=True)):
-            months = slice(first[axis[0]], first[axis[0]] + len(axis)) if axis else slice(None)
-            for name, array in open_part(part).data_vars.items():
-                at = months if "time" in array.dims else slice(None)
-                places.setdefault(str(name), []).append(Place(number, at.start, at.stop))
-            if axis and axis != whole[months]:
+        for number, (part, (axis, variables)) in enumerate(zip(parts, looked, strict=True)):
+            months = slice(first[axis[0]], first[axis[0]] + len(axis)) if axis else slice(0)
+            if axis != whole[months]:
                 raise NarcfError(
                     f"{part.location}: expected months in a row, found {axis[0]} to {axis[-1]} "
                     "with other months between them in other files"
                 )
+            for name, moves in variables.items():
+                at = months if moves else slice(None)
+                places.setdefault(name, []).append(Place(number, at.start, at.stop))
         in_order = {n: sorted(at, key=lambda place: place.start or 0) for n, at in places.items()}
         return cls(tuple(parts), tuple(whole), in_order)
 
@@ -118,20 +117,28 @@ class Source:
         return with_month_axis(frame, pd.DatetimeIndex(self.months))
 
     def require(self, names: Iterable[str]) -> None:
-        """Raise NarcfError unless every variable of `names` has every month, or no time."""
+        """Raise NarcfError unless every variable of `names` has every month once, or no time."""
         for name in names:
-            covered = 0
-            for _, start, stop in self.places.get(name, []):
+            covered, before = 0, -1
+            for number, start, stop in self.places.get(name, []):
                 if start is None or stop is None:
                     covered = len(self.months)
-                elif start <= covered:
-                    covered = max(covered, stop)
+                elif start < covered:
+                    raise NarcfError(
+                        f"variable {name!r}: {self.months[start]} is in {self._name(before)} and "
+                        f"in {self._name(number)}; leave one out"
+                    )
+                elif start == covered:
+                    covered, before = stop, number
             if name in self.places and covered < len(self.months):
                 raise NarcfError(
                     f"variable {name!r}: expected every month from {self.months[0]} to "
                     f"{self.months[-1]}, found none for {self.months[covered]}; add the file that "
                     "has it"
                 )
+
+    def _name(self, number: int) -> str:
+        return self.parts[number].location
 
     def read(self, names: Iterable[str], at: Slices) -> xr.Dataset:
         """Read a piece of the variables `names`, those that are there.
@@ -234,23 +241,29 @@ def _prefix(path: Path) -> str:
     return "reference::" if path.suffix == ".json" else ""
 
 
-def _require_one_grid(parts: list[Part]) -> None:
-    """Raise NarcfError unless all parts have the axes of the first."""
-    for part in parts:
-        for name in ("lat", "lon"):
-            found = open_part(part).variables.get(name)
-            if found is None or found.dims != (name,):
-                raise NarcfError(
-                    f"{part.location}: expected the dimensions time, lat and lon with "
-                    f"coordinates; found {', '.join(map(str, open_part(part).dims))}"
-                )
-            expected = open_part(parts[0])[name].variable
-            if found.shape != expected.shape or not np.allclose(found, expected, 0, 1e-4):
-                raise NarcfError(
-                    f"{part.location}: expected the {name} of {parts[0].location} "
-                    f"({_axis(expected)}), found {_axis(found)}; bring both to one grid with "
-                    "`narcf-geo regrid`"
-                )
+def _look(part: Part, first: Part) -> tuple[list[str], dict[str, bool]]:
+    """Return the months of a part, none where it has no time, and which variables have time.
+
+    Raises
+    ------
+    NarcfError
+        When its axes are not those of the first part.
+    """
+    ds = open_part(part)
+    for name in ("lat", "lon"):
+        found = ds.variables.get(name)
+        if found is None or found.dims != (name,):
+            raise NarcfError(
+                f"{part.location}: expected the dimensions time, lat and lon with coordinates; "
+                f"found {', '.join(map(str, ds.dims))}"
+            )
+        expected = open_part(first).variables[name]
+        if found.shape != expected.shape or not np.allclose(found, expected, 0, 1e-4):
+            raise NarcfError(
+                f"{part.location}: expected the {name} of {first.location} ({_axis(expected)}), "
+                f"found {_axis(found)}; bring both to one grid with `narcf-geo regrid`"
+            )
+    return _months(part), {str(name): "time" in ds[name].dims for name in ds.data_vars}
 
 
 def _axis(axis: xr.Variable) -> str:
@@ -302,11 +315,19 @@ def open_part(part: Part) -> xr.Dataset:
         ) from None
 
 
-def _months(part: Part) -> list[str] | None:
-    """Return the time axis of a part as YYYY-MM, None where it has none."""
+@contextmanager
+def files_let_go() -> Iterator[None]:
+    """Close at the end what `open_part` has opened, so that it can be written again."""
+    try:
+        yield
+    finally:
+        open_part.cache_clear()
+
+
+def _months(part: Part) -> list[str]:
     ds = open_part(part)
     if "time" not in ds.dims:
-        return None
+        return []
     try:
         return [str(month)[:7] for month in to_month_starts(ds["time"])]
     except NarcfError as error:

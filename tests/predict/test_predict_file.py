@@ -14,6 +14,7 @@ import pytest
 import xarray as xr
 
 from narcf_geo.errors import NarcfError, UsageError
+from narcf_geo.files import remove
 from narcf_geo.lock import hold
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.predict import predict, predict_file
@@ -231,6 +232,42 @@ def test_only_what_changed_is_computed_again(
     assert after != before
     fresh = predicted(stored, tmp_path / "fresh.zarr", bundle_folder)
     assert contents(fresh) == after
+
+
+@pytest.mark.parametrize("at", ["old.zarr", "job.json"])
+def test_stopped_while_the_store_is_moved(
+    at: str,
+    fine_cube: xr.Dataset,
+    bundle_folder: Path,
+    tmp_path: Path,
+    contents: Contents,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cube, out = tmp_path / "cube", tmp_path / "out.zarr"
+    cube.mkdir()
+    fine_cube.drop_vars("sif").to_netcdf(cube / "rest.nc")
+    for number in (0, 1):
+        months = slice(13 * number, 13 * (number + 1))
+        fine_cube[["sif"]].isel(time=months).to_netcdf(cube / f"sif_{number}.nc")
+    predicted(str(cube / "*.nc"), out, bundle_folder)
+    # The second year changes; the run that brings it in stops at its very end.
+    changed = fine_cube[["sif"]].isel(time=slice(13, 26)) + np.float32(1)
+    changed["sif"].attrs = fine_cube["sif"].attrs
+    changed.to_netcdf(cube / "sif_1.nc")
+
+    def stop(path: Path) -> None:
+        if path.name == at:
+            raise KeyboardInterrupt
+        remove(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("narcf_geo.predict.journal.remove", stop)
+        with pytest.raises(KeyboardInterrupt):
+            predicted(str(cube / "*.nc"), out, bundle_folder)
+    predicted(str(cube / "*.nc"), out, bundle_folder)
+    assert [path.name for path in (tmp_path / ".out.zarr").iterdir()] == ["record.json"]
+    fresh = predicted(str(cube / "*.nc"), tmp_path / "fresh.zarr", bundle_folder)
+    assert contents(out) == contents(fresh)
 
 
 def test_another_bundle_computes_all_again(

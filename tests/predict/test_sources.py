@@ -176,6 +176,13 @@ def test_files_on_other_grids_are_not_joined(
         predict_file(tmp_path / "?.nc", tmp_path / "out.zarr", bundle_folder)
 
 
+def test_a_month_in_two_files(fine_cube: xr.Dataset, bundle_folder: Path, tmp_path: Path) -> None:
+    fine_cube.to_netcdf(tmp_path / "a.nc")
+    fine_cube[["sif"]].isel(time=slice(20, 26)).to_netcdf(tmp_path / "b.nc")
+    with pytest.raises(NarcfError, match=r"'sif': 2008-09 is in .*a\.nc and in .*b\.nc"):
+        predict_file(tmp_path / "?.nc", tmp_path / "out.zarr", bundle_folder)
+
+
 def test_a_file_replaced_between_two_calls_is_read_anew(
     fine_cube: xr.Dataset, bundle_folder: Path, tmp_path: Path, contents: Callable
 ) -> None:
