@@ -172,6 +172,7 @@ class DerivedFeature(Schema):
     transform: Literal["log1p", "sqrt", "cbrt"] | None = None
     mean: int = Field(1, ge=1, le=60, description="months of the running mean, the last included")
     lag: int = Field(0, ge=0, le=60, description="months that the feature comes late")
+    replace: bool = Field(False, description="the predictor itself is then no feature")
 
     @model_validator(mode="after")
     def _does_something(self) -> DerivedFeature:

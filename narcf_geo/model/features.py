@@ -51,7 +51,9 @@ class Features:
     def of(cls, cube: xr.Dataset, settings: Settings) -> Features:
         """Take units from the cube and, to mask, which features have gaps on land."""
         cube = derive(cube, settings.features, settings.coordinates)
-        names = [*settings.predictor_names, *settings.features]
+        replaced = {how.of for how in settings.features.values() if how.replace}
+        names = [name for name in settings.predictor_names if name not in replaced]
+        names += settings.features
         for coordinate in settings.coordinates:
             names += COORDINATE_COLUMNS[coordinate]
         land = is_land(cube["biome"])

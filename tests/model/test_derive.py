@@ -15,7 +15,7 @@ from narcf_geo.model.derive import derive
 from narcf_geo.model.features import Features
 from narcf_geo.model.fit import fit_project
 from narcf_geo.model.table import Table
-from narcf_geo.predict import predict
+from narcf_geo.predict import predict, predict_file
 from narcf_geo.settings import DerivedFeature
 
 HOW = {
@@ -74,6 +74,26 @@ def test_a_bundle_makes_its_features_itself(cube: xr.Dataset, tmp_path: Path) ->
     dropped = Features.of(cube, tiny_settings("temp", features={"late": HOW["late"]}))
     assert set(Table.of(cube, dropped).month) == set(range(2, 24))
     assert Table.of(cube, dropped).missing["late"] == 2 * 18
+
+
+def test_a_feature_may_take_the_place_of_its_predictor(cube: xr.Dataset, tmp_path: Path) -> None:
+    how = {"root": {"of": "sif", "transform": "sqrt", "replace": True}, "late": HOW["late"]}
+    settings = tiny_settings("sif", "temp", missing="mask", features=how)
+    features = Features.of(cube, settings)
+    assert features.predictors == ("temp", "root", "late")
+    assert features.names[3:5] == ("has_root", "has_late")
+    kept = Features.of(cube, tiny_settings("sif", features={"root": {**how["root"], "replace": 0}}))
+    assert kept.predictors == ("sif", "root")
+    fit_project(cube, settings, tmp_path / "model", lambda *_: None)
+    bundle = Bundle.load(tmp_path / "model")
+    assert bundle.features == features
+    table = Table.of(cube, features)
+    expected = bundle.estimate(table.x).flux
+    cube.chunk(time=12).to_zarr(tmp_path / "cube.zarr", zarr_format=2, consolidated=False)
+    path = predict_file(tmp_path / "cube.zarr", tmp_path / "flux.zarr", tmp_path / "model")
+    for found in (predict(cube, bundle), xr.open_zarr(path, consolidated=False)):
+        rows = found["flux"].values.reshape(24, -1)[table.month, table.cell]
+        np.testing.assert_allclose(rows, expected, atol=1e-5)
 
 
 def test_what_cannot_be_made(cube: xr.Dataset) -> None:
