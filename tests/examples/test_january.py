@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
-import yaml
 
 from narcf_geo.pipeline import run
 from narcf_geo.project import Project
@@ -22,18 +21,15 @@ pytestmark = [
 ]
 
 
-def test_blocks_are_harder_than_random_cells(tmp_path: Path) -> None:
+def test_it_is_as_good_as_promised_and_random_cells_look_better(tmp_path: Path) -> None:
     folder = tmp_path / "january"
     shutil.copytree(ROOT / "docs" / "examples" / "january-2001", folder)
-    settings = yaml.safe_load((folder / "narcf.yaml").read_text())
-    settings["model"]["members"] = 1
-    (folder / "narcf.yaml").write_text(yaml.safe_dump(settings))
     list(run(Project.open(folder, data=str(DATA))))
 
     metrics = json.loads((folder / "evaluation" / "metrics.json").read_text())
     blocks, random = (metrics["cross_validation"][p] for p in ("blocks", "random"))
     assert blocks["n"] == random["n"] > 2500
-    assert 0.55 < blocks["r"] < random["r"] < 0.9
+    assert 0.72 <= blocks["r"] < random["r"] < 0.9
     assert metrics["test"] == blocks
     assert metrics["test"]["period"] == ["2001-01", "2001-01"]
 
