@@ -19,7 +19,8 @@ demo: $(VENV)/.installed ## Run everything on the embedded sample and say where 
 test: $(VENV)/.installed-test ## Run the test suite
 	$(BIN)/python -m pytest -q
 
-test-slow: $(VENV)/.installed-test
+test-slow: $(VENV)/.installed-test ## Run what takes minutes, with all checkers
+	$(INSTALL) -e '.[test,checks,parquet]'
 	$(BIN)/python -m pytest -q -m slow
 
 lint: $(VENV)/.installed-test

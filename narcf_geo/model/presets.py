@@ -64,7 +64,7 @@ PRESETS: dict[str, Recipe] = {
     "best": Recipe(
         hidden=(100, 100, 100),
         shared_scale=True,
-        loss="mse",
+        loss="nll",
         epochs=12,
         learning_rate=2e-3,
         schedule="cosine",

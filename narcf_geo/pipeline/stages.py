@@ -290,11 +290,17 @@ def predict_flux(project: Project, progress: Progress, options: Options) -> list
         )
     # Imported late: with what it needs it would keep the first chunk waiting.
     from narcf_geo.outputs.products import write_products
+    from narcf_geo.regions import read_regions
 
     progress(0, 1, "products")
-    fractions = open_cube(project)["class_fraction"].load()
-    prediction = open_prediction(project).load()
-    return [store, *write_products(prediction, project.path("products"), class_fraction=fractions)]
+    regions = project.settings.regions
+    products = write_products(
+        open_prediction(project).load(),
+        project.path("products"),
+        class_fraction=open_cube(project)["class_fraction"].load(),
+        regions=read_regions(project.path(regions)) if regions else None,
+    )
+    return [store, *products]
 
 
 def evaluate_flux(project: Project, progress: Progress, options: Options) -> list[Path]:
@@ -367,7 +373,7 @@ STAGES: dict[str, Stage] = {
             ("model", "split", "missing", "features", "coordinates", "biome_features", "seed"),
             train_model,
         ),
-        Stage("predict", ("cube", "train"), ("title", "license"), predict_flux),
+        Stage("predict", ("cube", "train"), ("title", "license", "regions"), predict_flux),
         Stage("evaluate", ("cube", "train", "predict"), ("split", "regions"), evaluate_flux),
         Stage("map", ("cube", "predict"), (), draw_maps),
         Stage("report", ("evaluate", "map"), ("title",), write_project_report),

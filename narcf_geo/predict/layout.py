@@ -12,7 +12,8 @@ Shape = tuple[int, int, int]
 """Along time, lat and lon."""
 
 CHUNK: Shape = (12, 256, 256)
-"""The largest chunk: a map is read from few of them, and so is the series of a cell."""
+"""The largest chunk: a map is read from few of them, and so is the series of a cell. Its edges are
+those at which many stores are cut, so that theirs are decoded once."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,17 @@ class Layout:
 
     @classmethod
     def of(cls, shape: Shape) -> Layout:
-        """Choose the chunks, of even size, from the shape alone.
+        """Choose the chunks from the shape alone.
 
         Examples
         --------
         >>> Layout.of((40, 1400, 2400)).chunk
-        (12, 234, 240)
+        (12, 256, 256)
+        >>> Layout.of((108, 60, 120)).chunk
+        (12, 60, 120)
         """
-        time, *space = shape
-        lat, lon = (math.ceil(n / math.ceil(n / c)) for n, c in zip(space, CHUNK[1:], strict=True))
-        return cls(shape, (min(time, CHUNK[0]), lat, lon))
+        t, y, x = (min(n, c) for n, c in zip(shape, CHUNK, strict=True))
+        return cls(shape, (t, y, x))
 
     @property
     def counts(self) -> Shape:
@@ -131,10 +133,10 @@ def regions(layout: Layout, need: Need, memory: float, slots: int) -> list[Regio
 
     Of those that fit into `memory` (bytes), the region is taken with which the inputs are decoded
     least often; of several, the smallest. While `slots` regions can be worked on at once, there are
-    at least two for each where the store has as many chunks.
+    at least eight for each where the store has as many chunks: land is not spread evenly.
     """
     counts = layout.counts
-    most = max(1, math.prod(counts) // (2 * slots))
+    most = max(1, math.prod(counts) // (8 * slots))
     sizes: list[Shape] = [
         (t, y, x) for t, y, x in product(*(range(1, n + 1) for n in counts)) if t * y * x <= most
     ]

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 PACKAGES = ("narcf-geo", "dask", "distributed", "numpy", "xarray", "zarr")
 """What client and workers must have in the same version."""
 
+_WORKER_ENVIRONMENT = {
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 128 << 20,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,
+}
+"""dask has glibc give every freed array back to the system and page the next one in anew; these,
+the second the largest that glibc takes, keep it for the next array."""
+
 WORKERS_WITHIN = 60
 """Seconds to wait for the first worker of a cluster."""
 
@@ -158,9 +165,11 @@ def _dashboard(client: Client) -> str:
 def _local(workers: int) -> Iterator[Client]:
     import logging
 
+    import dask
     from distributed import Client, LocalCluster
 
     with (
+        dask.config.set(_WORKER_ENVIRONMENT),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,

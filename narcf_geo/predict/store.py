@@ -31,7 +31,8 @@ def write_template(task: Task, path: Path) -> None:
 
     frame = task.source.frame()
     frame = frame.drop_vars([n for n in frame.data_vars if n not in KEPT]).drop_encoding()
-    chunks = dict(zip(("lat", "lon"), task.layout.chunk[1:], strict=True))
+    # Many chunks at a time cost little more than one.
+    chunks = {d: 8 * n for d, n in zip(("lat", "lon"), task.layout.chunk[1:], strict=True)}
     frame = frame.assign({n: a.variable.chunk(chunks) for n, a in frame.data_vars.items()})
     with dask.config.set(scheduler=get):  # here, even where a cluster predicts
         with_month_axis(frame, frame["time"].values).to_zarr(
