@@ -124,13 +124,13 @@ def in_memory(options: argparse.Namespace) -> None:
     cube = xr.open_zarr(options.cube, consolidated=False, chunks=None).isel(time=slice(2)).load()
     bundle = Bundle.load(options.model)
     predictor = Predictor(bundle)
-    land, static = inputs(cube, bundle)
     lat, lon = 350, 600
     chunked = cube.chunk({"time": 1, "lat": lat, "lon": lon})
     maps = ["biome", "class_fraction", "land_fraction", "cell_area"]
     chunked = chunked.assign({name: cube[name] for name in maps})
 
     def loop() -> None:
+        land, static = inputs(cube, bundle)
         for month in range(cube.sizes["time"]):
             for y in range(0, cube.sizes["lat"], lat):
                 for x in range(0, cube.sizes["lon"], lon):

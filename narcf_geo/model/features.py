@@ -160,7 +160,7 @@ class Features:
         `biome` has shape (...), `class_fraction` (18, ...).
         """
         if self.takes_fractions:
-            shares = np.moveaxis(class_fraction, 0, -1).astype(np.float32)
+            shares = np.moveaxis(class_fraction, 0, -1).astype(np.float32, copy=False)
             return np.sqrt(shares) if self.biome == "sqrt_fractions" else shares
         if self.biome == "majority":
             return (biome[..., None] == np.arange(len(IGBP))).astype(np.float32)
