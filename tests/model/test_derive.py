@@ -90,8 +90,8 @@ def test_a_feature_may_take_the_place_of_its_predictor(cube: xr.Dataset, tmp_pat
     table = Table.of(cube, features)
     expected = bundle.estimate(table.x).flux
     cube.chunk(time=12).to_zarr(tmp_path / "cube.zarr", zarr_format=2, consolidated=False)
-    path = predict_file(tmp_path / "cube.zarr", tmp_path / "flux.zarr", tmp_path / "model")
-    for found in (predict(cube, bundle), xr.open_zarr(path, consolidated=False)):
+    done = predict_file(tmp_path / "cube.zarr", tmp_path / "flux.zarr", tmp_path / "model")
+    for found in (predict(cube, bundle), xr.open_zarr(done.path, consolidated=False)):
         rows = found["flux"].values.reshape(24, -1)[table.month, table.cell]
         np.testing.assert_allclose(rows, expected, atol=1e-5)
 
