@@ -17,7 +17,7 @@ demo: $(VENV)/.installed ## Run everything on the embedded sample and say where 
 	$(BIN)/narcf-geo run --sample -C demo
 
 test: $(VENV)/.installed-test ## Run the test suite
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-slow: $(VENV)/.installed-test ## Run what takes minutes, with all checkers
 	$(INSTALL) -e '.[test,checks,parquet]'
