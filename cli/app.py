@@ -8,6 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from narcf_geo.cli import catalog, model
 from narcf_geo.cli.experiment import experiment
+from narcf_geo.cli.options import (
+    Bounds,
+    Coverage,
+    Directory,
+    Force,
+    Memory,
+    Resolution,
+    Scheduler,
+    Values,
+    Workers,
+    parameters,
+)
 
 if TYPE_CHECKING:
     from narcf_geo.project import Project
@@ -20,38 +32,6 @@ app = typer.Typer(
 )
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(model.app, name="model")
-
-Directory = Annotated[
-    Path, typer.Option("--project", "-C", metavar="DIR", help="Project directory (narcf.yaml).")
-]
-Force = Annotated[bool, typer.Option("--force", help="Run even where all is up to date.")]
-Values = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Value of a catalog parameter (repeatable)."),
-]
-Resolution = Annotated[
-    float | None, typer.Option("--grid", metavar="DEGREES", help="Cell size of the target grid.")
-]
-Bounds = Annotated[
-    tuple[float, float, float, float] | None,
-    typer.Option(metavar="W S E N", help="Box of the target grid, degrees; default: the globe."),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", help="Predict in N processes, instead of in threads."),
-]
-Scheduler = Annotated[
-    str | None,
-    typer.Option(metavar="URL", help="Predict on a dask cluster, such as tcp://host:8786."),
-]
-Memory = Annotated[
-    str | None,
-    typer.Option(metavar="SIZE", help="What each process that predicts may take, such as 2GB."),
-]
-Coverage = Annotated[
-    float,
-    typer.Option(min=0, max=1, help="Share of a target cell that valid source must cover."),
-]
 
 
 def version(value: bool) -> None:
@@ -395,12 +375,3 @@ def _project(directory: Path, values: list[str] | None) -> Project:
     from narcf_geo.project import Project
 
     return Project.open(directory, **parameters(values))
-
-
-def parameters(values: list[str] | None) -> dict[str, str]:
-    """Return ``NAME=VALUE`` texts as a dict."""
-    pairs = [value.partition("=") for value in values or []]
-    for name, equals, _ in pairs:
-        if not name or not equals:
-            raise typer.BadParameter(f"expected NAME=VALUE, found {name!r}", param_hint="--set")
-    return {name: value for name, _, value in pairs}

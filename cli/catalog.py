@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from narcf_geo.cli.options import Directory, Values, parameters
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,23 +21,14 @@ app = typer.Typer(
 LIST_OPENS = 40
 """``list`` opens the files of at most so many sources, unless asked to open all."""
 
-Directory = Annotated[
-    Path, typer.Option("--project", "-C", metavar="DIR", help="Project directory (narcf.yaml).")
-]
 File = Annotated[
     Path | None, typer.Option("--catalog", metavar="FILE", help="Catalog, instead of a project's.")
-]
-Values = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Value of a catalog parameter (repeatable)."),
 ]
 Names = Annotated[list[str] | None, typer.Argument(help="Names of sources; default: all.")]
 
 
 def _open(directory: Path, values: list[str] | None, file: Path | None = None) -> Catalog:
     """Open the catalog asked for, the project's, or the packaged one outside a project."""
-    from narcf_geo.cli.app import parameters
-
     from narcf_geo.catalog import Catalog
     from narcf_geo.project import Project
 

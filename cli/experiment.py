@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from narcf_geo.cli.options import Directory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def experiment(
-    directory: Annotated[
-        Path, typer.Option("--project", "-C", metavar="DIR", help="Project directory (narcf.yaml).")
-    ] = Path(),
+    directory: Directory = Path(),
     preset: Annotated[
         str | None,
         typer.Option(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from narcf_geo.cli.options import Directory
 
 app = typer.Typer(help="Look at a trained model.", no_args_is_help=True)
 
@@ -15,9 +16,7 @@ def show(
     model: Annotated[
         Path | None, typer.Argument(metavar="[MODEL]", help="A model folder (bundle.json).")
     ] = None,
-    directory: Annotated[
-        Path, typer.Option("--project", "-C", metavar="DIR", help="Project directory.")
-    ] = Path(),
+    directory: Directory = Path(),
 ) -> None:
     """Print the model card: features and their ranges, split, skill, uncertainty, origin."""
     from narcf_geo.cli.show import console

@@ -1,0 +1,49 @@
+"""The options that several commands take, and what their values mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Directory = Annotated[
+    Path, typer.Option("--project", "-C", metavar="DIR", help="Project directory (narcf.yaml).")
+]
+Force = Annotated[bool, typer.Option("--force", help="Run even where all is up to date.")]
+Values = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Value of a catalog parameter (repeatable)."),
+]
+Resolution = Annotated[
+    float | None, typer.Option("--grid", metavar="DEGREES", help="Cell size of the target grid.")
+]
+Bounds = Annotated[
+    tuple[float, float, float, float] | None,
+    typer.Option(metavar="W S E N", help="Box of the target grid, degrees; default: the globe."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Predict in N processes, instead of in threads."),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Predict on a dask cluster, such as tcp://host:8786."),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="What each process that predicts may take, such as 2GB."),
+]
+Coverage = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="Share of a target cell that valid source must cover."),
+]
+
+
+def parameters(values: list[str] | None) -> dict[str, str]:
+    """Return ``NAME=VALUE`` texts as a dict."""
+    pairs = [value.partition("=") for value in values or []]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise typer.BadParameter(f"expected NAME=VALUE, found {name!r}", param_hint="--set")
+    return {name: value for name, _, value in pairs}
