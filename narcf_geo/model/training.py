@@ -17,10 +17,13 @@ from narcf_geo.errors import NarcfError
 from narcf_geo.files import quiet_stderr
 from narcf_geo.model.presets import Recipe
 
-# TensorFlow tells of absent GPUs before its own log level holds; a Python error still shows.
+# TensorFlow tells of absent GPUs, and once of XLA, before its own log level holds; a Python error
+# still shows.
 with quiet_stderr():
     import keras
     import tensorflow as tf
+
+    tf.function(lambda: tf.add(1, 1), jit_compile=True)()
 
 BATCHES_PER_CALL = 64
 

@@ -92,11 +92,14 @@ def test_killed_during_a_member(tmp_path: Path) -> None:
     assert 2 <= len(kept) < 5
     assert not (project / "model").exists()
 
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, **streams, text=True)
     while len(finished()) < len(kept) + 1 and process.poll() is None:
         time.sleep(0.02)
     now = finished()
-    assert process.wait() == 0
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert errors == ""  # TensorFlow keeps its own notes to itself
     # What was finished was not trained again.
     assert kept.items() <= now.items()
     bundle = Bundle.load(project / "model")

@@ -119,6 +119,7 @@ def disturb(
     last.end()
     assert contents(out) == contents(expected)
     again = {name: (out / name).stat().st_mtime_ns for name in stamps}
+    assert stamps
     assert again == stamps  # what was finished was not written again
     assert [path.name for path in last.state.iterdir()] == ["record.json"]
     assert {path.name for path in out.parent.iterdir()} == {out.name, last.state.name}
