@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 
@@ -183,5 +182,8 @@ _TEXT = st.one_of(
 @example(text=b"!!float ''")
 def test_nothing_but_a_usage_error_comes_out(tmp_path: Path, text: bytes) -> None:
     for schema in (Settings, CatalogFile):
-        with contextlib.suppress(UsageError):
-            read(tmp_path, text, schema)
+        try:
+            found = read(tmp_path, text, schema)
+        except UsageError as error:
+            found = str(error)
+        assert isinstance(found, schema) or "narcf.yaml" in found
