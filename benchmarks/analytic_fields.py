@@ -24,7 +24,7 @@ from regrid import TARGET, narr
 
 from narcf_geo.grid import Grid
 from narcf_geo.grid.sphere import great_circle_area
-from narcf_geo.regrid import regrid
+from narcf_geo.regridding import regrid
 
 Array = NDArray[np.float64]
 REFINEMENT = 10

@@ -42,7 +42,7 @@ class Work:
         import xarray as xr
 
         from narcf_geo.model.bundle import Bundle
-        from narcf_geo.predict.block import Predictor
+        from narcf_geo.prediction.block import Predictor
 
         bundle = Bundle.load(model)
         networks = bundle.ensemble.networks

@@ -78,7 +78,7 @@ def _keras(model: Path) -> Any:
 
 def flop_per_row(model: Path) -> int:
     """Multiplications and additions of the products of one member."""
-    from narcf_geo.model.network import Network
+    from narcf_geo.model.network.network import Network
 
     network = Network.load(model / "member_0.keras")
     return sum(2 * layer.kernel.size for layer in network.layers)
@@ -115,7 +115,7 @@ def onnx_runtime(model: Path, x: np.ndarray, cores: int) -> Work:
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
-    from narcf_geo.model.network import Network
+    from narcf_geo.model.network.network import Network
 
     network = Network.load(model / "member_0.keras")
     constants = {"mean": network.mean}
@@ -159,8 +159,8 @@ def onnx_runtime(model: Path, x: np.ndarray, cores: int) -> Work:
 
 @engine
 def network(model: Path, x: np.ndarray, cores: int) -> Work:
-    from narcf_geo.model.network import Network
-    from narcf_geo.model.threads import one_blas_thread
+    from narcf_geo.model.network.network import Network
+    from narcf_geo.model.network.threads import one_blas_thread
 
     chain = Network.load(model / "member_0.keras")
 
@@ -176,7 +176,7 @@ def network(model: Path, x: np.ndarray, cores: int) -> Work:
 def ensemble(model: Path, x: np.ndarray, cores: int) -> Work:
     """Five members with their mean, spread and noise; rows of a member are counted."""
     from narcf_geo.model.bundle import Bundle
-    from narcf_geo.model.threads import one_blas_thread
+    from narcf_geo.model.network.threads import one_blas_thread
 
     members = Bundle.load(model).ensemble
     slabs = [x[start : start + 16384] for start in range(0, len(x), 16384)]
@@ -195,7 +195,7 @@ def block(model: Path, x: np.ndarray, cores: int) -> Work:
     from dataclasses import replace
 
     from narcf_geo.model.bundle import Bundle
-    from narcf_geo.predict.block import Predictor
+    from narcf_geo.prediction.block import Predictor
 
     bundle = Bundle.load(model)
     first = dict(list(bundle.information["members"].items())[:1])
@@ -244,8 +244,8 @@ def layer_products(model: Path, x: np.ndarray, cores: int) -> Work:
     """The products of the layers alone, in blocks of rows as the network has them."""
     import numba as nb
 
-    from narcf_geo.model.chain import BLOCK_ROWS
-    from narcf_geo.model.network import Network
+    from narcf_geo.model.network.chain import BLOCK_ROWS
+    from narcf_geo.model.network.network import Network
 
     @nb.njit(nogil=True)
     def repeat(a: Any, b: Any, c: Any, times: Any) -> None:

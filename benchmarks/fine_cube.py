@@ -18,9 +18,9 @@ def write_cube(path: Path, months: int, every: int = 1) -> int:
     import xarray as xr
     import zarr
 
+    from narcf_geo.core.months import month_starts, with_month_axis
     from narcf_geo.grid import Grid
-    from narcf_geo.months import month_starts, with_month_axis
-    from narcf_geo.predict.store import codec
+    from narcf_geo.prediction.store import codec
 
     raster = next(Path(__file__).parents[1].glob("narcf_geo/data/landcover/*.tif"))
     with rasterio.open(raster) as cover:
@@ -81,10 +81,10 @@ def write_bundle(
     """
     import keras
 
-    from narcf_geo.model.applicability import APPLICABILITY, Applicability
     from narcf_geo.model.bundle import write
-    from narcf_geo.model.features import Features
-    from narcf_geo.model.presets import PRESETS
+    from narcf_geo.model.network.recipes import PRESETS
+    from narcf_geo.model.samples.features import Features
+    from narcf_geo.statistics.applicability import APPLICABILITY, Applicability
 
     features = Features(PREDICTORS, ("1",) * len(PREDICTORS), (), "fractions")
     n = len(features.names)

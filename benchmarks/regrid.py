@@ -99,7 +99,7 @@ def global_field(ny: int, nx: int) -> np.ndarray:
 
 def curvilinear_weights(corners: tuple[np.ndarray, np.ndarray], target: Any) -> dict[str, Any]:
     from narcf_geo.grid import Grid
-    from narcf_geo.regrid.overlap import conservative_weights
+    from narcf_geo.kernels.overlap import conservative_weights
 
     source = Grid.from_corners(*corners)
     start = time.process_time()
@@ -132,9 +132,9 @@ def narr_apply(folder: Path) -> dict[str, Any]:
     import xesmf
 
     from narcf_geo.grid import Grid
-    from narcf_geo.regrid import compute_weights, regrid
-    from narcf_geo.regrid.overlap import conservative_weights
-    from narcf_geo.regrid.weights import xesmf_grid
+    from narcf_geo.kernels.overlap import conservative_weights
+    from narcf_geo.regridding import compute_weights, regrid
+    from narcf_geo.regridding.weights import xesmf_grid
 
     source, target = Grid.from_corners(*narr()), Grid.regular(*TARGET)
     rng = np.random.default_rng(0)
@@ -166,8 +166,8 @@ def fine_apply(folder: Path) -> dict[str, Any]:
     import xarray as xr
 
     from narcf_geo.grid import Grid
-    from narcf_geo.regrid import compute_weights, regrid
-    from narcf_geo.regrid.rectilinear import axis_matrices
+    from narcf_geo.kernels.rectilinear import axis_matrices
+    from narcf_geo.regridding import compute_weights, regrid
 
     source, target = Grid.regular(*WORLD, 0.05), Grid.regular(*WORLD, 1)
     da = xr.DataArray(global_field(*source.shape), dims=("lat", "lon"), name="field")
@@ -196,7 +196,7 @@ def issue_211(folder: Path) -> dict[str, Any]:
     import xarray as xr
 
     from narcf_geo.grid import Grid
-    from narcf_geo.regrid import regrid
+    from narcf_geo.regridding import regrid
 
     field = global_field(8962, 9040)
     start = time.perf_counter()
@@ -230,7 +230,7 @@ def stream(folder: Path) -> dict[str, Any]:
     import xarray as xr
 
     from narcf_geo.grid import Grid
-    from narcf_geo.regrid import regrid
+    from narcf_geo.regridding import regrid
 
     start = time.perf_counter()
     source, target = Grid.regular(*WORLD, 0.01), Grid.regular(*WORLD, 1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from narcf_geo.grid import Grid
 from narcf_geo.grid.sphere import great_circle_area
-from narcf_geo.regrid import compute_weights, conservative_weights
+from narcf_geo.regridding import compute_weights, conservative_weights
 
 LATITUDES = (0, 30, 45, 60, 75, 85)
 RESOLUTIONS = (2.5, 1.0, 0.5, 0.25, 0.05)

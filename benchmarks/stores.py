@@ -45,8 +45,8 @@ class Plain:
 @contextmanager
 def opened(kind: str, count: int) -> Iterator[Any]:
     """Open a pool: ``plain`` or ``threads`` of this process, or ``workers``, dask processes."""
-    from narcf_geo.predict import open_pool
-    from narcf_geo.predict.scheduler import Threads
+    from narcf_geo.prediction import open_pool
+    from narcf_geo.prediction.scheduler import Threads
 
     if kind == "workers":
         with open_pool(workers=count) as pool:
@@ -71,10 +71,10 @@ def count_seconds(owner: type, name: str, label: str) -> None:
 
 def count_parts() -> None:
     """Tell apart what a prediction consists of; only where one thread does all of it."""
-    from narcf_geo.model.applicability import Applicability
-    from narcf_geo.model.ensemble import Ensemble
-    from narcf_geo.model.network import Network
-    from narcf_geo.predict.block import Predictor
+    from narcf_geo.model.network.ensemble import Ensemble
+    from narcf_geo.model.network.network import Network
+    from narcf_geo.prediction.block import Predictor
+    from narcf_geo.statistics.applicability import Applicability
 
     count_seconds(Predictor, "block", "block")
     count_seconds(Ensemble, "estimate", "estimate")
@@ -84,7 +84,7 @@ def count_parts() -> None:
 
 def on_disk(options: argparse.Namespace) -> None:
     """Serve `predict_file`."""
-    from narcf_geo.predict import predict_file
+    from narcf_geo.prediction import predict_file
 
     out = options.folder / f"out-{os.getpid()}.zarr"
     if options.pool == "plain" and options.count == 1:
@@ -117,9 +117,9 @@ def in_memory(options: argparse.Namespace) -> None:
     import xarray as xr
 
     from narcf_geo.model.bundle import Bundle
-    from narcf_geo.predict import predict
-    from narcf_geo.predict.block import Predictor
-    from narcf_geo.predict.fields import inputs
+    from narcf_geo.prediction import predict
+    from narcf_geo.prediction.arrays import inputs
+    from narcf_geo.prediction.block import Predictor
 
     cube = xr.open_zarr(options.cube, consolidated=False, chunks=None).isel(time=slice(2)).load()
     bundle = Bundle.load(options.model)

@@ -43,12 +43,11 @@ def run(function: Callable[[argparse.Namespace], dict[str, Any]]) -> Callable:
 @run
 def prepare(options: argparse.Namespace) -> dict[str, Any]:
     """Make the project of the sample as far as its cube."""
-    from narcf_geo import pipeline
+    from narcf_geo import workflow as pipeline
     from narcf_geo.model.fit import tabulate
-    from narcf_geo.model.splits import splits_of
-    from narcf_geo.pipeline.init import init_project
-    from narcf_geo.pipeline.stages import open_cube
-    from narcf_geo.project import Project
+    from narcf_geo.model.samples.splits import splits_of
+    from narcf_geo.project.init import init_project
+    from narcf_geo.project.project import Project, open_cube
 
     init_project(options.folder / "sample", sample=True)
     project = Project.open(options.folder / "sample")
@@ -70,8 +69,8 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
 @run
 def article(options: argparse.Namespace) -> dict[str, Any]:
     """Train by `model.fit`."""
-    from narcf_geo.model.presets import PRESETS
-    from narcf_geo.model.training import build, keras
+    from narcf_geo.model.network.recipes import PRESETS
+    from narcf_geo.model.network.training import build, keras
 
     given = np.load(options.folder / "table.npz")
     x, y, train, validation = (given[name] for name in ("x", "y", "train", "validation"))
@@ -103,8 +102,8 @@ def article(options: argparse.Namespace) -> dict[str, Any]:
 @run
 def trainer(options: argparse.Namespace) -> dict[str, Any]:
     """Train as narcf-geo does."""
-    from narcf_geo.model.presets import PRESETS
-    from narcf_geo.model.training import Trainer
+    from narcf_geo.model.network.recipes import PRESETS
+    from narcf_geo.model.network.training import Trainer
 
     given = np.load(options.folder / "table.npz")
     x, y, area, train, validation = (
@@ -133,8 +132,7 @@ def trainer(options: argparse.Namespace) -> dict[str, Any]:
 def best(options: argparse.Namespace) -> dict[str, Any]:
     """Train the preset best, and all that goes with a bundle."""
     from narcf_geo.model.fit import fit_project
-    from narcf_geo.pipeline.stages import open_cube
-    from narcf_geo.project import Project
+    from narcf_geo.project.project import Project, open_cube
 
     project = Project.open(options.folder / "sample")
     last = [0.0]

@@ -20,5 +20,5 @@ fi
 
 work=$(mktemp -d)
 cd "$work"
-"$venv/bin/python" -c 'import narcf_geo.regrid, xesmf'
-"$venv/bin/python" -m pytest --pyargs xesmf -p narcf_geo.regrid -q -rfEs "$@"
+"$venv/bin/python" -c 'import narcf_geo.regridding, xesmf'
+"$venv/bin/python" -m pytest --pyargs xesmf -p narcf_geo.regridding -q -rfEs "$@"

@@ -22,7 +22,7 @@ from narcf_geo.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from narcf_geo.project import Project
+    from narcf_geo.project.project import Project
 
 app = typer.Typer(
     help="From gridded sources to a regional CO2-flux product, its maps and its report.",
@@ -37,9 +37,9 @@ app.add_typer(model.app, name="model")
 def version(value: bool) -> None:
     """Print the version and stop."""
     if value:
-        import narcf_geo
+        from narcf_geo.core.provenance import SOFTWARE
 
-        typer.echo(f"narcf-geo {narcf_geo.__version__}")
+        typer.echo(SOFTWARE)
         raise typer.Exit
 
 
@@ -127,7 +127,7 @@ def regrid(
         return
     if output is None:
         raise typer.BadParameter("name the file to write after the file to regrid")
-    from narcf_geo.regrid.files import regrid_file
+    from narcf_geo.regridding.files import regrid_file
 
     regrid_table(
         regrid_file(
@@ -190,7 +190,7 @@ def predict(
         return
     if output is None or output.suffix not in (".zarr", ".nc"):
         raise typer.BadParameter("name the .zarr store or .nc file to write after the predictors")
-    from narcf_geo.predict import open_pool, predict_file, predict_netcdf
+    from narcf_geo.prediction import open_pool, predict_file, predict_netcdf
 
     write = predict_netcdf if output.suffix == ".nc" else predict_file
     folder = model or directory / "model"
@@ -240,7 +240,7 @@ def evaluate(
         raise typer.BadParameter("name the file to score against after the file to score")
     from narcf_geo.cli.show import evaluation_table
 
-    from narcf_geo.evaluate.files import evaluate_files
+    from narcf_geo.evaluation.files import evaluate_files
 
     scores = evaluate_files(
         estimate,
@@ -303,7 +303,7 @@ def draw(
         return
     if output is None:
         raise typer.BadParameter("name the figure to write after the file to draw")
-    from narcf_geo.pipeline.maps import draw_map
+    from narcf_geo.figures.draw import draw_map
 
     options = {"projection": projection, "limit": limit, "title": title}
     draw_map(
@@ -356,7 +356,7 @@ def report(
     """Write the per-biome flux report -> report/index.html, CSV (TgC), GeoPackage."""
     _stage("report", directory, force, values)
     if compare is not None:
-        from narcf_geo.pipeline.page import write_comparison
+        from narcf_geo.report.contents import write_comparison
 
         page = write_comparison(_project(directory, values), _project(compare, None))
         typer.echo(f"Comparison: {page}")
@@ -372,6 +372,6 @@ def _stage(name: str, directory: Path, force: bool, values: list[str] | None) ->
 
 
 def _project(directory: Path, values: list[str] | None) -> Project:
-    from narcf_geo.project import Project
+    from narcf_geo.project.project import Project
 
     return Project.open(directory, **parameters(values))

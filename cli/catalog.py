@@ -11,7 +11,7 @@ from narcf_geo.cli.options import Directory, Values, parameters
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from narcf_geo.catalog import Catalog
+    from narcf_geo.catalog.catalog import Catalog
 
 app = typer.Typer(
     help="List, show, check and fetch the sources of the catalog; add a file to it.",
@@ -29,8 +29,8 @@ Names = Annotated[list[str] | None, typer.Argument(help="Names of sources; defau
 
 def _open(directory: Path, values: list[str] | None, file: Path | None = None) -> Catalog:
     """Open the catalog asked for, the project's, or the packaged one outside a project."""
-    from narcf_geo.catalog import Catalog
-    from narcf_geo.project import Project
+    from narcf_geo.catalog.catalog import Catalog
+    from narcf_geo.project.project import Project
 
     if file is not None:
         return Catalog.open(file, **parameters(values))
@@ -43,7 +43,7 @@ def _chosen(catalog: Catalog, names: list[str] | None) -> list[str]:
     """Return the names asked for, in their order, or all."""
     from difflib import get_close_matches
 
-    from narcf_geo.errors import UsageError
+    from narcf_geo.core.errors import UsageError
 
     for name in names or []:
         if name not in catalog:
@@ -76,7 +76,7 @@ def list_sources(
     from rich.table import Table
 
     from narcf_geo.catalog.entry import presence
-    from narcf_geo.errors import NarcfError
+    from narcf_geo.core.errors import NarcfError
 
     catalog = _open(directory, values, file)
     files = {}
@@ -148,7 +148,7 @@ def show(
     console.print("# grid on land, + grid at sea, . other land")
     if plot is not None:
         from narcf_geo.catalog.sketch import plot as draw
-        from narcf_geo.files import atomic_path
+        from narcf_geo.core.files import atomic_path
 
         figure = draw(description.dataset, description.grid, description.variables[0].name)
         with atomic_path(plot.with_suffix(".png")) as temporary:
@@ -165,7 +165,7 @@ def check(
     from rich.table import Table
 
     from narcf_geo.catalog.check import period_problem, problems
-    from narcf_geo.errors import NarcfError
+    from narcf_geo.core.errors import NarcfError
 
     catalog = _open(directory, values, file)
     chosen = _chosen(catalog, names)
@@ -199,7 +199,7 @@ def _print_periods(months: dict) -> None:
     from narcf_geo.cli.show import console
     from rich.table import Table
 
-    from narcf_geo.months import gaps, shared_months
+    from narcf_geo.core.months import gaps, shared_months
 
     table = Table("source", "first month", "last month", "months", "gaps")
     for name, present in months.items():
@@ -274,7 +274,7 @@ def add(
     from narcf_geo.cli.show import console
 
     from narcf_geo.catalog.add import append, draft
-    from narcf_geo.project import Project
+    from narcf_geo.project.project import Project
 
     if file is None:
         has_project = (directory / "narcf.yaml").exists()

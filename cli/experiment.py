@@ -43,8 +43,7 @@ def experiment(
     from narcf_geo.cli.show import progress_bar
 
     from narcf_geo.experiment import run_experiment, summarise, write
-    from narcf_geo.pipeline.stages import open_cube
-    from narcf_geo.project import Project
+    from narcf_geo.project.project import Project, open_cube
 
     project = Project.open(directory)
     plan = _plan(preset, file, seeds, epochs, leaky)
@@ -60,8 +59,8 @@ def experiment(
 def _plan(
     preset: str | None, file: Path | None, seeds: int | None, epochs: int | None, leaky: bool | None
 ) -> Experiment:
+    from narcf_geo.core.yamlfile import load
     from narcf_geo.experiment import Experiment, plan_of
-    from narcf_geo.yamlfile import load
 
     if file is None:
         names = [name.strip() for name in (preset or "all").split(",")]

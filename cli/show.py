@@ -13,11 +13,11 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from narcf_geo.pipeline import Result
-    from narcf_geo.pipeline.stages import Progress
-    from narcf_geo.predict import Summary as Prediction
-    from narcf_geo.project import Project
-    from narcf_geo.regrid.files import Summary
+    from narcf_geo.prediction import Summary as Prediction
+    from narcf_geo.project.project import Project
+    from narcf_geo.regridding.files import Summary
+    from narcf_geo.workflow import Result
+    from narcf_geo.workflow.stages import Progress
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -45,7 +45,7 @@ def progress_bar() -> Iterator[Progress]:
 
 def initialise(directory: Path, sample: bool) -> None:
     """Write a project and say what was written."""
-    from narcf_geo.pipeline.init import init_project
+    from narcf_geo.project.init import init_project
 
     with progress_bar() as progress:
         progress(0, 1, "writing the sample inputs" if sample else "writing the project")
@@ -55,7 +55,7 @@ def initialise(directory: Path, sample: bool) -> None:
 
 def run_stages(project: Project, *stages: str, **options: Any) -> None:
     """Run stages, a line for each as it ends; then say where to look."""
-    from narcf_geo.pipeline import run
+    from narcf_geo.workflow import run
 
     results = []
     with progress_bar() as progress:
@@ -142,7 +142,7 @@ def evaluation_table(metrics: dict[str, Any], output: Path | None) -> None:
     """Show the scores of one file against another: what was compared, a line a part, the notes."""
     from rich import box
 
-    from narcf_geo.evaluate.files import COLUMNS, table_rows
+    from narcf_geo.evaluation.files import COLUMNS, table_rows
 
     for name in ("estimate", "observed"):
         about = metrics[name]

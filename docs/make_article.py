@@ -19,16 +19,15 @@ import xarray as xr
 from matplotlib.figure import Figure
 from PIL import Image
 
-from narcf_geo.budget import biome_budget
-from narcf_geo.constants import IGBP
-from narcf_geo.evaluate import by_biome, compare
+from narcf_geo.budget.tables import biome_budget
+from narcf_geo.core.constants import IGBP
+from narcf_geo.core.yamlfile import load
+from narcf_geo.evaluation import by_biome, compare
 from narcf_geo.experiment import Experiment, Outcome, run_experiment, summarise
 from narcf_geo.experiment.summary import markdown
 from narcf_geo.figures import agreement, charts, landcover, maps, style
 from narcf_geo.figures.layout import heading, house_style
-from narcf_geo.pipeline.stages import open_cube
-from narcf_geo.project import Project
-from narcf_geo.yamlfile import load
+from narcf_geo.project.project import Project, open_cube
 
 DOCS = Path(__file__).parent
 STEPS = (

@@ -23,7 +23,7 @@ from pathlib import Path
 import xarray as xr
 
 from narcf_geo import budget
-from narcf_geo.evaluate import compare
+from narcf_geo.evaluation import compare
 from narcf_geo.figures import agreement, annual, charts, landcover, maps, series, uncertainty
 from narcf_geo.model.bundle import Bundle
 

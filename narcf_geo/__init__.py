@@ -9,18 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from narcf_geo.biomes import map_biomes as map_biomes
-    from narcf_geo.budget import biome_budget as biome_budget
-    from narcf_geo.budget import monthly_total as monthly_total
-    from narcf_geo.catalog import Catalog as Catalog
-    from narcf_geo.evaluate import compare as compare
+    from narcf_geo.budget.tables import biome_budget as biome_budget
+    from narcf_geo.budget.totals import monthly_total as monthly_total
+    from narcf_geo.catalog.catalog import Catalog as Catalog
+    from narcf_geo.cube.biomes import map_biomes as map_biomes
+    from narcf_geo.evaluation import compare as compare
     from narcf_geo.grid import Grid as Grid
     from narcf_geo.model.bundle import Bundle as Bundle
-    from narcf_geo.pipeline import run as run
-    from narcf_geo.pipeline.init import init_project as init_project
-    from narcf_geo.pipeline.stages import open_cube as open_cube
-    from narcf_geo.pipeline.stages import open_prediction as open_prediction
-    from narcf_geo.project import Project as Project
+    from narcf_geo.project.init import init_project as init_project
+    from narcf_geo.project.project import Project as Project
+    from narcf_geo.project.project import open_cube as open_cube
+    from narcf_geo.project.project import open_prediction as open_prediction
+    from narcf_geo.workflow import run as run
 
 __version__ = "0.1.0"
 

@@ -15,8 +15,8 @@ import pytest
 import xarray as xr
 from tiny_project import write_project
 
-from narcf_geo.constants import EARTH_RADIUS, FLUX_SIGN, FLUX_UNITS
-from narcf_geo.months import month_starts, with_month_axis
+from narcf_geo.core.constants import EARTH_RADIUS, FLUX_SIGN, FLUX_UNITS
+from narcf_geo.core.months import month_starts, with_month_axis
 
 
 def prediction_dataset(

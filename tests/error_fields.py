@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from narcf_geo.constants import EARTH_RADIUS
+from narcf_geo.core.constants import EARTH_RADIUS
+from narcf_geo.core.months import month_starts
 from narcf_geo.grid import Grid
-from narcf_geo.months import month_starts
 
 GRID = Grid.regular(-130, 20, -60, 70, 2.5)
 _LON, _LAT = np.meshgrid(GRID.lon, GRID.lat)

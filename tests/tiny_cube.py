@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from narcf_geo.core.months import month_starts, with_month_axis
 from narcf_geo.grid import Grid
-from narcf_geo.months import month_starts, with_month_axis
-from narcf_geo.settings import PeriodSplit, Settings
+from narcf_geo.project.settings import PeriodSplit, Settings
 
 SPLIT = PeriodSplit.model_validate(
     {

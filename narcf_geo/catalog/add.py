@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from narcf_geo.catalog import Catalog
+from narcf_geo.catalog.catalog import Catalog
 from narcf_geo.catalog.entry import Entry
 from narcf_geo.catalog.schema import CatalogFile
-from narcf_geo.errors import NarcfError, UsageError
-from narcf_geo.files import atomic_path
-from narcf_geo.months import FIRST_YEAR
-from narcf_geo.units import linear
-from narcf_geo.variables import VARIABLES
-from narcf_geo.yamlfile import read
+from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.files import atomic_path
+from narcf_geo.core.months import FIRST_YEAR
+from narcf_geo.core.units import linear
+from narcf_geo.core.variables import VARIABLES
+from narcf_geo.core.yamlfile import read
 
 DRIVERS = {
     ".nc": "netcdf", ".nc4": "netcdf", ".cdf": "netcdf", ".zarr": "zarr", ".tif": "rasterio",
@@ -172,7 +172,7 @@ def _opened(path: Path, driver: str) -> xr.Dataset:
 
 def _open(path: Path, driver: str, climatology: bool = False) -> xr.Dataset:
     """Open a file as an entry that says no more than where it is."""
-    from narcf_geo.sources.native import open_native
+    from narcf_geo.catalog.readers.native import open_native
 
     with tempfile.TemporaryDirectory() as folder:
         catalog = Path(folder) / "data_catalog.yaml"

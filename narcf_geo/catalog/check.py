@@ -11,11 +11,11 @@ import xarray as xr
 from narcf_geo.catalog.describe import data_variables, months_of, statistics
 from narcf_geo.catalog.entry import Entry
 from narcf_geo.catalog.land import inland_and_open_sea
-from narcf_geo.constants import IGBP
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.constants import IGBP
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.months import shared_months
+from narcf_geo.core.variables import VARIABLES
 from narcf_geo.grid import Grid
-from narcf_geo.months import shared_months
-from narcf_geo.variables import VARIABLES
 
 SEA_SHARE, LAND_SHARE, FEWEST = 0.9, 0.7, 10
 """Least share of the open sea that is water, of the inland that is land; fewest places to judge."""

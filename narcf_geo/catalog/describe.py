@@ -10,9 +10,9 @@ import pandas as pd
 import xarray as xr
 
 from narcf_geo.catalog.entry import Entry, presence
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.months import gaps
 from narcf_geo.grid import Grid
-from narcf_geo.months import gaps
 
 
 class VariableRow(NamedTuple):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from narcf_geo.catalog.schema import CatalogFile, Metadata, SourceEntry
-from narcf_geo.errors import NarcfError
-from narcf_geo.yamlfile import Document
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.yamlfile import Document
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,7 +77,7 @@ class Entry:
 
     def read(self) -> xr.Dataset:
         """Open the source lazily as canonical variables on its native grid."""
-        from narcf_geo.sources import read
+        from narcf_geo.catalog.readers import read
 
         return read(self)
 

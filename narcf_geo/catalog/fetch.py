@@ -15,9 +15,9 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-from narcf_geo.catalog import PACKAGED, Catalog
-from narcf_geo.errors import NarcfError, UsageError
-from narcf_geo.files import atomic_path
+from narcf_geo.catalog.catalog import PACKAGED, Catalog
+from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.files import atomic_path
 
 if TYPE_CHECKING:
     from requests import Response, Session

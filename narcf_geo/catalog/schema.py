@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from narcf_geo.yamlfile import Schema
+from narcf_geo.core.yamlfile import Schema
 
 Role = Literal["predictor", "target", "reference", "truth", "landcover"]
 Legend = Literal["igbp_water0", "igbp_water17"]

@@ -44,7 +44,7 @@ def covers(grid: Grid, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
         return np.asarray(inside & ((lon - west) % 360 <= east - west))
     from scipy.spatial import cKDTree
 
-    from narcf_geo.constants import EARTH_RADIUS
+    from narcf_geo.core.constants import EARTH_RADIUS
 
     places = to_xyz(lon, lat).reshape(-1, 3)
     away, cell = cKDTree(to_xyz(grid.lon, grid.lat).reshape(-1, 3)).query(places)

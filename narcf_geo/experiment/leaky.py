@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from narcf_geo.model.splits import Split
-from narcf_geo.model.table import Table
-from narcf_geo.model.workshop import Workshop
+from narcf_geo.model.ensemble_training import Workshop
+from narcf_geo.model.samples.splits import Split
+from narcf_geo.model.samples.table import Table
 
 if TYPE_CHECKING:
-    from narcf_geo.model.training import Trainer
+    from narcf_geo.model.network.training import Trainer
 
 LEAKS = ("scaler", "validation", "missing", "random")
 """Scaler fitted on all rows; the test rows validate; a missing predictor is 0; rows at random."""

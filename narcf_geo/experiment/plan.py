@@ -9,12 +9,12 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from narcf_geo.errors import UsageError
+from narcf_geo.core.errors import UsageError
+from narcf_geo.core.yamlfile import Schema
 from narcf_geo.experiment.leaky import LEAKS
 from narcf_geo.model.baselines import BASELINES
-from narcf_geo.model.presets import PRESETS, Recipe
-from narcf_geo.settings import DerivedFeature, Settings, SplitSettings
-from narcf_geo.yamlfile import Schema
+from narcf_geo.model.network.recipes import PRESETS, Recipe
+from narcf_geo.project.settings import DerivedFeature, Settings, SplitSettings
 
 OWN = "project"
 """Name of the features, and of the split, that ``narcf.yaml`` has."""

@@ -16,27 +16,21 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-import narcf_geo
-from narcf_geo.experiment.leaky import (
-    LeakyWorkshop,
-    leaky_split,
-    shuffled,
-    zero_for_missing,
-)
+from narcf_geo.core.files import atomic_path, remove
+from narcf_geo.core.provenance import VERSION
+from narcf_geo.experiment.leaky import LeakyWorkshop, leaky_split, shuffled, zero_for_missing
 from narcf_geo.experiment.plan import Case, Experiment, leaks_of, recipe_of, settings_of
 from narcf_geo.experiment.score import Held, score
-from narcf_geo.files import atomic_path, remove
 from narcf_geo.model.baselines import fit_baseline
-from narcf_geo.model.ensemble import Estimate
+from narcf_geo.model.ensemble_training import Workshop
 from narcf_geo.model.fit import tabulate
-from narcf_geo.model.presets import Recipe
-from narcf_geo.model.splits import Split, splits_of
-from narcf_geo.model.table import Table
-from narcf_geo.model.workshop import Workshop
-from narcf_geo.pipeline import run
-from narcf_geo.pipeline.stages import open_cube
-from narcf_geo.project import Project
-from narcf_geo.settings import Settings
+from narcf_geo.model.network.ensemble import Estimate
+from narcf_geo.model.network.recipes import Recipe
+from narcf_geo.model.samples.splits import Split, splits_of
+from narcf_geo.model.samples.table import Table
+from narcf_geo.project.project import Project, open_cube
+from narcf_geo.project.settings import Settings
+from narcf_geo.workflow import run
 
 Progress = Callable[[int, int, str], None]
 
@@ -132,7 +126,7 @@ def run_experiment(
 def versions() -> dict[str, str]:
     """Return the versions on which scores depend."""
     names = ("keras", "tensorflow", "scikit-learn", "numpy")
-    return {"narcf-geo": narcf_geo.__version__, **{name: version(name) for name in names}}
+    return {"narcf-geo": VERSION, **{name: version(name) for name in names}}
 
 
 def _not_default(plan: Recipe) -> dict[str, Any]:

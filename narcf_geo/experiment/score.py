@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from narcf_geo.budget import cell_total, monthly_total
-from narcf_geo.constants import IGBP
-from narcf_geo.errors import NarcfError
-from narcf_geo.evaluate import compare
-from narcf_geo.model.calibration import conformal_factors
-from narcf_geo.model.ensemble import Estimate
-from narcf_geo.model.residuals import ErrorModel
-from narcf_geo.model.splits import Split
-from narcf_geo.model.table import Table
+from narcf_geo.budget.totals import cell_total, monthly_total
+from narcf_geo.core.constants import IGBP
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.evaluation import compare
+from narcf_geo.model.network.ensemble import Estimate
+from narcf_geo.model.samples.splits import Split
+from narcf_geo.model.samples.table import Table
+from narcf_geo.statistics.conformal import conformal_factors
+from narcf_geo.statistics.error_model import ErrorModel
 
 LEVEL = 0.8
 """Share of the test values that the interval of a cell and month is to hold."""
@@ -128,7 +128,7 @@ def _biome_years(
     table: Table, cube: xr.Dataset, held: Held, flux: xr.DataArray, truth: xr.DataArray
 ) -> float | None:
     """Return the share of biome-years whose true total lies in the interval of the estimate."""
-    from narcf_geo.budget_intervals import total_intervals
+    from narcf_geo.budget.intervals import total_intervals
 
     area, biome = cube["cell_area"], cube["biome"]
     grid = cube["flux_target"]

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from narcf_geo.core.files import atomic_path
 from narcf_geo.experiment.plan import OWN, Experiment
 from narcf_geo.experiment.run import Outcome, versions
-from narcf_geo.files import atomic_path
 
 LINE = ("preset", "features", "split", "protocol")
 """What names a line of the table."""

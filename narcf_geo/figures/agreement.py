@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import xarray as xr
 
-from narcf_geo.errors import NarcfError
-from narcf_geo.evaluate.metrics import taylor as taylor_statistics
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import blank_figure, few, heading, house_style, synthetic_note
+from narcf_geo.statistics.scores import taylor as taylor_statistics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from narcf_geo.errors import NarcfError, UsageError
+from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.files import atomic_path
 from narcf_geo.figures.layout import Scale
 from narcf_geo.figures.maps import flux_map
 from narcf_geo.figures.style import in_256_colors
-from narcf_geo.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.months import days_in_month
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import Scale, house_style, synthetic_note
 from narcf_geo.figures.panels import fitted_view, single_map
-from narcf_geo.figures.totals import period_text
-from narcf_geo.months import days_in_month
+from narcf_geo.figures.style import period_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

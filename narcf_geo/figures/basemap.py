@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as MplPath
 
-from narcf_geo.errors import NarcfError, UsageError
+from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.figures.style import BARE_LAND, INK, MUTED, SEA
 from narcf_geo.grid import Grid
 

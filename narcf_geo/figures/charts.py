@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from narcf_geo.constants import FLUX_UNITS, IGBP
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.constants import FLUX_UNITS, IGBP
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import blank_figure, few, heading, house_style, synthetic_note
 

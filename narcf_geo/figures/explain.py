@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import blank_figure, heading, house_style
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from narcf_geo.constants import IGBP
-from narcf_geo.errors import NarcfError
+from narcf_geo.budget.totals import cell_area
+from narcf_geo.core.constants import IGBP
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import Scale, headed_figure, house_style, synthetic_note
 from narcf_geo.figures.panels import draw_cells, fitted_view, map_grid
-from narcf_geo.figures.totals import cell_area
 from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from narcf_geo.errors import NarcfError
+from narcf_geo.budget.totals import cell_area, days_of, mean_over_months, summarise
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.months import days_in_month
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import Scale, house_style, synthetic_note
 from narcf_geo.figures.panels import corner_text, draw_cells, fitted_view, map_grid, single_map
-from narcf_geo.figures.totals import cell_area, days_of, mean_over_months, period_text, summarise
+from narcf_geo.figures.style import period_text
 from narcf_geo.grid import Grid
-from narcf_geo.months import days_in_month
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from narcf_geo.budget.totals import summarise
 from narcf_geo.figures.layout import Scale, headed_figure
-from narcf_geo.figures.totals import summarise
+from narcf_geo.figures.style import summary_lines
 from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def corner_text(
     size: float = 8.0,
 ) -> None:
     """Write mean and total into the corner of the map that hides the fewest cells."""
-    mean, total = summarise(field, area, days).lines()
+    mean, total = summary_lines(summarise(field, area, days))
     write_in_corner(ax, view, field, f"mean {mean}\ntotal {total}", size)
 
 

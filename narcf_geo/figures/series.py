@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from narcf_geo.constants import IGBP
-from narcf_geo.errors import NarcfError
-from narcf_geo.evaluate.components import decompose
+from narcf_geo.core.constants import IGBP
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.evaluation.variability import decompose
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import Scale, blank_figure, few, heading, house_style, synthetic_note
-from narcf_geo.figures.totals import period_text
+from narcf_geo.figures.style import period_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 
-from narcf_geo.errors import NarcfError, UsageError
-from narcf_geo.files import atomic_path
+from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
+
+    from narcf_geo.budget.totals import FluxSummary
 
 FLUX_CMAP = "BrBG_r"
 """Green is uptake, brown is release; distinguishable with red-green blindness."""
@@ -213,3 +217,34 @@ def in_256_colors(image: Image) -> Image:
     means = [np.bincount(number, weights=channel, minlength=256) / count for channel in channels]
     small.putpalette(np.round(means).T.astype("uint8").ravel().tolist())
     return small
+
+
+def period_text(flux: xr.DataArray) -> str:
+    """Return the months of `flux` in words: ``July 2014``, ``2007–2015``, ``May 2014 – July 2015``.
+
+    Raises
+    ------
+    NarcfError
+        When `flux` has no month.
+    """
+    if "time" not in flux.coords:
+        return ""
+    months = pd.DatetimeIndex(np.atleast_1d(flux["time"].values))
+    if months.empty:
+        raise NarcfError("expected at least one month to draw, found none; check the period")
+    first, last = months.min(), months.max()
+    if first.month == 1 and last.month == 12:
+        return str(first.year) if first.year == last.year else f"{first.year}–{last.year}"
+    first, last = first.strftime("%B %Y"), last.strftime("%B %Y")
+    return first if first == last else f"{first} – {last}"
+
+
+def summary_lines(summary: FluxSummary) -> tuple[str, str]:
+    """Return the mean and the total of a flux as two lines, with sign and unit."""
+    if summary.days <= 31:
+        total = f"{signed(summary.total)} TgC month⁻¹"
+    elif abs(summary.total) >= 100:
+        total = f"{signed(summary.total / 1000)} PgC yr⁻¹"
+    else:
+        total = f"{signed(summary.total)} TgC yr⁻¹"
+    return f"{signed(summary.mean)} {UNITS_TEXT}", total

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from narcf_geo.errors import NarcfError
+from narcf_geo.budget.totals import applicable_share, cell_area, mean_over_months
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.months import days_in_month
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import (
     Scale,
@@ -19,9 +21,8 @@ from narcf_geo.figures.layout import (
     synthetic_note,
 )
 from narcf_geo.figures.panels import draw_cells, fitted_view, single_map, write_in_corner
-from narcf_geo.figures.totals import applicable_share, cell_area, mean_over_months, period_text
+from narcf_geo.figures.style import period_text
 from narcf_geo.grid import Grid
-from narcf_geo.months import days_in_month
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes

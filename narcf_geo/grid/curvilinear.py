@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import xarray as xr
 
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid.grid import Grid
 from narcf_geo.grid.sphere import corners_from_centers, to_xyz
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from narcf_geo.constants import NARR_EARTH_RADIUS
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.constants import NARR_EARTH_RADIUS
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid.curvilinear import collapsed, four_corners, interpolated
 from narcf_geo.grid.grid import Grid
 from narcf_geo.grid.sphere import (
@@ -42,7 +42,7 @@ def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
     """Return the grid of `ds`; see `Grid.from_dataset`."""
     if isinstance(ds, xr.DataArray):
         ds = ds.to_dataset(name=ds.name or "field")
-    lat, lon = _geographic(ds, "latitude"), _geographic(ds, "longitude")
+    lat, lon = geographic(ds, "latitude"), geographic(ds, "longitude")
     x, y = _axis(ds, "x"), _axis(ds, "y")
     if lat is not None and lon is not None and {"lat_b", "lon_b"} <= set(ds.variables):
         return _with_corners(ds, lat, lon)
@@ -83,7 +83,7 @@ def _bounds_names(ds: xr.Dataset) -> set[str]:
     return {str(name) for name in found if name}
 
 
-def _geographic(ds: xr.Dataset, kind: str) -> xr.DataArray | None:
+def geographic(ds: xr.Dataset, kind: str) -> xr.DataArray | None:
     """Return the coordinate of `kind`: best by standard name, then units, then name."""
     bounds = _bounds_names(ds)
     found: list[tuple[int, str]] = []

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from narcf_geo.constants import EARTH_RADIUS
-from narcf_geo.errors import NarcfError, UsageError
+from narcf_geo.core.constants import EARTH_RADIUS
+from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid.sphere import band, great_circle_area, to_lonlat, to_xyz
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import roots_legendre
 
-from narcf_geo.constants import EARTH_RADIUS
+from narcf_geo.core.constants import EARTH_RADIUS
 
 
 def to_xyz(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from narcf_geo.evaluate.metrics import scores
-from narcf_geo.model.ensemble import Estimate
-from narcf_geo.model.splits import Split
-from narcf_geo.model.table import Table
+from narcf_geo.model.network.ensemble import Estimate
+from narcf_geo.model.samples.splits import Split
+from narcf_geo.model.samples.table import Table
+from narcf_geo.statistics.scores import scores
 
 ALPHAS = tuple(10.0**k for k in range(-2, 7))
 """Penalties that ridge chooses from."""

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from narcf_geo.errors import NarcfError
-from narcf_geo.model.applicability import APPLICABILITY, Applicability
-from narcf_geo.model.ensemble import Ensemble, Estimate
-from narcf_geo.model.features import Features
-from narcf_geo.model.residuals import ErrorModel
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.model.network.ensemble import Ensemble, Estimate
+from narcf_geo.model.samples.features import Features
+from narcf_geo.statistics.applicability import APPLICABILITY, Applicability
+from narcf_geo.statistics.error_model import ErrorModel
 
 if TYPE_CHECKING:
     import pandas as pd

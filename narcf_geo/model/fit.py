@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-import narcf_geo
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.provenance import VERSION
 from narcf_geo.model import bundle
-from narcf_geo.model.ensemble import Estimate
-from narcf_geo.model.features import Features
-from narcf_geo.model.held_out import HeldOut
-from narcf_geo.model.presets import recipe
-from narcf_geo.model.splits import PARTS, Split, final_split, splits_of
-from narcf_geo.model.table import Table
-from narcf_geo.model.workshop import Fitted, Progress, Workshop
-from narcf_geo.settings import BlockSplit, RandomSplit, Settings
+from narcf_geo.model.diagnostics import HeldOut
+from narcf_geo.model.ensemble_training import Fitted, Progress, Workshop
+from narcf_geo.model.network.ensemble import Estimate
+from narcf_geo.model.network.recipes import recipe
+from narcf_geo.model.samples.features import Features
+from narcf_geo.model.samples.splits import PARTS, Split, final_split, splits_of
+from narcf_geo.model.samples.table import Table
+from narcf_geo.project.settings import BlockSplit, RandomSplit, Settings
 
 CROSS_VALIDATION = "cross_validation.nc"
 
@@ -124,7 +124,7 @@ def _origin(
             for name in ("lat", "lon")
         },
         "versions": {
-            "narcf-geo": narcf_geo.__version__,
+            "narcf-geo": VERSION,
             "python": ".".join(map(str, sys.version_info[:3])),
             **{name: version(name) for name in ("keras", "tensorflow", "numpy", "xarray")},
         },

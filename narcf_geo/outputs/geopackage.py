@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from narcf_geo.files import atomic_path
+from narcf_geo.core.files import atomic_path
 
 if TYPE_CHECKING:
     import geopandas as gpd

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from narcf_geo.constants import FLUX_SIGN, IGBP
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.constants import FLUX_SIGN, IGBP
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.files import atomic_path
 from narcf_geo.figures.style import flux_limit
-from narcf_geo.files import atomic_path
 from narcf_geo.grid import Grid
 from narcf_geo.outputs.netcdf import check_flux
 from narcf_geo.outputs.qgis import (

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from narcf_geo import __version__
-from narcf_geo.constants import FLUX_SIGN, FLUX_UNITS, IGBP
-from narcf_geo.errors import NarcfError
-from narcf_geo.files import atomic_path
+from narcf_geo.core.constants import FLUX_SIGN, FLUX_UNITS, IGBP
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.files import atomic_path
+from narcf_geo.core.months import with_month_axis
+from narcf_geo.core.provenance import VERSION
 from narcf_geo.grid import Grid
-from narcf_geo.months import with_month_axis
 
 _STANDARD_NAME = "surface_upward_mole_flux_of_carbon_dioxide"
 _Variable = tuple[tuple[str, ...], np.ndarray, dict[str, Any]]
@@ -219,10 +219,10 @@ def _global_attributes(ds: xr.Dataset, out: xr.Dataset) -> dict[str, Any]:
     kept = {k: v for k, v in ds.attrs.items() if isinstance(v, str | int | float) and v != ""}
     return {
         "title": "Monthly net CO2 flux of the land",
-        "citation": f"The narcf-geo developers: narcf-geo, version {__version__}; cite the data "
+        "citation": f"The narcf-geo developers: narcf-geo, version {VERSION}; cite the data "
         "named in 'references' as well",
-        "source": f"narcf-geo {__version__}: neural network trained on an atmospheric inversion",
-        "history": f"made by narcf-geo {__version__}",
+        "source": f"narcf-geo {VERSION}: neural network trained on an atmospheric inversion",
+        "history": f"made by narcf-geo {VERSION}",
         **kept,
         "Conventions": "CF-1.11, CF-1.8",
         "time_coverage_start": str(first),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from narcf_geo.errors import UsageError
+from narcf_geo.core.errors import UsageError
+from narcf_geo.fields.regions import read_regions
 from narcf_geo.figures.style import flux_limit
 from narcf_geo.outputs.geotiff import (
     write_ancillary_geotiffs,
@@ -19,7 +20,6 @@ from narcf_geo.outputs.geotiff import (
 from narcf_geo.outputs.netcdf import write_flux_netcdf, write_flux_zarr
 from narcf_geo.outputs.qgis_project import write_qgis_project
 from narcf_geo.outputs.stac import write_stac
-from narcf_geo.regions import read_regions
 
 if TYPE_CHECKING:
     import geopandas as gpd

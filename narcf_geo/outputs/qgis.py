@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from narcf_geo.constants import IGBP
+from narcf_geo.core.constants import IGBP
+from narcf_geo.core.files import atomic_path
 from narcf_geo.figures.style import amount_colors, flux_colors, fraction_colors
-from narcf_geo.files import atomic_path
 
 _STOPS = 17
 

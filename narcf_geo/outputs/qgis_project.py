@@ -14,15 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from narcf_geo.errors import NarcfError
-from narcf_geo.files import atomic_path
-from narcf_geo.outputs.qgis import (
-    amount_pipe,
-    biome_pipe,
-    flux_pipe,
-    fraction_pipe,
-    xml_text,
-)
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.files import atomic_path
+from narcf_geo.outputs.qgis import amount_pipe, biome_pipe, flux_pipe, fraction_pipe, xml_text
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -342,9 +336,9 @@ def _write_context(
     import geopandas as gpd
     import shapely
 
+    from narcf_geo.fields.regions import named_regions
     from narcf_geo.figures.basemap import natural_earth
     from narcf_geo.outputs.geopackage import write_geopackage
-    from narcf_geo.regions import named_regions
 
     region = shapely.box(*box)
     layers: dict[str, gpd.GeoDataFrame] = {

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from narcf_geo.files import atomic_path
+from narcf_geo.core.files import atomic_path
 from narcf_geo.grid import Grid
 
 _EXTENSIONS = [

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from narcf_geo.constants import IGBP
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.constants import IGBP
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.figures.style import flux_colors, flux_limit
 from narcf_geo.grid import Grid
 

@@ -13,10 +13,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from narcf_geo import __version__
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.files import atomic_path
+from narcf_geo.core.provenance import VERSION
 from narcf_geo.figures.style import in_256_colors, percent, signed, synthetic_text
-from narcf_geo.files import atomic_path
 from narcf_geo.report.compare import OtherRun, side_by_side
 from narcf_geo.report.rows import budget_rows, skill_rows
 
@@ -134,7 +134,7 @@ def write_report(path: str | Path, context: ReportContext) -> Path:
     }
     page = environment.get_template("page.html.j2").render(
         context=context,
-        version=__version__,
+        version=VERSION,
         css=(folder / "page.css").read_text(encoding="utf-8"),
         script=_scripts(folder, context.map is not None),
         map_data=_json(context.map),

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from narcf_geo.constants import IGBP
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.constants import IGBP
+from narcf_geo.core.errors import NarcfError
 
 if TYPE_CHECKING:
     import pandas as pd

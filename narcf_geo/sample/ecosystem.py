@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from narcf_geo.constants import CARBON_MOLAR_MASS, SECONDS_PER_DAY
+from narcf_geo.core.constants import CARBON_MOLAR_MASS, SECONDS_PER_DAY
 from narcf_geo.sample.geography import Array
 from narcf_geo.sample.weather import (
     SOIL_CAPACITY,

@@ -10,8 +10,8 @@ import numpy as np
 import pyproj
 from scipy import ndimage, sparse
 
-from narcf_geo.constants import EARTH_RADIUS, NARR_EARTH_RADIUS
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.constants import EARTH_RADIUS, NARR_EARTH_RADIUS
+from narcf_geo.core.errors import NarcfError
 
 WEST, SOUTH, EAST, NORTH = -170.0, 10.0, -50.0, 70.0
 """The box of the sample, degrees."""

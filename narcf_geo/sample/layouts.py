@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from narcf_geo.constants import FLUX_SIGN, FLUX_UNITS
-from narcf_geo.files import atomic_path
-from narcf_geo.months import with_month_axis
+from narcf_geo.core.constants import FLUX_SIGN, FLUX_UNITS
+from narcf_geo.core.files import atomic_path
+from narcf_geo.core.months import with_month_axis
 from narcf_geo.sample.geography import (
     EAST,
     NARR_FALSE_EASTING,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from narcf_geo.constants import CARBON_MOLAR_MASS, EARTH_RADIUS, SECONDS_PER_DAY
+from narcf_geo.core.constants import CARBON_MOLAR_MASS, EARTH_RADIUS, SECONDS_PER_DAY
 from narcf_geo.sample.geography import Array
 
 TG_PER_UMOL = CARBON_MOLAR_MASS * 1e-6 * 1e-12 * SECONDS_PER_DAY

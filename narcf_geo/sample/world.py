@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from narcf_geo.months import month_starts
+from narcf_geo.core.months import month_starts
 from narcf_geo.sample import ecosystem, weather
 from narcf_geo.sample.geography import (
     EAST,

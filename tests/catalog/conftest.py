@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from narcf_geo.catalog import Catalog, Entry
+from narcf_geo.catalog.catalog import Catalog, Entry
 
 
 @pytest.fixture

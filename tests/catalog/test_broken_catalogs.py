@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from narcf_geo.catalog import Catalog
-from narcf_geo.errors import NarcfError, UsageError
+from narcf_geo.catalog.catalog import Catalog
+from narcf_geo.core.errors import NarcfError, UsageError
 
 GOOD = """\
 metadata:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from narcf_geo.catalog import Catalog
-from narcf_geo.errors import NarcfError, UsageError
+from narcf_geo.catalog.catalog import Catalog
+from narcf_geo.core.errors import NarcfError, UsageError
 
 TEXT = """\
 sources:

@@ -13,13 +13,13 @@ import rasterio
 import xarray as xr
 from rasterio.transform import from_origin
 
-from narcf_geo.catalog import PACKAGED, Entry
+from narcf_geo.catalog.catalog import PACKAGED, Entry
 from narcf_geo.catalog.check import period_problem, problems
 from narcf_geo.catalog.describe import describe
 from narcf_geo.catalog.land import inland_and_open_sea, is_land
 from narcf_geo.catalog.sketch import covers, plot, sketch
+from narcf_geo.core.months import gaps, month_starts, shared_months
 from narcf_geo.grid import Grid
-from narcf_geo.months import gaps, month_starts, shared_months
 
 MakeEntry = Callable[..., Entry]
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import yaml
 
-from narcf_geo.catalog import Catalog
 from narcf_geo.catalog import fetch as fetching
-from narcf_geo.errors import NarcfError, UsageError
+from narcf_geo.catalog.catalog import Catalog
+from narcf_geo.core.errors import NarcfError, UsageError
 
 BODY = bytes(range(256)) * 3000
 SHA = hashlib.sha256(BODY).hexdigest()

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from narcf_geo.catalog import Catalog
-from narcf_geo.errors import UsageError
+from narcf_geo.catalog.catalog import Catalog
+from narcf_geo.core.errors import UsageError
 
 SOURCE = """\
   {name}:
@@ -141,6 +141,6 @@ def test_the_same_file_opens_in_intake(tmp_path: Path) -> None:
 
 def test_the_packaged_catalog_opens_in_intake() -> None:
     intake = pytest.importorskip("intake", reason="the extra intake is not installed")
-    from narcf_geo.catalog import PACKAGED
+    from narcf_geo.catalog.catalog import PACKAGED
 
     assert set(intake.open_catalog(str(PACKAGED))) == set(Catalog.open())

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from narcf_geo.catalog import Catalog
+from narcf_geo.catalog.catalog import Catalog
 from narcf_geo.catalog.check import problems
 from narcf_geo.catalog.describe import Description, describe
-from narcf_geo.months import days_in_month
+from narcf_geo.core.months import days_in_month
 
 HERE = Path(__file__).parent
 

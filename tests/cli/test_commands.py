@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from narcf_geo.catalog import PACKAGED, Catalog
-from narcf_geo.project import Project
+from narcf_geo.catalog.catalog import PACKAGED, Catalog
+from narcf_geo.project.project import Project
 
 SAMPLE = PACKAGED.parent / "data" / "sample"
 
@@ -54,9 +54,9 @@ def test_every_command_is_there(in_process: Callable) -> None:
 
 
 def test_version(in_process: Callable) -> None:
-    from narcf_geo import __version__
+    from narcf_geo.core.provenance import VERSION
 
-    assert in_process("--version").stdout.strip() == f"narcf-geo {__version__}"
+    assert in_process("--version").stdout.strip() == f"narcf-geo {VERSION}"
 
 
 def test_init_writes_a_project_that_opens(in_process: Callable, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from narcf_geo.pipeline import run
-from narcf_geo.project import Project
+from narcf_geo.project.project import Project
+from narcf_geo.workflow import run
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data" / "real"

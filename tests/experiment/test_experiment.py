@@ -16,9 +16,9 @@ import pytest
 import xarray as xr
 import yaml
 
-from narcf_geo.budget import monthly_total
-from narcf_geo.errors import NarcfError
-from narcf_geo.evaluate import compare
+from narcf_geo.budget.totals import monthly_total
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.evaluation import compare
 from narcf_geo.experiment import (
     Experiment,
     leak_worth,
@@ -29,8 +29,7 @@ from narcf_geo.experiment import (
     write,
 )
 from narcf_geo.experiment.plan import Case
-from narcf_geo.pipeline.stages import open_cube
-from narcf_geo.project import Project
+from narcf_geo.project.project import Project, open_cube
 
 QUICK = ("--epochs", "2", "--preset", "narcf-25,climatology")
 

@@ -9,19 +9,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from narcf_geo.experiment.leaky import (
-    LeakyWorkshop,
-    leaky_split,
-    shuffled,
-    zero_for_missing,
-)
+from narcf_geo.core.months import month_starts
+from narcf_geo.experiment.leaky import LeakyWorkshop, leaky_split, shuffled, zero_for_missing
 from narcf_geo.model.baselines import boosting
-from narcf_geo.model.features import Features
-from narcf_geo.model.presets import Recipe
-from narcf_geo.model.splits import Split
-from narcf_geo.model.table import Table
-from narcf_geo.model.workshop import Workshop
-from narcf_geo.months import month_starts
+from narcf_geo.model.ensemble_training import Workshop
+from narcf_geo.model.network.recipes import Recipe
+from narcf_geo.model.samples.features import Features
+from narcf_geo.model.samples.splits import Split
+from narcf_geo.model.samples.table import Table
 
 
 @pytest.fixture

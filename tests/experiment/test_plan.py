@@ -7,11 +7,11 @@ from typing import get_args
 
 import pytest
 
-from narcf_geo.errors import UsageError
+from narcf_geo.core.errors import UsageError
+from narcf_geo.core.yamlfile import load
 from narcf_geo.experiment import Experiment, plan_of
 from narcf_geo.experiment.plan import METHODS, Case, Method, recipe_of, settings_of
-from narcf_geo.settings import Settings
-from narcf_geo.yamlfile import load
+from narcf_geo.project.settings import Settings
 
 
 def test_the_schema_knows_every_method() -> None:

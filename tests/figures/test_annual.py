@@ -10,13 +10,13 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from narcf_geo.errors import NarcfError, UsageError
+from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.months import days_in_month, month_starts
 from narcf_geo.figures import annual, landcover, maps
 from narcf_geo.figures.animation import month_frames, save_frames
+from narcf_geo.figures.draw import draw_map
 from narcf_geo.figures.style import in_256_colors, save_figure
-from narcf_geo.months import days_in_month, month_starts
 from narcf_geo.outputs.netcdf import write_flux_netcdf
-from narcf_geo.pipeline.maps import draw_map
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from narcf_geo.budget import biome_budget
-from narcf_geo.errors import NarcfError
+from narcf_geo.budget.tables import biome_budget
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.figures import agreement, charts, save_figure
 
 METRICS = {"r": 0.912, "rmse": 0.301, "bias": -0.0123, "bias_TgC_per_year": -104.2, "n": 81234}

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from narcf_geo.errors import NarcfError
-from narcf_geo.evaluate.importance import correlations, partial_dependence, permutation_importance
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.figures import explain
+from narcf_geo.statistics.importance import correlations, partial_dependence, permutation_importance
 
 
 @pytest.fixture(scope="module")

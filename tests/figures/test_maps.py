@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from narcf_geo.budget import biome_budget
-from narcf_geo.errors import NarcfError, UsageError
+from narcf_geo.budget.tables import biome_budget
+from narcf_geo.budget.totals import days_of, mean_over_months, summarise
+from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.figures import basemap, landcover, maps, save_figure
 from narcf_geo.figures.panels import fitted_view
-from narcf_geo.figures.totals import days_of, mean_over_months, period_text, summarise
+from narcf_geo.figures.style import period_text, summary_lines
 from narcf_geo.grid import Grid
 
 
@@ -95,7 +96,7 @@ def test_a_map_says_unit_sign_period_numbers_and_that_it_is_synthetic(small_pred
         "← uptake",
         "release →",
         "synthetic twin experiment",
-        *summary.lines(),
+        *summary_lines(summary),
     ):
         assert part in said
     assert "synthetic" not in texts(maps.flux_map(flux.drop_attrs()))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from narcf_geo.budget import biome_series, monthly_total
-from narcf_geo.errors import NarcfError
+from narcf_geo.budget.totals import biome_series, monthly_total
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.figures import agreement, series, style
 
 

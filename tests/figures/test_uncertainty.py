@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.months import days_in_month
 from narcf_geo.figures import style, uncertainty
 from narcf_geo.figures.style import SPREAD_CMAP, save_figure
-from narcf_geo.months import days_in_month
 
 
 def drawn(ax) -> np.ndarray:

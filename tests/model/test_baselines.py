@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from narcf_geo.core.months import month_starts
 from narcf_geo.model.baselines import BASELINES, climatology, fit_baseline
-from narcf_geo.model.features import Features
-from narcf_geo.model.splits import Split
-from narcf_geo.model.table import Table
-from narcf_geo.months import month_starts
+from narcf_geo.model.samples.features import Features
+from narcf_geo.model.samples.splits import Split
+from narcf_geo.model.samples.table import Table
 
 
 @pytest.fixture(scope="module")

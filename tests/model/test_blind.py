@@ -14,11 +14,11 @@ from tiny_cube import tiny_settings
 
 from narcf_geo.model import fit
 from narcf_geo.model.bundle import Bundle
+from narcf_geo.model.ensemble_training import Workshop
 from narcf_geo.model.fit import fit_project
-from narcf_geo.model.splits import Split
-from narcf_geo.model.training import Trainer
-from narcf_geo.model.workshop import Workshop
-from narcf_geo.settings import Settings
+from narcf_geo.model.network.training import Trainer
+from narcf_geo.model.samples.splits import Split
+from narcf_geo.project.settings import Settings
 
 MODEL = {"preset": "narcf-25", "epochs": 4, "batch_size": 64, "members": 1, "unbiased": True}
 FITTED = ("noise", "calibration", "training_range", "history", "samples")

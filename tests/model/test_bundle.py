@@ -12,13 +12,13 @@ import pytest
 import xarray as xr
 from tiny_cube import tiny_settings
 
-from narcf_geo.errors import NarcfError
-from narcf_geo.evaluate.metrics import scores
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.card import model_card
 from narcf_geo.model.fit import fit_project
-from narcf_geo.model.splits import splits_of
-from narcf_geo.model.table import Table
+from narcf_geo.model.samples.splits import splits_of
+from narcf_geo.model.samples.table import Table
+from narcf_geo.statistics.scores import scores
 
 MODEL = {"preset": "narcf-25", "epochs": 20, "batch_size": 64, "members": 2}
 

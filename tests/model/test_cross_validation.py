@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from narcf_geo.evaluate import compare
+from narcf_geo.core.months import with_month_axis
+from narcf_geo.evaluation import compare
+from narcf_geo.evaluation.project import evaluation_metrics
 from narcf_geo.grid import Grid
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.fit import cross_validation, fit_project
-from narcf_geo.months import with_month_axis
-from narcf_geo.pipeline.evaluation import evaluation_metrics
-from narcf_geo.predict import predict
-from narcf_geo.settings import Settings
+from narcf_geo.prediction import predict
+from narcf_geo.project.settings import Settings
 
 SETTINGS = Settings.model_validate(
     {

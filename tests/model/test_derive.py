@@ -9,14 +9,14 @@ import pytest
 import xarray as xr
 from tiny_cube import tiny_settings
 
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.model.bundle import Bundle
-from narcf_geo.model.derive import derive
-from narcf_geo.model.features import Features
 from narcf_geo.model.fit import fit_project
-from narcf_geo.model.table import Table
-from narcf_geo.predict import predict, predict_file
-from narcf_geo.settings import DerivedFeature
+from narcf_geo.model.samples.derive import derive
+from narcf_geo.model.samples.features import Features
+from narcf_geo.model.samples.table import Table
+from narcf_geo.prediction import predict, predict_file
+from narcf_geo.project.settings import DerivedFeature
 
 HOW = {
     "late": {"of": "temp", "lag": 2},

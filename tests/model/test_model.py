@@ -10,15 +10,15 @@ import pytest
 import xarray as xr
 from tiny_cube import tiny_settings
 
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.model.bundle import Bundle
-from narcf_geo.model.features import Features
 from narcf_geo.model.fit import fit_project
-from narcf_geo.model.network import Network
-from narcf_geo.model.presets import PRESETS, Recipe, recipe
-from narcf_geo.model.table import Table
-from narcf_geo.predict import predict
-from narcf_geo.settings import ModelSettings
+from narcf_geo.model.network.network import Network
+from narcf_geo.model.network.recipes import PRESETS, Recipe, recipe
+from narcf_geo.model.samples.features import Features
+from narcf_geo.model.samples.table import Table
+from narcf_geo.prediction import predict
+from narcf_geo.project.settings import ModelSettings
 
 QUICK = Recipe(hidden=(8,), epochs=3, batch_size=64)
 
@@ -32,7 +32,7 @@ def table(rows: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.nd
 
 @pytest.mark.parametrize("preset", [*sorted(PRESETS), "nll"])
 def test_the_network_is_what_keras_predicts(preset: str, tmp_path: Path) -> None:
-    from narcf_geo.model.training import Trainer
+    from narcf_geo.model.network.training import Trainer
 
     x, y, area = table(300)
     named = {"preset": preset}
@@ -53,7 +53,7 @@ def test_the_network_is_what_keras_predicts(preset: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("row", "moves"), [(450, False), (550, False), (10, True)])
 def test_normalisation_sees_training_rows_alone(row: int, moves: bool) -> None:
-    from narcf_geo.model.training import Trainer
+    from narcf_geo.model.network.training import Trainer
 
     x, y, area = table()
     train, validation = np.arange(400), np.arange(400, 500)
@@ -69,7 +69,7 @@ def test_normalisation_sees_training_rows_alone(row: int, moves: bool) -> None:
 
 
 def test_land_cover_may_share_a_scale() -> None:
-    from narcf_geo.model.training import Trainer
+    from narcf_geo.model.network.training import Trainer
 
     x, y, area = table()
     rows = np.arange(400), np.arange(400, 500)
@@ -84,7 +84,7 @@ def test_land_cover_may_share_a_scale() -> None:
 
 def test_noise_in_training_smooths_and_is_gone_in_prediction() -> None:
     """A step in a feature, learned through noise of its own size, becomes a slope."""
-    from narcf_geo.model.training import Trainer
+    from narcf_geo.model.network.training import Trainer
 
     rng = np.random.default_rng(3)
     x = rng.normal(0, 1, (2000, 1)).astype(np.float32)
@@ -103,7 +103,7 @@ def test_noise_in_training_smooths_and_is_gone_in_prediction() -> None:
 
 
 def test_one_seed_gives_one_model_and_another_another() -> None:
-    from narcf_geo.model.training import Trainer
+    from narcf_geo.model.network.training import Trainer
 
     x, y, area = table()
     rows = np.arange(400), np.arange(400, 500)
@@ -116,7 +116,7 @@ def test_one_seed_gives_one_model_and_another_another() -> None:
 @pytest.mark.parametrize("loss", ["mae", "nll"])
 @pytest.mark.parametrize("unbiased", [True, False])
 def test_unbiased_means_no_area_weighted_training_bias(unbiased: bool, loss: str) -> None:
-    from narcf_geo.model.training import Trainer
+    from narcf_geo.model.network.training import Trainer
 
     x, y, area = table()
     trainer = Trainer(Recipe(hidden=(8,), epochs=2, loss=loss, unbiased=unbiased), x, y, area)
@@ -127,7 +127,7 @@ def test_unbiased_means_no_area_weighted_training_bias(unbiased: bool, loss: str
 
 
 def test_no_rows_and_a_loss_that_explodes() -> None:
-    from narcf_geo.model.training import Trainer
+    from narcf_geo.model.network.training import Trainer
 
     x, y, area = table()
     trainer = Trainer(QUICK, x, y, area)

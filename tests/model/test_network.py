@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from narcf_geo.model.chain import BLOCK_ROWS
-from narcf_geo.model.network import Network
-from narcf_geo.model.threads import _controller, one_blas_thread
+from narcf_geo.model.network.chain import BLOCK_ROWS
+from narcf_geo.model.network.network import Network
+from narcf_geo.model.network.threads import _controller, one_blas_thread
 
 # Pascal, kelvin, kg m-2 s-1, an index: means far from 0, scales far apart.
 MEAN = np.array([1e5, 285, 3e-5, 0.4], np.float32)

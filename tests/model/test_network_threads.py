@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from narcf_geo.model.threads import _controller, one_blas_thread
+from narcf_geo.model.network.threads import _controller, one_blas_thread
 
 
 def counts(_: Any = None) -> list[int]:

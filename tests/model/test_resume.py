@@ -15,11 +15,11 @@ from tiny_cube import tiny_settings
 from tiny_project import SETTINGS, write_project
 
 from narcf_geo.model.bundle import Bundle
+from narcf_geo.model.ensemble_training import Workshop
 from narcf_geo.model.fit import fit_project, tabulate
-from narcf_geo.model.presets import recipe
-from narcf_geo.model.splits import splits_of
-from narcf_geo.model.training import Fit, Trainer
-from narcf_geo.model.workshop import Workshop
+from narcf_geo.model.network.recipes import recipe
+from narcf_geo.model.network.training import Fit, Trainer
+from narcf_geo.model.samples.splits import splits_of
 
 MODEL = {"preset": "narcf-25", "epochs": 3, "batch_size": 64, "members": 4}
 

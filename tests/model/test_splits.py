@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from narcf_geo.errors import NarcfError
-from narcf_geo.model import splits
-from narcf_geo.model.features import Features
-from narcf_geo.model.splits import PARTS, Split, final_split, splits_of
-from narcf_geo.model.table import Table
-from narcf_geo.months import month_starts
-from narcf_geo.settings import BiomeSplit, BlockSplit, PeriodSplit, RandomSplit, YearSplit
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.months import month_starts
+from narcf_geo.model.samples import splits
+from narcf_geo.model.samples.features import Features
+from narcf_geo.model.samples.splits import PARTS, Split, final_split, splits_of
+from narcf_geo.model.samples.table import Table
+from narcf_geo.project.settings import BiomeSplit, BlockSplit, PeriodSplit, RandomSplit, YearSplit
 
 PERIODS = PeriodSplit.model_validate(
     {

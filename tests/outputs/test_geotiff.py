@@ -7,10 +7,10 @@ import pytest
 import rasterio
 import xarray as xr
 
-from narcf_geo.constants import IGBP
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.constants import IGBP
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.months import month_starts
 from narcf_geo.grid import Grid
-from narcf_geo.months import month_starts
 from narcf_geo.outputs.geotiff import write_biomes_geotiff, write_flux_geotiffs
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from narcf_geo.constants import IGBP
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.constants import IGBP
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.outputs.netcdf import write_flux_netcdf, write_flux_zarr
 
 

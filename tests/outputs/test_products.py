@@ -12,7 +12,7 @@ import rasterio
 import shapely
 import xarray as xr
 
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.outputs.geotiff import write_flux_geotiffs, write_fractions_geotiff
 from narcf_geo.outputs.products import write_products
 from narcf_geo.outputs.qgis_project import write_qgis_project

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from narcf_geo.budget import COLUMNS
+from narcf_geo.budget.tables import COLUMNS
 from narcf_geo.report import ReportContext, ReportFigure
 
 

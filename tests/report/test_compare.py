@@ -94,9 +94,9 @@ def test_the_report_of_a_project_and_of_two(tiny_run, copy_of, in_process):
 def test_totals_outside_the_published_range_are_warned_of(total, synthetic, warned, tiny_run):
     import xarray as xr
 
-    from narcf_geo.pipeline.page import _outside_published
-    from narcf_geo.project import Project
-    from narcf_geo.settings import Region
+    from narcf_geo.project.project import Project
+    from narcf_geo.project.settings import Region
+    from narcf_geo.report.contents import _outside_published
 
     project = Project.open(tiny_run)
     prediction = xr.Dataset(coords={"time": range(12)}, attrs={"synthetic": synthetic})
@@ -110,9 +110,8 @@ def test_totals_outside_the_published_range_are_warned_of(total, synthetic, warn
 def test_narrow_intervals_and_extrapolation_are_warned_of(tiny_run):
     import json
 
-    from narcf_geo.pipeline.page import _warnings
-    from narcf_geo.pipeline.stages import open_prediction
-    from narcf_geo.project import Project
+    from narcf_geo.project.project import Project, open_prediction
+    from narcf_geo.report.contents import _warnings
 
     project = Project.open(tiny_run)
     prediction = open_prediction(project).load()

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.report import interactive_map, mapdata, write_report
 
 

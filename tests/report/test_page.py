@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from narcf_geo.errors import NarcfError
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.report import ReportFigure, write_report
 
 

@@ -1,0 +1,1 @@
+"""Budgets: fluxes summed over areas and true month lengths, with intervals."""

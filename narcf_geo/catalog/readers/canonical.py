@@ -1,0 +1,214 @@
+"""From native variables to canonical ones: name, unit, sign, months. Every reader ends here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from narcf_geo.core.constants import FLUX_SIGN
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.months import to_month_starts, with_month_axis
+from narcf_geo.core.units import convert
+from narcf_geo.core.variables import SIGNED, VARIABLES
+from narcf_geo.fields.averages import middle_of_bounds, monthly_mean
+
+if TYPE_CHECKING:
+    from narcf_geo.catalog.entry import Entry
+    from narcf_geo.catalog.schema import VariableEntry
+
+
+def canonical(
+    native: xr.Dataset, entry: Entry, *, units: Mapping[str, Mapping[str, str]] | None = None
+) -> xr.Dataset:
+    """Return the entry's variables in canonical form, lazily.
+
+    Parameters
+    ----------
+    native : xarray.Dataset
+        The opened file.
+    entry : Entry
+        The catalog entry; its ``variables`` say what is wanted.
+    units : mapping, optional
+        What a unit in the file means in this product, by canonical variable: in NARR,
+        ``{"precip": {"kg/m^2": "kg m-2 day-1"}}``, since it is a mean of daily totals.
+
+    Raises
+    ------
+    NarcfError
+        When a variable is absent, its unit does not convert, or its time axis is not one of months.
+    """
+    native = _in_months(_with_time(native, entry), entry)
+    result = native.drop_vars(list(native.data_vars)).drop_vars("time_bnds", errors="ignore")
+    for name in native.data_vars:
+        if _is_grid_description(native, str(name)):
+            result[name] = native[name]
+    for name, variable in entry.metadata.variables.items():
+        result[name] = _variable(native, entry, name, variable, (units or {}).get(name, {}))
+    for name in entry.metadata.variables:
+        if result[name].attrs.get("month_of_climatology"):
+            result[name] = result[name].drop_vars("time", errors="ignore")
+    if "time" in result.dims and not entry.metadata.climatology:
+        result = with_month_axis(result, _month_starts(result["time"], entry))
+    result.attrs = {"source": entry.source.description}
+    if entry.metadata.synthetic:
+        result.attrs["synthetic"] = entry.metadata.synthetic
+    return result
+
+
+def _is_grid_description(native: xr.Dataset, name: str) -> bool:
+    """Tell bounds and grid mappings from data."""
+    if "grid_mapping_name" in native[name].attrs:
+        return True
+    bounds = {native[c].attrs.get("bounds") for c in native.coords if c != "time"}
+    return name in bounds
+
+
+def _with_time(native: xr.Dataset, entry: Entry) -> xr.Dataset:
+    """Name the time dimension ``time``; number the months of a climatology 1 to 12."""
+    if "date" in native.dims and "time" not in native.dims:
+        native = native.drop_vars("time", errors="ignore").rename(date="time")
+    if entry.metadata.time and "time" not in native.dims:
+        starts = pd.DatetimeIndex([f"{entry.metadata.time}-01"])
+        wanted = {v.name or k for k, v in entry.metadata.variables.items()}
+        data = {n: native[n].expand_dims(time=starts) for n in wanted if n in native}
+        native = native.drop_vars("time", errors="ignore").assign(data)
+    if entry.metadata.climatology:
+        if native.sizes.get("time") != 12:
+            raise NarcfError(
+                f"{entry.where()}: a climatology has 12 months, "
+                f"found {native.sizes.get('time', 'no time dimension')}"
+            )
+        native = native.assign_coords(time=np.arange(1, 13))
+    return native
+
+
+def _in_months(native: xr.Dataset, entry: Entry) -> xr.Dataset:
+    """Average finer time steps to months where the entry asks for it."""
+    share = entry.metadata.monthly_mean
+    if "time" not in native.dims or entry.metadata.climatology:
+        return native
+    if share is None:
+        return middle_of_bounds(native)
+    wanted = [v.name or k for k, v in entry.metadata.variables.items()]
+    others = [
+        name
+        for name, array in native.data_vars.items()
+        if "time" in array.dims and name not in wanted and not _is_time_bounds(native, str(name))
+    ]
+    try:
+        return monthly_mean(native.drop_vars(others), share)
+    except NarcfError as error:
+        raise NarcfError(f"{entry.where('metadata', 'monthly_mean')}: {error}") from None
+
+
+def _is_time_bounds(native: xr.Dataset, name: str) -> bool:
+    time = native["time"]
+    return name == (time.attrs.get("bounds") or time.encoding.get("bounds"))
+
+
+def _month_starts(time: xr.DataArray, entry: Entry) -> np.ndarray:
+    try:
+        return to_month_starts(time)
+    except NarcfError as error:
+        raise NarcfError(f"{entry.where()}: {entry.urlpaths[0]}: {error}") from None
+
+
+def _variable(
+    native: xr.Dataset, entry: Entry, name: str, variable: VariableEntry, units: Mapping[str, str]
+) -> xr.DataArray:
+    at = entry.where("metadata", "variables", name)
+    where = f"{at}: {entry.urlpaths[0]}: variable {variable.name or name!r}"
+    key = variable.name or name
+    if key not in native:
+        raise NarcfError(
+            f"{where}: not in the file; it has: {', '.join(sorted(map(str, native.data_vars)))}"
+        )
+    array = native[key]
+    if array.dtype.kind not in "fiu":
+        raise NarcfError(f"{where}: expected numbers, found {array.dtype} values; correct `name:`")
+    if variable.select:
+        try:
+            array = array.sel(variable.select)
+        except (KeyError, ValueError, TypeError):
+            labels = {d: array[d].values.tolist() for d in variable.select if d in array.dims}
+            raise NarcfError(
+                f"{where}: select: {variable.select} is not there; the labels are {labels}"
+            ) from None
+    if variable.month:
+        array = _one_month(array, variable.month, entry.metadata.climatology, where)
+    array = array.squeeze(
+        [
+            d
+            for d in array.dims
+            if d != "time" and array.sizes[d] == 1 and d not in _horizontal(native)
+        ],
+        drop=True,
+    )
+    others = [d for d in array.dims if d != "time" and d not in _plane(native)]
+    if others:
+        raise NarcfError(
+            f"{where}: expected a field in the plane, found it along {', '.join(map(str, others))} "
+            f"too; choose with `select: {{{others[0]}: VALUE}}` under this variable"
+        )
+    known = VARIABLES.get(name)
+    stated = variable.units or units.get(str(array.attrs.get("units", "")).strip())
+    if stated:
+        array = array.assign_attrs(units=stated)
+    if variable.scale != 1.0:
+        array = (array.astype("float64") * variable.scale).assign_attrs(array.attrs)
+    target_units = known.units if known else str(array.attrs.get("units", ""))
+    array = convert(array, target_units, where=where, substance=known.substance if known else None)
+    attrs: dict[str, Any] = {
+        "units": target_units,
+        "long_name": known.long_name if known else str(array.attrs.get("long_name", name)),
+        "cell_methods": "time: mean area: mean",
+        "original_name": key,
+        "original_units": str(native[key].attrs.get("units", stated or "")),
+    }
+    if known and known.standard_name:
+        attrs["standard_name"] = known.standard_name
+    if name in SIGNED:
+        if entry.metadata.sign == "uptake":
+            array = -array
+        attrs["sign"] = FLUX_SIGN
+    if variable.month:
+        attrs["month_of_climatology"] = variable.month
+    if "grid_mapping" in native[key].attrs or "grid_mapping" in native[key].encoding:
+        attrs["grid_mapping"] = native[key].attrs.get(
+            "grid_mapping", native[key].encoding.get("grid_mapping")
+        )
+    array.attrs = attrs
+    array.encoding = {}
+    return array.drop_vars(
+        [c for c in array.coords if c not in native.coords or array[c].ndim == 0]
+    )
+
+
+def _one_month(array: xr.DataArray, month: int, climatology: bool, where: str) -> xr.DataArray:
+    """Return a calendar month of `array`, the mean of it over all years."""
+    if climatology:
+        return array.sel(time=month)
+    if "time" not in array.dims or not hasattr(array["time"], "dt"):
+        raise NarcfError(f"{where}: expected dates along time to take month {month}, found none")
+    chosen = np.flatnonzero(array["time"].dt.month.values == month)
+    if not chosen.size:
+        raise NarcfError(f"{where}: month {month} is not in the file; correct `month:`")
+    return array.isel(time=chosen).mean("time", keep_attrs=True)
+
+
+def _horizontal(native: xr.Dataset) -> set[str]:
+    return {
+        str(d)
+        for d in native.dims
+        if str(d).lower() in {"x", "y", "lat", "lon", "latitude", "longitude", "rlat", "rlon"}
+    }
+
+
+def _plane(native: xr.Dataset) -> set[str]:
+    """Return the dimensions of the grid: those named so, and those of 2-D coordinates."""
+    curvilinear = [native[c].dims for c in native.coords if native[c].ndim == 2]
+    return _horizontal(native).union(*(map(str, dims) for dims in curvilinear))

@@ -1,0 +1,1 @@
+"""What everything stands on: constants, errors, units, months, files, locks, YAML, provenance."""

@@ -1,0 +1,49 @@
+"""Datasets on disk, written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import xarray as xr
+
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.files import atomic_path
+
+
+def write_zarr(ds: xr.Dataset, path: Path) -> None:
+    """Write a dataset as a Zarr store in chunks of a year, whole or not at all."""
+    chunks = {"time": 12, "lat": -1, "lon": -1, "igbp_class": -1}
+    chunked = ds.chunk({d: n for d, n in chunks.items() if d in ds.dims})
+    for name in chunked.variables:
+        chunked[name].encoding = {
+            k: v
+            for k, v in chunked[name].encoding.items()
+            if k in ("units", "calendar", "dtype", "_FillValue") and name in ds.coords
+        }
+    with atomic_path(path) as temporary:
+        chunked.to_zarr(temporary, mode="w", consolidated=False)
+
+
+def write_netcdf(ds: xr.Dataset, path: Path) -> None:
+    """Write a dataset as a compressed NetCDF file, whole or not at all."""
+    ds.encoding = {}
+    encoding = {
+        str(name): {"zlib": True, "complevel": 1, "shuffle": True}
+        for name in ds.data_vars
+        if ds[name].ndim >= 2
+    }
+    with atomic_path(path) as temporary:
+        ds.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
+
+
+def open_zarr(path: Path, command: str) -> xr.Dataset:
+    """Open a store of a project lazily.
+
+    Raises
+    ------
+    NarcfError
+        When it is not there; names the `command` that makes it.
+    """
+    if not path.exists():
+        raise NarcfError(f"{path}: no such store; make it with `narcf-geo {command}`")
+    return xr.open_zarr(path, consolidated=False)

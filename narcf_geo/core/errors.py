@@ -1,0 +1,43 @@
+"""The errors a user can act on.
+
+Every message says what was expected, what was found, where (file, variable, entry), and what to do
+next. The command line prints the message alone, and the traceback only with ``--debug``.
+"""
+
+from __future__ import annotations
+
+
+class NarcfError(Exception):
+    """A run that cannot go on: bad data, a missing file, a failed stage (exit code 1)."""
+
+    exit_code = 1
+
+
+class UsageError(NarcfError, ValueError):
+    """The question itself is wrong: an option, ``narcf.yaml`` or a catalog (exit code 2)."""
+
+    exit_code = 2
+
+
+class FieldError(NarcfError, ValueError):
+    """Data that are not what they must be: axes, time, values."""
+
+
+class UnitError(FieldError):
+    """A unit that is missing, not understood, or of another quantity."""
+
+
+class TimeError(FieldError):
+    """A time axis that is not one of months."""
+
+
+class GridMismatchError(FieldError):
+    """Arrays that are to be combined and lie on different grids."""
+
+
+class UnreadableError(NarcfError, OSError):
+    """A file that cannot be opened as what it should be."""
+
+
+class MissingFileError(UsageError, FileNotFoundError):
+    """A file that was named and is not there (exit code 2)."""

@@ -1,0 +1,1 @@
+"""Biomes, and the analysis-ready cube of everything on one grid."""

@@ -1,0 +1,84 @@
+"""Arrays that are to be combined, on one grid: paired by label, never by position."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from narcf_geo.core.errors import GridMismatchError
+from narcf_geo.fields.axes import in_house_order
+
+TOLERANCE = 1e-6
+"""Of a cell: how far apart two positions may be and still be one."""
+
+
+def on_one_grid(first: xr.DataArray, *others: xr.DataArray | None) -> tuple:
+    """Return arrays with the same cells in the same order and with the same labels.
+
+    Parameters
+    ----------
+    first : xarray.DataArray
+        Sets the grid. Its axes are put in house order; see `narcf_geo.fields.in_house_order`.
+    *others : xarray.DataArray or None
+        On the same cells, in any order, with axes of any names. None stays None.
+
+    Returns
+    -------
+    tuple of xarray.DataArray
+        All of them, dimensions (..., lat, lon), with the coordinates of the first.
+
+    Raises
+    ------
+    GridMismatchError
+        When cells are more than 1e-6 of a cell apart, or of another number. The rounding of
+        single-precision coordinates is allowed for.
+
+    Examples
+    --------
+    >>> north_first = xr.DataArray([[2.0], [1.0]], {"lat": [1.5, 0.5], "lon": [7.0]},
+    ...                            ("lat", "lon"))
+    >>> rising = xr.DataArray([[10.0], [20.0]], {"lat": [0.5, 1.5 + 1e-13], "lon": [7.0]},
+    ...                       ("lat", "lon"))
+    >>> one, other = on_one_grid(north_first, rising)
+    >>> (one * other).values.tolist()
+    [[10.0], [40.0]]
+    """
+    first = in_house_order(first)
+    return first, *(
+        None if other is None else _as(first, in_house_order(other)) for other in others
+    )
+
+
+def _as(first: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
+    for name in ("lat", "lon"):
+        one, two = first[name], other[name]
+        if one.dims != two.dims or one.shape != two.shape or _apart(one, two):
+            raise GridMismatchError(
+                f"expected {_name(other, 'the second')} on the grid of {_name(first, 'the first')}"
+                f" ({describe(first)}), found {describe(other)}; regrid one to the other, or "
+                "choose the same cells of both"
+            )
+    return other.assign_coords(lat=first["lat"], lon=first["lon"])
+
+
+def _apart(one: xr.DataArray, two: xr.DataArray) -> bool:
+    a, b = one.values.astype("float64"), two.values.astype("float64")
+    cell = np.median(np.abs(np.diff(a, axis=-1))) if a.shape[-1] > 1 else 1.0
+    eps = max(np.finfo(v.dtype).eps if v.dtype.kind == "f" else 0.0 for v in (one, two))
+    # 360 is the largest coordinate; half a unit in the last place each, and as much for arithmetic.
+    tolerance = max(TOLERANCE * cell, 360 * eps)
+    return bool((np.abs(a - b) > tolerance).any())
+
+
+def describe(field: xr.DataArray) -> str:
+    """Return the cells of a field in a few words."""
+    lat, lon = field["lat"].values, field["lon"].values
+    size = " x ".join(str(field.sizes[d]) for d in field["lat"].dims)
+    if lat.ndim == 1:
+        size = f"{lat.size} x {lon.size}"
+    ends = [f"{v.flat[0]:.10g} to {v.flat[-1]:.10g}" for v in (lat, lon)]
+    return f"{size} cells, latitude {ends[0]}, longitude {ends[1]}"
+
+
+def _name(field: xr.DataArray, otherwise: str) -> str:
+    return f"{field.name!r}" if field.name is not None else otherwise

@@ -1,0 +1,201 @@
+"""Axes by their CF attributes: found, named ``time``, ``lat`` and ``lon``, and put in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TypeVar
+
+import numpy as np
+import xarray as xr
+
+from narcf_geo.core.errors import FieldError
+from narcf_geo.grid.detect import geographic
+from narcf_geo.grid.grid import LAT_ATTRS, LON_ATTRS
+
+T = TypeVar("T", xr.Dataset, xr.DataArray)
+
+TIME_NAMES = ("time", "valid_time", "date", "month", "t")
+"""Names of a time axis that says nothing else of itself, in small or capital letters."""
+
+_SAME_MERIDIAN = 1e-6
+"""Degrees within which two longitudes are one, so that rounding at 180 moves no column."""
+
+
+def in_house_order(obj: T, where: str = "") -> T:
+    """Return fields with house axes: dimensions (..., time, ..., lat, lon), lat and lon rising.
+
+    Parameters
+    ----------
+    obj : xarray.Dataset or xarray.DataArray
+        With latitude and longitude of any names, order and direction. Longitudes of any turn:
+        they begin within -180..180 and go on eastwards without a jump. Lazy arrays stay lazy.
+        Curvilinear grids keep the order of their cells; their positions become ``lat`` and ``lon``.
+    where : str
+        What the data are, for an error.
+
+    Raises
+    ------
+    FieldError
+        When there are no latitudes and longitudes, or one of them stands there twice.
+
+    Examples
+    --------
+    >>> field = xr.DataArray([[1.0, 2.0], [3.0, 4.0]], name="flux", dims=("latitude", "longitude"),
+    ...                      coords={"latitude": [50.5, 49.5], "longitude": [359.5, 0.5]})
+    >>> house = in_house_order(field)
+    >>> house.dims, house.lat.values.tolist(), house.lon.values.tolist(), house.values.tolist()
+    (('lat', 'lon'), [49.5, 50.5], [-0.5, 0.5], [[3.0, 4.0], [1.0, 2.0]])
+    """
+    if isinstance(obj, xr.DataArray):
+        name = obj.name if obj.name is not None else "field"
+        ds = in_house_order(obj.to_dataset(name=name), where or f"{name!r}")
+        return ds[name].rename(obj.name)
+    obj = _with_time(_named(obj, where))
+    if obj["lat"].ndim == obj["lon"].ndim == 1:
+        obj = _eastward(_northward(obj, where), where)
+        plane: tuple[str, ...] = ("lat", "lon")
+    else:
+        plane = tuple(map(str, obj["lat"].dims))
+    first = [d for d in ("time",) if d in obj.dims]
+    return obj.transpose(*first, ..., *plane)
+
+
+def _named(ds: xr.Dataset, where: str) -> xr.Dataset:
+    """Name latitude and longitude ``lat`` and ``lon``, and their dimensions where they are 1-D."""
+    lat, lon = geographic(ds, "latitude"), geographic(ds, "longitude")
+    if (
+        lat is None
+        or lon is None
+        or lat.ndim != lon.ndim
+        or (lat.ndim == 1 and lat.dims == lon.dims)
+    ):
+        raise FieldError(
+            f"{_prefix(where)}expected latitudes and longitudes along two dimensions, found "
+            f"{_summary(ds)}; give the coordinates units degrees_north and degrees_east"
+        )
+    names: dict[Hashable, str] = {}
+    for axis, name in ((lat, "lat"), (lon, "lon")):
+        if axis.name != name:
+            names[axis.name] = name
+        if axis.ndim == 1 and axis.dims[0] not in (name, axis.name):
+            names[axis.dims[0]] = name
+        bounds = axis.attrs.get("bounds") or axis.encoding.get("bounds")
+        if bounds in ds.variables and bounds != f"{name}_bnds":
+            names[bounds] = f"{name}_bnds"
+    taken = [str(new) for new in names.values() if new in ds.variables or new in ds.dims]
+    ds = ds.drop_vars([n for n in taken if n in ds.variables and n not in names])
+    ds = ds.rename(names).set_coords(["lat", "lon"])
+    for name, attrs in (("lat", LAT_ATTRS), ("lon", LON_ATTRS)):
+        kept = {k: v for k, v in ds[name].attrs.items() if k != "bounds"}
+        if ds[name].ndim == 1:
+            kept = {**attrs, **{k: v for k, v in kept.items() if k not in ("units", "axis")}}
+        if f"{name}_bnds" in ds.variables:
+            kept["bounds"] = f"{name}_bnds"
+        ds[name].attrs = kept
+        ds[name].encoding.pop("bounds", None)
+    return ds
+
+
+def _with_time(ds: xr.Dataset) -> xr.Dataset:
+    """Name the time axis and its bounds ``time`` and ``time_bnds``."""
+    name = time_name(ds)
+    if name is None:
+        return ds
+    bounds = ds[name].attrs.get("bounds") or ds[name].encoding.get("bounds")
+    names: dict[Hashable, str] = {name: "time"} if name != "time" else {}
+    dims = ds[name].dims
+    if dims and dims[0] not in (name, "time"):
+        names[str(dims[0])] = "time"
+    if bounds in ds.variables and bounds != "time_bnds":
+        names[bounds] = "time_bnds"
+    stale = [new for new in names.values() if new in ds.variables]
+    ds = ds.drop_vars(stale).rename(names)
+    if "time_bnds" in ds.variables:
+        ds = ds.set_coords("time_bnds")
+        ds["time"].attrs["bounds"] = "time_bnds"
+        ds["time"].encoding.pop("bounds", None)
+    return ds
+
+
+def time_name(ds: xr.Dataset) -> str | None:
+    """Return the name of the time coordinate: by CF attributes, else dates, else by its name."""
+    import cf_xarray  # noqa: F401  (adds .cf)
+
+    found = [*ds.cf.axes.get("T", []), *ds.cf.coordinates.get("time", [])]
+    dates = [n for n in ds.coords if ds[n].dtype.kind == "M" or _holds_dates(ds[n])]
+    named = [n for n in (*ds.coords, *ds.dims) if str(n).lower() in TIME_NAMES]
+    for name in (*found, *dates, *named):
+        if name in ds.coords and ds[name].ndim <= 1 and (ds[name].ndim == 0 or name in ds.dims):
+            return str(name)
+    for name in (*found, *dates):
+        if ds[name].ndim == 1:
+            return str(name)
+    return None
+
+
+def _holds_dates(array: xr.DataArray) -> bool:
+    return array.dtype == object and array.size > 0 and hasattr(array.values.flat[0], "calendar")
+
+
+def _northward(ds: xr.Dataset, where: str) -> xr.Dataset:
+    values = ds["lat"].values.astype("float64")
+    order = np.argsort(values, kind="stable")
+    _each_once(values[order], "latitude", where)
+    return ds if (np.diff(order) > 0).all() else ds.isel(lat=_steps(order))
+
+
+def _eastward(ds: xr.Dataset, where: str) -> xr.Dataset:
+    given = ds["lon"].values.astype("float64")
+    turned = (given + 180 + _SAME_MERIDIAN) % 360 - 180 - _SAME_MERIDIAN
+    order = np.argsort(turned, kind="stable")
+    east = turned[order]
+    _each_once(east, "longitude", where)
+    first = _after_the_gap(east)
+    order, east = np.roll(order, -first), np.roll(east, -first)
+    east[east.size - first :] += 360
+    shift = np.rint((east - given[order]) / 360) * 360
+    if not (np.diff(order) > 0).all():
+        ds = ds.isel(lon=_steps(order))
+    if not shift.any():
+        return ds
+    attrs, dtype = ds["lon"].attrs, ds["lon"].dtype
+    east = given[order] + shift
+    ds = ds.assign_coords(lon=("lon", east.astype(dtype if dtype.kind == "f" else "f8"), attrs))
+    if "lon_bnds" in ds.variables:
+        ds["lon_bnds"] = ds["lon_bnds"] + xr.DataArray(shift, dims="lon")
+    return ds
+
+
+def _after_the_gap(east: np.ndarray) -> int:
+    """Return where a row of cells begins that may go on beyond 180 degrees."""
+    if east.size < 2:
+        return 0
+    gaps = np.diff(np.append(east, east[0] + 360))
+    widest = int(gaps.argmax())
+    whole = gaps[widest] < 1.5 * np.median(gaps)
+    return 0 if whole else (widest + 1) % east.size
+
+
+def _steps(order: np.ndarray) -> slice | np.ndarray:
+    """Return a slice where the order is that of one, which keeps lazy arrays cheap."""
+    if (np.diff(order) == -1).all():
+        return slice(None, None, -1)
+    return order
+
+
+def _each_once(values: np.ndarray, what: str, where: str) -> None:
+    twice = np.flatnonzero(np.diff(values) <= _SAME_MERIDIAN * 1e-3)
+    if not np.isfinite(values).all() or twice.size:
+        found = f"{values[twice[0]]:g} twice" if twice.size else "NaN"
+        raise FieldError(
+            f"{_prefix(where)}expected each {what} once, found {found}; drop what is repeated"
+        )
+
+
+def _summary(ds: xr.Dataset) -> str:
+    parts = [f"{name}{tuple(map(str, v.dims))}" for name, v in ds.variables.items()]
+    return ", ".join(parts[:12]) or "no variables"
+
+
+def _prefix(where: str) -> str:
+    return f"{where}: " if where else ""

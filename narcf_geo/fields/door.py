@@ -1,0 +1,249 @@
+"""The one door: files and objects from outside as fields in the terms of the house."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from narcf_geo.core.constants import FLUX_UNITS
+from narcf_geo.core.errors import MissingFileError, NarcfError, UsageError
+from narcf_geo.core.units import linear
+from narcf_geo.fields.axes import in_house_order
+from narcf_geo.fields.formats import open_format
+from narcf_geo.fields.time import on_month_axis
+from narcf_geo.fields.values import Sign, flux_field, in_flux_units
+
+PREFERRED = ("flux", "nee")
+"""Names of the flux where a file has several candidates; small or capital letters."""
+
+SPREADS = ("flux_std", "flux_std_spread", "flux_std_noise")
+"""What belongs to a flux in its unit, and has no sign."""
+
+ENDS = ("flux_lower", "flux_upper")
+"""The ends of an interval of the flux; they change places where the sign is turned."""
+
+
+def open_fields(
+    source: str | os.PathLike[str] | xr.Dataset | xr.DataArray,
+    variables: Iterable[str] | None = None,
+    *,
+    average: float | None = None,
+    monthly: bool = True,
+) -> xr.Dataset:
+    """Open a file, or take an object, as fields with house axes.
+
+    Parameters
+    ----------
+    source : path, xarray.Dataset or xarray.DataArray
+        NetCDF, Zarr, GeoTIFF, CSV, ESRI ASCII, and GRIB and HDF4 where the extras are installed.
+    variables : iterable of str, optional
+        Those to keep; by default all that lie on the grid.
+    average : float, optional
+        Average finer time steps to months of which this share, in (0, 1], is covered.
+    monthly : bool
+        False leaves the time axis as it is.
+
+    Returns
+    -------
+    xarray.Dataset
+        Lazy where `source` is a file. Dimensions (time, ..., lat, lon), latitudes and longitudes
+        rising, the latter beginning within -180..180; ``time`` at month starts with ``time_bnds``;
+        NaN where the file says missing. Units are those of the source: `ng.open_fields` does not
+        know what the variables are.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    NarcfError
+        When it cannot be read, has no grid of latitudes and longitudes, lacks a variable, or its
+        time axis is not one of months.
+
+    Examples
+    --------
+    >>> raw = xr.Dataset({"nee": (("latitude", "longitude", "t"), np.ones((2, 3, 1)))},
+    ...                  {"latitude": [1.0, 0.0], "longitude": [358.0, 359.0, 0.0],
+    ...                   "t": np.array(["2014-07-16"], "datetime64[ns]")})
+    >>> house = open_fields(raw)
+    >>> house["nee"].dims, house["lon"].values.tolist(), str(house["time"].values[0])[:10]
+    (('time', 'lat', 'lon'), [-2.0, -1.0, 0.0], '2014-07-01')
+    """
+    ds, where = opened(source)
+    if variables is not None:
+        names = list(variables)
+        if absent := [name for name in names if name not in ds.variables]:
+            raise UsageError(
+                f"{where}: expected {', '.join(absent)}, found "
+                f"{', '.join(sorted(map(str, ds.data_vars)))}"
+            )
+        ds = _with_companions(ds, names)
+    ds = in_house_order(valid_only(ds), where)
+    return on_month_axis(ds, where=where, average=average) if monthly else ds
+
+
+def open_flux(
+    source: str | os.PathLike[str] | xr.Dataset | xr.DataArray,
+    variable: str | None = None,
+    *,
+    units: str | None = None,
+    sign: Sign | None = None,
+    average: float | None = None,
+) -> xr.Dataset:
+    """Open a file, or take an object, that holds a CO2 flux and what belongs to it.
+
+    Parameters
+    ----------
+    source, average
+        As for `open_fields`.
+    variable : str, optional
+        The flux; by default ``flux`` or ``nee``, else the only variable of a flux's unit.
+    units, sign
+        As for `narcf_geo.fields.flux_field`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``flux`` (time, lat, lon), umol m-2 s-1, positive to the atmosphere, and the other variables
+        of the source. Standard deviations and interval ends of a prediction have its unit and sign.
+
+    Raises
+    ------
+    NarcfError
+        When there is no flux, or it is not what it must be; see `flux_field`.
+    """
+    ds, where = opened(source)
+    if isinstance(source, xr.DataArray):
+        name = str(next(iter(ds.data_vars)))
+    else:
+        name = variable or flux_name(ds, where)
+    if name not in ds.data_vars:
+        raise UsageError(
+            f"{where}: expected the variable {name!r}, found "
+            f"{', '.join(sorted(map(str, ds.data_vars)))}"
+        )
+    ds = open_fields(ds, average=average)
+    at = f"{where}: variable {name!r}"
+    flux = flux_field(_squeezed(ds[name]), units=units, sign=sign, monthly=False, where=at)
+    turned = flux.attrs.get("standard_name") != ds[name].attrs.get("standard_name")
+    ds = ds.drop_vars(name).assign(flux=flux.rename("flux"))
+    return _with_unit_of_flux(ds, where, sign, turned)
+
+
+def _with_unit_of_flux(ds: xr.Dataset, where: str, sign: Sign | None, turned: bool) -> xr.Dataset:
+    turned = turned or sign == "uptake"
+    for name in SPREADS:
+        if name in ds:
+            ds[name] = in_flux_units(ds[name], where=f"{where}: variable {name!r}", signed=False)
+    found = {
+        name: in_flux_units(
+            ds[name], where=f"{where}: variable {name!r}", sign="uptake" if turned else None
+        )
+        for name in ENDS
+        if name in ds
+    }
+    if turned and len(found) == 2:
+        found = dict(zip(ENDS, reversed(list(found.values())), strict=True))
+    return ds.assign(found)
+
+
+def opened(
+    source: str | os.PathLike[str] | xr.Dataset | xr.DataArray,
+) -> tuple[xr.Dataset, str]:
+    """Return the dataset of a source as it is, and what to call it in an error."""
+    if isinstance(source, xr.Dataset):
+        return source, str(source.encoding.get("source", "the dataset"))
+    if isinstance(source, xr.DataArray):
+        name = source.name if source.name is not None else "field"
+        return source.to_dataset(name=name), f"{name!r}"
+    if not isinstance(source, str | os.PathLike):
+        raise UsageError(
+            f"expected a path, an xarray.Dataset or DataArray, found {type(source).__name__}"
+        )
+    path = Path(source)
+    if not path.exists():
+        raise MissingFileError(f"{path}: no such file")
+    return open_format(path), str(path)
+
+
+def valid_only(ds: xr.Dataset) -> xr.Dataset:
+    """Return `ds` with NaN for what the attributes of a variable call invalid.
+
+    ``valid_range``, ``valid_min`` and ``valid_max`` are in the unit of the packed values (CF
+    2.5.1).
+    """
+    found = {}
+    for name, array in ds.data_vars.items():
+        limits = _limits(array)
+        if limits is None or array.dtype.kind != "f":
+            continue
+        low, high = limits
+        attrs = {k: v for k, v in array.attrs.items() if not k.startswith("valid_")}
+        found[name] = array.where((array >= low) & (array <= high)).assign_attrs(attrs)
+        found[name].attrs = attrs
+    return ds.assign(found)
+
+
+def _limits(array: xr.DataArray) -> tuple[float, float] | None:
+    attrs = array.attrs
+    try:
+        low, high = attrs.get("valid_range", (-np.inf, np.inf))
+        ends = float(attrs.get("valid_min", low)), float(attrs.get("valid_max", high))
+    except (TypeError, ValueError):
+        return None
+    if ends == (-np.inf, np.inf):
+        return None
+    scale = float(array.encoding.get("scale_factor", 1.0))
+    offset = float(array.encoding.get("add_offset", 0.0))
+    low, high = sorted(end * scale + offset for end in ends)
+    # The rounding of unpacked values must not throw out the ends.
+    margin = 1e-6 * max(abs(v) for v in (low, high) if np.isfinite(v))
+    return low - margin, high + margin
+
+
+def flux_name(ds: xr.Dataset, where: str) -> str:
+    """Return the name of the flux of a dataset: ``flux``, ``nee``, or the only one with its unit.
+
+    Raises
+    ------
+    UsageError
+        When no variable, or more than one, can be it.
+    """
+    units = {str(n): str(v.attrs.get("units", "")) for n, v in ds.data_vars.items()}
+    preferred = [n for name in PREFERRED for n in units if n.lower() == name]
+    found = [n for n, unit in units.items() if ds[n].ndim >= 2 and _of_flux(unit)]
+    if preferred or len(found) == 1:
+        return (preferred or found)[0]
+    known = ", ".join(f"{n} ({units[n] or 'no unit'})" for n in found or units)
+    raise UsageError(
+        f"{where}: expected one flux, in units that convert to {FLUX_UNITS!r}, found {known}; name "
+        "the variable if it is among them"
+    )
+
+
+def _of_flux(units: str) -> bool:
+    try:
+        linear(units, FLUX_UNITS, "carbon")
+    except NarcfError:
+        return False
+    return True
+
+
+def _with_companions(ds: xr.Dataset, names: list[str]) -> xr.Dataset:
+    """Keep variables with the bounds and grid mappings that belong to them."""
+    wanted = set(names)
+    for variable in (*(ds[n] for n in names), *ds.coords.values()):
+        for where in (variable.attrs, variable.encoding):
+            wanted |= {str(where[k]) for k in ("bounds", "grid_mapping") if k in where}
+    return ds[[n for n in ds.data_vars if n in wanted]]
+
+
+def _squeezed(field: xr.DataArray) -> xr.DataArray:
+    """Drop dimensions of length one that are no axis of the house."""
+    one = [
+        d for d in field.dims if field.sizes[d] == 1 and d not in ("time", "lat", "lon", "y", "x")
+    ]
+    return field.squeeze(one, drop=True)

@@ -1,0 +1,120 @@
+"""Time on the month axis: month starts with true bounds, or a refusal that says why not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from narcf_geo.core.errors import NarcfError, TimeError
+from narcf_geo.core.months import to_month_starts, with_month_axis
+from narcf_geo.fields.averages import middle_of_bounds, monthly_mean, time_bounds
+
+SHORTEST_MONTH, LONGEST_MONTH = 27.0, 32.0
+"""Days: bounds within are those of a month of any calendar."""
+
+
+def on_month_axis(ds: xr.Dataset, *, where: str = "", average: float | None = None) -> xr.Dataset:
+    """Return a dataset with ``time`` at month starts and ``time_bnds``, sorted.
+
+    The interval that a value stands for is read from its bounds, else from the spacing of the
+    stamps, which may lie anywhere in their month.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        ``time`` of any calendar, as a dimension or a scalar. Without ``time``: returned as it is.
+    where : str
+        What the data are, for an error.
+    average : float, optional
+        Average finer steps to months of which at least this share, in (0, 1], is covered. Without
+        it finer steps are refused.
+
+    Raises
+    ------
+    TimeError
+        When the values are not those of months, or time holds no dates.
+
+    Examples
+    --------
+    >>> stamps = pd.to_datetime(["2014-01-16", "2014-02-15"])
+    >>> ds = xr.Dataset({"flux": ("time", [1.0, 2.0])}, {"time": stamps})
+    >>> on_month_axis(ds)["time"].dt.strftime("%Y-%m-%d").values.tolist()
+    ['2014-01-01', '2014-02-01']
+    """
+    if "time" not in ds.coords:
+        if "time" in ds.dims:
+            raise TimeError(f"{_prefix(where)}expected dates along time, found none")
+        return ds
+    try:
+        if ds["time"].ndim == 0:
+            stamp = to_month_starts(ds["time"].expand_dims("time"))[0]
+            return ds.drop_vars("time_bnds", errors="ignore").assign_coords(time=stamp)
+        ds = _decoded(ds)
+        days = _days_of_steps(ds)
+        if days is not None and days < SHORTEST_MONTH and average is not None:
+            ds = monthly_mean(ds, average)
+        elif days is not None and not SHORTEST_MONTH <= days <= LONGEST_MONTH:
+            raise TimeError(_other_steps(days))
+        ds = middle_of_bounds(ds)
+        starts = pd.DatetimeIndex(to_month_starts(ds["time"]))
+    except NarcfError as error:
+        raise TimeError(f"{_prefix(where)}{error}") from None
+    if not starts.is_monotonic_increasing:
+        order = np.argsort(starts.values, kind="stable")
+        ds, starts = ds.isel(time=order), starts[order]
+    return with_month_axis(ds, starts)
+
+
+def _decoded(ds: xr.Dataset) -> xr.Dataset:
+    """Return `ds` with dates where its time axis is numbers with a unit of time."""
+    if ds["time"].dtype.kind in "fiu" and "since" in str(ds["time"].attrs.get("units", "")):
+        try:
+            return xr.decode_cf(ds, decode_coords=False)
+        except ValueError as error:
+            raise TimeError(f"expected a time axis of dates, found {error}") from None
+    return ds
+
+
+def _days_of_steps(ds: xr.Dataset) -> float | None:
+    """Return the days that each value stands for, the least where they differ; None: unknown."""
+    bounds = time_bounds(ds)
+    if bounds is not None:
+        vertex = next(d for d in bounds.dims if d != "time")
+        length = _days(bounds.isel({vertex: 1}).values - bounds.isel({vertex: 0}).values)
+        odd = length[(length < SHORTEST_MONTH) | (length > LONGEST_MONTH)]
+        return float(odd.min() if odd.size else length.min())
+    if ds.sizes["time"] < 2 or not hasattr(ds["time"], "dt"):
+        return None
+    steps = _days(np.diff(np.sort(ds["time"].values)))
+    if steps.min() < SHORTEST_MONTH:
+        return float(steps.min())
+    year, month = ds["time"].dt.year.values, ds["time"].dt.month.values
+    apart = np.diff(np.sort(12 * year + month))
+    # Months of which some are absent are not evenly apart; seasons and years are.
+    if apart.size and apart.min() == apart.max() > 1 and apart[0] % 3 == 0:
+        return float(np.median(steps))
+    return 30.0
+
+
+def _days(spans: np.ndarray) -> np.ndarray:
+    if spans.dtype.kind == "m":
+        return spans / np.timedelta64(1, "D")
+    return np.array([span.total_seconds() / 86400 for span in spans.ravel()]).reshape(spans.shape)
+
+
+def _other_steps(days: float) -> str:
+    if days > LONGEST_MONTH:
+        return (
+            f"expected a value a month, found one for {days:.4g} days; a month cannot be made of "
+            "it. Where these are single months, give them time bounds"
+        )
+    step = f"{days:.4g} days" if days >= 1 else f"{24 * days:.4g} hours"
+    return (
+        f"expected a value a month, found one for {step}; average it to months first "
+        "(`monthly_mean: 0.9` in a catalog entry, `average=0.9` of ng.open_fields)"
+    )
+
+
+def _prefix(where: str) -> str:
+    return f"{where}: " if where else ""

@@ -1,0 +1,1 @@
+"""Numbers in, numbers out, compiled: overlap areas, polygons, interpolation, weights applied."""

@@ -1,0 +1,136 @@
+"""What rows teach that no fit has seen: skill, calibration, errors, importance, applicability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.model.network.ensemble import Ensemble, Estimate
+from narcf_geo.model.samples.splits import PARTS, Split, block_of, final_split
+from narcf_geo.model.samples.table import Table
+from narcf_geo.project.settings import PeriodSplit, Settings, YearSplit
+from narcf_geo.statistics.applicability import APPLICABILITY, Applicability
+from narcf_geo.statistics.conformal import conformal_factors, coverage
+from narcf_geo.statistics.error_model import ErrorModel
+from narcf_geo.statistics.importance import (
+    correlated_groups,
+    feature_weights,
+    permutation_importance,
+)
+from narcf_geo.statistics.scores import scores
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The rows of a table, the folds they were split in, and how each part was estimated.
+
+    Attributes
+    ----------
+    table : Table
+        All rows.
+    folds : list of Split
+        One, or one for each fold.
+    parts : dict
+        Of ``train``, ``validation`` and ``test``: the estimate of every row by models for which it
+        was of that part; NaN where it never was.
+    """
+
+    table: Table
+    folds: list[Split]
+    parts: dict[str, Estimate]
+
+    def rows(self, part: str) -> np.ndarray:
+        """Return the rows that belong to `part` in some fold."""
+        return np.unique(np.concatenate([getattr(fold, part) for fold in self.folds]))
+
+    def describe(self) -> dict[str, Any]:
+        """Return the calibration by the validation part, and the skill of each part."""
+        factors = conformal_factors(*self._judged("validation"))
+        metrics = {}
+        for part in PARTS:
+            observed, flux, std = self._judged(part)
+            area = self.table.area[self.rows(part)]
+            inside = coverage(observed, flux, std, factors, area)
+            shares = {f"coverage_{level}": share for level, share in inside.items()}
+            metrics[part] = _finite({**scores(flux, observed, area), **shares})
+        return {
+            "calibration": _finite({str(level): factor for level, factor in factors.items()}),
+            "metrics": metrics,
+        }
+
+    def write(
+        self, directory: Path, cube: xr.Dataset, ensemble: Ensemble, settings: Settings
+    ) -> dict[str, Any]:
+        """Write errors and applicability into `directory`; return what to say of the features.
+
+        Importance is measured on the validation part, so that the test part stays unseen. A model
+        that learned nothing, or from rows all alike, has no area of applicability.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        self._errors(cube).save(directory)
+        table, names = self.table, self.table.features.names
+        rows, train = self.rows("validation"), final_split(self.folds).train
+        groups = correlated_groups(table.x[train], names)
+        importance = permutation_importance(
+            lambda x: ensemble.estimate(x).flux,
+            table.x[rows],
+            table.y[rows],
+            groups,
+            weight=table.area[rows],
+            seed=settings.seed,
+        )
+        try:
+            Applicability.fit(
+                table.x[train],
+                self._label(settings)[train],
+                feature_weights(importance, groups, len(names)),
+                seed=settings.seed,
+            ).save(directory / APPLICABILITY)
+        except NarcfError as error:
+            reason: str | None = str(error)
+        else:
+            reason = None
+        return {
+            "importance": {
+                name: {k: float(v) for k, v in found.items()}
+                for name, found in importance.to_dict("index").items()
+            },
+            "groups": groups,
+            "not_applicable": reason,
+        }
+
+    def _errors(self, cube: xr.Dataset) -> ErrorModel:
+        """Return how the errors of the validation part hang together."""
+        estimate, rows = self.parts["validation"], self.rows("validation")
+
+        def on_grid(values: np.ndarray) -> xr.DataArray:
+            known = np.full(values.shape, np.nan)
+            known[rows] = values[rows]
+            return self.table.on_grid(known, cube["flux_target"])
+
+        return ErrorModel.of(
+            cube["flux_target"], on_grid(estimate.flux), on_grid(estimate.std), cube["cell_area"]
+        )
+
+    def _label(self, settings: Settings) -> np.ndarray:
+        """Return what a row is left out with: its year, or its block of land."""
+        year = np.asarray(self.table.time.year)[self.table.month]
+        if isinstance(settings.split, PeriodSplit | YearSplit):
+            learned = year[final_split(self.folds).train]
+            return year if np.ptp(learned) else self.table.month
+        degrees = getattr(settings.split, "degrees", 10.0)
+        return block_of(self.table.lon, self.table.lat, degrees)
+
+    def _judged(self, part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rows, estimate = self.rows(part), self.parts[part]
+        return self.table.y[rows], estimate.flux[rows], estimate.std[rows]
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values with None for what JSON cannot hold."""
+    return {k: v if np.isfinite(v) else None for k, v in values.items()}

@@ -1,0 +1,129 @@
+"""Training the members of an ensemble, each kept until all are done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.files import atomic_path
+from narcf_geo.core.provenance import VERSION
+from narcf_geo.model.network.ensemble import Ensemble
+from narcf_geo.model.network.recipes import Recipe
+from narcf_geo.model.samples.splits import Split
+from narcf_geo.model.samples.table import Table
+from narcf_geo.statistics.scores import scores
+
+if TYPE_CHECKING:
+    from narcf_geo.model.network.training import Trainer
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Trained members: their files, the loss of each epoch, and what they estimate together."""
+
+    paths: list[Path]
+    histories: list[dict[str, Any]]
+    ensemble: Ensemble
+
+
+class Workshop:
+    """Trains ensembles of one recipe on parts of one table.
+
+    Each member is kept in a file named by all it depends on, so that a training that is
+    killed and started again goes on with the member it was at.
+
+    Parameters
+    ----------
+    plan : Recipe
+        The network, its training and the number of members.
+    table : Table
+        The rows to learn from.
+    directory : Path
+        Where finished members are kept.
+    """
+
+    def __init__(self, plan: Recipe, table: Table, directory: Path) -> None:
+        self.plan, self.table, self.directory = plan, table, directory
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """The compiled training, shared by all members and folds."""
+        from narcf_geo.model.network.training import Trainer
+
+        table = self.table
+        return Trainer(self.plan, table.x, table.y, table.area, table.features.land_cover)
+
+    def fit(self, split: Split, seed: int, progress: Progress) -> Fitted:
+        """Train the members on the rows of `split`; `progress` is told of every epoch.
+
+        Raises
+        ------
+        NarcfError
+            When a part is empty, a feature has no value in training, or the loss is not finite.
+        """
+        names = np.array(self.table.features.names)
+        if len(split.train):
+            empty = np.isnan(self.table.x[split.train]).all(axis=0)
+            if empty.any():
+                raise NarcfError(
+                    f"{', '.join(names[empty])}: no value in any training sample, so nothing can "
+                    "be learned from it; leave it out of predictors: in narcf.yaml, or train on "
+                    "months that have it"
+                )
+        members, epochs = self.plan.members, self.plan.epochs
+        paths: list[Path] = []
+        for number in range(members):
+
+            def on_epoch(epoch: int, loss: float, validation: float, number: int = number) -> None:
+                progress(
+                    number * epochs + epoch + 1,
+                    members * epochs,
+                    f"member {number + 1} of {members}, epoch {epoch + 1}: loss {loss:.4f}, "
+                    f"validation {validation:.4f}",
+                )
+
+            paths.append(self._member(split, seed + number, on_epoch))
+        histories = [json.loads(path.with_suffix(".json").read_text("utf-8")) for path in paths]
+        ensemble = Ensemble.load(paths)
+        if self.plan.n_outputs == 1:
+            rows = split.validation
+            flux = ensemble.estimate(self.table.x[rows]).flux
+            error = scores(flux, self.table.y[rows], self.table.area[rows])
+            ensemble = replace(ensemble, noise=error["rmse"])
+        return Fitted(paths, histories, ensemble)
+
+    def _member(self, split: Split, seed: int, on_epoch: Callable) -> Path:
+        path = self.directory / f"{self._key(split, seed)}.keras"
+        if not path.exists():
+            fit = self.trainer.fit(split.train, split.validation, seed, on_epoch)
+            history = {
+                "train": fit.history.train,
+                "validation": fit.history.validation,
+                "best_epoch": fit.history.best_epoch + 1,
+            }
+            # The model last: where it is, its history is too.
+            with atomic_path(path.with_suffix(".json")) as temporary:
+                temporary.write_text(json.dumps(history), encoding="utf-8")
+            with atomic_path(path) as temporary:
+                fit.model.save(temporary)
+        return path
+
+    def _key(self, split: Split, seed: int) -> str:
+        plan = {**asdict(self.plan), "members": None}
+        versions = [VERSION, version("keras"), version("tensorflow")]
+        content = json.dumps([self.table.digest, plan, seed, versions])
+        digest = hashlib.sha256(content.encode())
+        for rows in (split.train, split.validation):
+            digest.update(np.ascontiguousarray(rows, np.int64).tobytes())
+        return digest.hexdigest()[:20]

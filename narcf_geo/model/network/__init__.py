@@ -1,0 +1,1 @@
+"""The network: recipes, training, the ensemble, and the chain that predicts without Keras."""

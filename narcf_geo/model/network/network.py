@@ -1,0 +1,170 @@
+"""A trained network as a chain of matrix products, read from a ``.keras`` file without Keras.
+
+TensorFlow takes seconds to import and its ``predict`` is no match for BLAS on a small dense
+network; this reads the weights, and `narcf_geo.model.network.chain` applies them. Normalisation and
+BatchNormalization are folded into the Dense layers. BLAS takes as many threads as it is allowed:
+see `narcf_geo.model.network.threads`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.model.network.recipes import ACTIVATIONS
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A Dense layer: ``activation(x @ kernel + bias)``."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    activation: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """A chain of Dense layers in float32 on features less their `mean`, shape (n_features,)."""
+
+    layers: tuple[Layer, ...]
+    mean: np.ndarray
+
+    @classmethod
+    def load(cls, path: Path) -> Network:
+        """Read a ``.keras`` file.
+
+        Raises
+        ------
+        NarcfError
+            When the file is no Keras archive, or has a layer this chain cannot express.
+        """
+        import h5py
+
+        try:
+            with zipfile.ZipFile(path) as archive:
+                config = json.loads(archive.read("config.json"))
+                weights = h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r")
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise NarcfError(
+                f"{path}: expected a model saved by Keras, found something else ({error}); train "
+                "again with `narcf-geo train`"
+            ) from None
+        with weights:
+            steps = _read(config, weights, path)
+        first = steps[0]
+        if not isinstance(first, _Affine):
+            raise NarcfError(f"{path}: expected a Normalization layer first, found none")
+        mean = (-first.shift / first.scale).astype(np.float32)
+        # Folded in, the mean of a feature that varies little would cost digits to cancellation.
+        steps[0] = _Affine(first.scale, np.zeros_like(first.shift))
+        return cls(tuple(_fold(steps)), mean)
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs: 1, the flux, or 2, with the logarithm of its variance."""
+        return int(self.layers[-1].bias.size)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Return the outputs of features `x`.
+
+        Parameters
+        ----------
+        x : numpy.ndarray
+            Shape (n_rows, n_features), of any order in memory; NaN counts as the mean of the
+            training rows.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n_rows, n_outputs), float32.
+        """
+        from narcf_geo.model.network.chain import apply_chain
+
+        x = np.asarray(x, np.float32)
+        out = np.empty((len(x), self.n_outputs), np.float32)
+        apply_chain(x, self.mean, *self._packed, out)
+        return out
+
+    @cached_property
+    def _packed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weights, widths and activations as `apply_chain` takes them."""
+        weights = [np.vstack([layer.kernel, layer.bias]).T.ravel() for layer in self.layers]
+        widths = [self.mean.size, *(layer.bias.size for layer in self.layers)]
+        activations = [ACTIVATIONS.index(layer.activation) for layer in self.layers]
+        return np.concatenate(weights), np.array(widths), np.array(activations)
+
+
+@dataclass(frozen=True)
+class _Affine:
+    """``x * scale + shift`` for each feature: a normalisation, ready to be folded."""
+
+    scale: np.ndarray
+    shift: np.ndarray
+
+
+def _read(config: dict, weights: object, path: Path) -> list[Layer | _Affine]:
+    """Return the layers in order, as float64 arrays."""
+    steps: list[Layer | _Affine] = []
+    counts: Counter[str] = Counter()
+    for entry in config["config"]["layers"]:
+        kind, options = entry["class_name"], entry["config"]
+        if kind in ("InputLayer", "Dropout", "GaussianNoise"):
+            continue
+        stem = re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
+        name = stem if not counts[stem] else f"{stem}_{counts[stem]}"
+        counts[stem] += 1
+        group = weights["layers"][name]["vars"]  # type: ignore[index]
+        values = [np.asarray(group[str(i)], np.float64) for i in range(len(group))]
+        if kind == "Normalization":
+            mean, variance = (
+                (np.ravel(options[k]).astype(np.float64) for k in ("mean", "variance"))
+                if options.get("mean") is not None
+                else (values[0].ravel(), values[1].ravel())
+            )
+            # Keras divides by max(standard deviation, its epsilon).
+            scale = 1.0 / np.maximum(np.sqrt(variance), 1e-7)
+            steps.append(_Affine(scale, -mean * scale))
+        elif kind == "BatchNormalization":
+            gamma, beta, mean, variance = values
+            scale = gamma / np.sqrt(variance + options["epsilon"])
+            steps.append(_Affine(scale, beta - mean * scale))
+        elif kind == "Dense" and options["activation"] in ACTIVATIONS:
+            steps.append(Layer(values[0], values[1], options["activation"]))
+        else:
+            raise NarcfError(
+                f"{path}: layer {options['name']!r} ({kind}) cannot be read; expected "
+                "Normalization, BatchNormalization, Dropout, or Dense with one of "
+                f"{', '.join(ACTIVATIONS)}"
+            )
+    return steps
+
+
+def _fold(steps: list[Layer | _Affine]) -> list[Layer]:
+    """Fold each normalisation into the Dense layer after it."""
+    layers: list[Layer] = []
+    pending: list[_Affine] = []
+    for step in steps:
+        if isinstance(step, _Affine):
+            pending.append(step)
+            continue
+        kernel, bias = step.kernel, step.bias
+        for affine in reversed(pending):
+            bias = bias + affine.shift @ kernel
+            kernel = affine.scale[:, None] * kernel
+        pending = []
+        layers.append(
+            Layer(
+                np.ascontiguousarray(kernel, np.float32), bias.astype(np.float32), step.activation
+            )
+        )
+    return layers

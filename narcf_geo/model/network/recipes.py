@@ -1,0 +1,93 @@
+"""The architectures of the article and how each was trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from narcf_geo.project.settings import ModelSettings
+
+ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
+"""What a layer may apply; `network.chain` knows each by its place here."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network and its training.
+
+    `hidden` are the widths of the hidden layers; `patience` is the number of epochs without a
+    better validation loss after which training stops (None: never), and `keep` says whose weights
+    are kept: those of the best validation loss, or the last. With `unbiased` the output is shifted
+    after training so that its area-weighted mean error over the training rows is zero: a bias too
+    small to see in a correlation can be as large as a regional budget.
+
+    `noise` is the standard deviation of the noise added to the normalised features while training:
+    it smooths what few samples would make the network learn by heart (Bishop 1995). With
+    `shared_scale` the land-cover columns are divided by one standard deviation, that of all of
+    them, instead of each by its own, which would make a class that is hardly there as loud as one
+    that covers half the land.
+
+    `loss` is of the flux (``mae``, ``mse``, ``huber``), or ``nll``: the network then gives the log
+    variance of the target as well, learned by the likelihood of Seitzer et al. (2022), beta 0.5.
+    """
+
+    hidden: tuple[int, ...]
+    activation: str = "relu"
+    batch_normalization: bool = False
+    dropout: float = 0.0
+    noise: float = 0.0
+    shared_scale: bool = False
+    loss: str = "mae"
+    epochs: int = 100
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    weight_decay: float = 0.0
+    patience: int | None = None
+    members: int = 1
+    unbiased: bool = False
+    keep: str = "best"
+
+    @property
+    def n_outputs(self) -> int:
+        """1, or 2 with the log variance."""
+        return 2 if self.loss == "nll" else 1
+
+
+_ARTICLE_DEEP = (50, 100, 100, 100, 50, 50)
+
+PRESETS: dict[str, Recipe] = {
+    "linear": Recipe(hidden=()),
+    "wecann": Recipe(hidden=(15,), activation="sigmoid"),
+    "narcf-25": Recipe(hidden=(25,)),
+    "narcf-mid": Recipe(hidden=(50, 70, 70, 50)),
+    "narcf": Recipe(hidden=_ARTICLE_DEEP),
+    "narcf-published": Recipe(hidden=_ARTICLE_DEEP, batch_normalization=True, dropout=0.25),
+    "best": Recipe(
+        hidden=(100, 100, 100),
+        shared_scale=True,
+        loss="nll",
+        epochs=12,
+        learning_rate=2e-3,
+        schedule="cosine",
+        weight_decay=0.3,
+        keep="last",
+        members=5,
+        unbiased=True,
+    ),
+}
+"""Those of the article: Adam, mean absolute error, batches of 256, 100 epochs; and `best`."""
+
+
+def recipe(settings: ModelSettings) -> Recipe:
+    """Return the preset that `settings` names, with what they change of it.
+
+    Examples
+    --------
+    >>> from narcf_geo.project.settings import ModelSettings
+    >>> recipe(ModelSettings(preset="narcf", epochs=20)).epochs
+    20
+    """
+    changes = settings.model_dump(exclude={"preset"}, exclude_none=True)
+    return replace(PRESETS[settings.preset], **changes)

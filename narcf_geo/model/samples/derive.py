@@ -1,0 +1,107 @@
+"""Features made of predictors, and the coordinates where someone asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.project.settings import DerivedFeature
+
+# Odd functions: noise about zero keeps its sign instead of becoming missing.
+_TRANSFORMS: dict[str, Callable] = {
+    "log1p": lambda x: np.sign(x) * np.log1p(np.abs(x)),
+    "sqrt": lambda x: np.sign(x) * np.sqrt(np.abs(x)),
+    "cbrt": np.cbrt,
+}
+
+COORDINATE_COLUMNS = {
+    "lat": ("latitude",),
+    "lon": ("longitude",),
+    "month": ("month_sin", "month_cos"),
+    "year": ("year",),
+}
+"""The features that each name under ``coordinates:`` stands for."""
+
+
+def derive(
+    cube: xr.Dataset, features: Mapping[str, DerivedFeature], coordinates: Sequence[str]
+) -> xr.Dataset:
+    """Return `cube` with the features added, lazily where the cube is.
+
+    Transforms are odd: of a negative value, minus that of its magnitude. A running mean needs every
+    month of it; the first months of a series, for which it or a lag
+    reaches before the beginning, are NaN.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        Predictors (time, lat, lon) or (lat, lon), every month once.
+    features : mapping
+        Name of each new feature, and how it is made.
+    coordinates : sequence of str
+        Of ``lat``, ``lon``, ``month`` and ``year``.
+
+    Raises
+    ------
+    NarcfError
+        When a predictor is absent, or a static one would be averaged or delayed in time.
+
+    Examples
+    --------
+    >>> rain = xr.Dataset({"p": ("time", [1.0, 2.0, 6.0], {"units": "mm"})})
+    >>> how = DerivedFeature(of="p", mean=2, lag=1)
+    >>> derive(rain, {"before": how}, [])["before"].values
+    array([nan, nan, 1.5], dtype=float32)
+    """
+    added = {name: _derived(cube, name, how) for name, how in features.items()}
+    for name in coordinates:
+        added.update(_coordinate(cube, name))
+    return cube.assign(added)
+
+
+def _derived(cube: xr.Dataset, name: str, how: DerivedFeature) -> xr.DataArray:
+    if how.of not in cube:
+        raise NarcfError(
+            f"feature {name!r} is made of the predictor {how.of!r}, which the cube has not; it "
+            f"has: {', '.join(map(str, cube.data_vars))}"
+        )
+    values = cube[how.of]
+    units = values.attrs["units"]
+    if "time" not in values.dims and (how.mean > 1 or how.lag):
+        raise NarcfError(
+            f"feature {name!r}: {how.of!r} is the same in every month; remove mean and lag"
+        )
+    if how.transform:
+        values = xr.apply_ufunc(_TRANSFORMS[how.transform], values, dask="parallelized")
+        units = f"{how.transform}({units})"
+    if how.mean > 1:
+        values = values.rolling(time=how.mean, min_periods=how.mean).mean()
+    if how.lag:
+        values = values.shift(time=how.lag)
+    values.attrs = {"units": units, "long_name": f"{name}, made of {how.of}"}
+    return values.astype(np.float32)
+
+
+def _coordinate(cube: xr.Dataset, name: str) -> dict[str, xr.DataArray]:
+    if name in ("lat", "lon"):
+        values = cube[name].astype(np.float32)
+        grid = values.broadcast_like(cube["cell_area"]).transpose("lat", "lon")
+        units = {"units": "degrees_north" if name == "lat" else "degrees_east"}
+        return {COORDINATE_COLUMNS[name][0]: grid.drop_attrs().assign_attrs(units)}
+    if name == "year":
+        year = cube["time"].dt.year.astype(np.float32)
+        return {"year": _everywhere(year, cube)}
+    angle = 2 * np.pi * (cube["time"].dt.month - 1) / 12
+    waves = {"month_sin": np.sin, "month_cos": np.cos}
+    return {
+        column: _everywhere(xr.apply_ufunc(wave, angle).astype(np.float32), cube)
+        for column, wave in waves.items()
+    }
+
+
+def _everywhere(series: xr.DataArray, cube: xr.Dataset) -> xr.DataArray:
+    values = series.broadcast_like(cube["cell_area"]).transpose("time", "lat", "lon")
+    return values.drop_attrs().assign_attrs(units="1")

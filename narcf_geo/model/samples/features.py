@@ -1,0 +1,172 @@
+"""Which numbers the network sees, in which order and unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from narcf_geo.core.constants import IGBP, LAND_COVER_PREFIXES
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.model.samples.derive import COORDINATE_COLUMNS, derive
+from narcf_geo.project.settings import DerivedFeature, Settings
+
+LAND_CLASSES = range(1, 17)
+
+
+@dataclass(frozen=True)
+class Features:
+    """The schema of the design matrix: predictors first, then the biome.
+
+    Attributes
+    ----------
+    predictors : tuple of str
+        Names of variables: those of the cube, then what is made of them, then coordinates.
+    units : tuple of str
+        Unit of each predictor.
+    masked : tuple of str
+        Predictors that may be missing: each has a column more, ``has_<name>``, 1 where it is there
+        and 0 where it is not. A row that lacks any other predictor is left out.
+    biome : {"fractions", "sqrt_fractions", "majority", "none"}
+        The 18 class fractions, their square roots (small shares then differ more), a one-hot of the
+        majority class, or nothing.
+    derived : mapping
+        How the features are made that the cube has not.
+    coordinates : tuple of str
+        Coordinates and calendar, of ``lat``, ``lon``, ``month`` and ``year``. None by default: with
+        them a model learns a map and a calendar instead of how the flux responds.
+    """
+
+    predictors: tuple[str, ...]
+    units: tuple[str, ...]
+    masked: tuple[str, ...]
+    biome: str
+    derived: Mapping[str, DerivedFeature] = field(default_factory=dict)
+    coordinates: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, cube: xr.Dataset, settings: Settings) -> Features:
+        """Take units from the cube and, to mask, which features have gaps on land."""
+        cube = derive(cube, settings.features, settings.coordinates)
+        replaced = {how.of for how in settings.features.values() if how.replace}
+        names = [name for name in settings.predictor_names if name not in replaced]
+        names += settings.features
+        for coordinate in settings.coordinates:
+            names += COORDINATE_COLUMNS[coordinate]
+        land = is_land(cube["biome"])
+        gaps = [n for n in names if bool((cube[n].isnull() & land).any())]
+        return cls(
+            predictors=tuple(names),
+            units=tuple(cube[n].attrs["units"] for n in names),
+            masked=tuple(gaps) if settings.missing == "mask" else (),
+            biome=settings.biome_features,
+            derived=settings.features,
+            coordinates=tuple(settings.coordinates),
+        )
+
+    @property
+    def takes_fractions(self) -> bool:
+        """Whether the class fractions are needed, not the majority class alone."""
+        return self.biome in ("fractions", "sqrt_fractions")
+
+    @property
+    def land_cover(self) -> slice:
+        """Which columns are of land cover: the last ones."""
+        n = len(self.names)
+        return slice(n - len(IGBP) if self.biome in LAND_COVER_PREFIXES else n, n)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Features:
+        """Read what `to_json` returned."""
+        return cls(
+            predictors=tuple(content["predictors"]),
+            units=tuple(content["units"]),
+            masked=tuple(content["masked"]),
+            biome=content["biome"],
+            derived={
+                name: DerivedFeature.model_validate(how)
+                for name, how in content.get("derived", {}).items()
+            },
+            coordinates=tuple(content.get("coordinates", ())),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the schema as plain values."""
+        derived = {k: v.model_dump() for k, v in self.derived.items()}
+        return {**vars(self), "derived": derived, "names": self.names}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each column."""
+        prefix = LAND_COVER_PREFIXES.get(self.biome)
+        return (
+            *self.predictors,
+            *(f"has_{name}" for name in self.masked),
+            *(f"{prefix}_{c.code}" for c in IGBP if prefix),
+        )
+
+    def prepare(self, cube: xr.Dataset) -> xr.Dataset:
+        """Return `cube` with every feature in it, in the unit of the schema.
+
+        Raises
+        ------
+        NarcfError
+            When the cube lacks a predictor, or has it in another unit.
+        """
+        cube = derive(cube, self.derived, self.coordinates)
+        for name, units in zip(self.predictors, self.units, strict=True):
+            if name not in cube:
+                raise NarcfError(
+                    f"the model needs the predictor {name!r} ({units}), which the cube has not; it "
+                    f"has: {', '.join(map(str, cube.data_vars))}"
+                )
+            found = cube[name].attrs.get("units")
+            if found != units:
+                raise NarcfError(
+                    f"predictor {name!r}: the model was trained in {units!r}, the cube has "
+                    f"{found!r}"
+                )
+        return cube
+
+    def complete(self, predictors: Sequence[np.ndarray]) -> np.ndarray:
+        """Return where every predictor that must be there is; the arrays are in their order."""
+        needed = [
+            np.isfinite(values)
+            for name, values in zip(self.predictors, predictors, strict=True)
+            if name not in self.masked
+        ]
+        return np.logical_and.reduce(needed)
+
+    def matrix(self, predictors: Sequence[np.ndarray], static: np.ndarray) -> np.ndarray:
+        """Return the design matrix, shape (n_rows, n_features), float32.
+
+        `predictors` have shape (n_rows,), `static` (n_rows, n). A missing value of a masked
+        predictor stays NaN; the network puts the mean of its training rows there.
+        """
+        has = [
+            np.isfinite(values)
+            for name, values in zip(self.predictors, predictors, strict=True)
+            if name in self.masked
+        ]
+        # Each column contiguous: so they are gathered, and so the network reads them.
+        return np.vstack([*predictors, *has, static.T]).astype(np.float32, copy=False).T
+
+    def static(self, biome: np.ndarray, class_fraction: np.ndarray) -> np.ndarray:
+        """Return the biome columns, shape (..., n), float32.
+
+        `biome` has shape (...), `class_fraction` (18, ...).
+        """
+        if self.takes_fractions:
+            shares = np.moveaxis(class_fraction, 0, -1).astype(np.float32, copy=False)
+            return np.sqrt(shares) if self.biome == "sqrt_fractions" else shares
+        if self.biome == "majority":
+            return (biome[..., None] == np.arange(len(IGBP))).astype(np.float32)
+        return np.empty((*biome.shape, 0), np.float32)
+
+
+def is_land(biome: xr.DataArray) -> xr.DataArray:
+    """Return where the majority class is one of land (1 to 16)."""
+    return biome.isin(list(LAND_CLASSES))

@@ -1,0 +1,226 @@
+"""Who may learn from what: training, validation and test rows, proven disjoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from narcf_geo.core.constants import IGBP
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.project.settings import (
+    BiomeSplit,
+    BlockSplit,
+    PeriodSplit,
+    RandomSplit,
+    SplitSettings,
+)
+
+if TYPE_CHECKING:
+    from narcf_geo.model.samples.table import Table
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of the three parts.
+
+    Attributes
+    ----------
+    train, validation, test : numpy.ndarray
+        Row numbers.
+    name : str
+        What is tested: months, a fold, a biome.
+    apart : mapping
+        The proof: labels of all rows (month, year, block, biome) of which no two parts share one.
+    test_apart : mapping
+        The same, for the test part against the others alone.
+
+    Raises
+    ------
+    NarcfError
+        When two parts share a row, or a label by which they must be apart.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    name: str = ""
+    apart: Mapping[str, np.ndarray] = field(default_factory=dict)
+    test_apart: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rows = np.concatenate([self.train, self.validation, self.test])
+        if np.unique(rows).size != rows.size:
+            raise NarcfError("the parts of the split share rows; training would see what tests it")
+        for label, values in {**self.test_apart, **self.apart}.items():
+            for first, second in combinations(PARTS, 2):
+                if label not in self.apart and second != "test":
+                    continue
+                shared = np.intersect1d(values[getattr(self, first)], values[getattr(self, second)])
+                if shared.size:
+                    raise NarcfError(
+                        f"the parts {first} and {second} of the split share {label} {shared[0]}; "
+                        "training would see what tests it"
+                    )
+
+    def describe(self) -> pd.DataFrame:
+        """Return a table to print: rows of each part, and how many labels it holds."""
+        labels = {**self.test_apart, **self.apart}
+        return pd.DataFrame(
+            {
+                "rows": [getattr(self, part).size for part in PARTS],
+                **{
+                    f"{label}s": [np.unique(v[getattr(self, part)]).size for part in PARTS]
+                    for label, v in labels.items()
+                },
+            },
+            index=pd.Index(PARTS, name="part"),
+        )
+
+    def __str__(self) -> str:
+        """Return the table and what was proven."""
+        proven = ["no row in two parts", *(f"no {label} in two parts" for label in self.apart)]
+        proven += [f"no {label} of test in another part" for label in self.test_apart]
+        return f"{self.name}\n{self.describe()}\nproven: {'; '.join(proven)}"
+
+
+def block_of(lon: np.ndarray, lat: np.ndarray, degrees: float) -> np.ndarray:
+    """Return the number of the block of `degrees` edge that each point lies in."""
+    return np.floor(lat / degrees).astype(int) * 10_000 + np.floor(lon / degrees).astype(int)
+
+
+def folds_of(group: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Return the fold, 0 to ``folds - 1``, of each row; a group is never divided.
+
+    Groups are dealt at random into folds of near-equal size.
+
+    Raises
+    ------
+    NarcfError
+        When there are fewer groups than folds.
+    """
+    names, index, counts = np.unique(group, return_inverse=True, return_counts=True)
+    if names.size < folds:
+        raise NarcfError(
+            f"expected at least {folds} blocks for as many folds, found {names.size}; use smaller "
+            "blocks (split.degrees) or fewer folds (split.folds)"
+        )
+    fold = np.empty(names.size, int)
+    filled = np.zeros(folds)
+    for position in np.random.default_rng(seed).permutation(names.size):
+        fold[position] = np.argmin(filled)
+        filled[fold[position]] += counts[position]
+    return fold[index]
+
+
+def splits_of(settings: SplitSettings, table: Table, seed: int) -> list[Split]:
+    """Return the split of `settings`, or one for each fold, on the rows of `table`.
+
+    Raises
+    ------
+    NarcfError
+        When a part is empty, or there are too few blocks, years or biomes.
+    """
+    if isinstance(settings, PeriodSplit):
+        months = _by_period(settings, table)
+        return [_split(months, name=str(settings.test), apart={"month": table.month})]
+    if isinstance(settings, BlockSplit):
+        block = block_of(table.lon, table.lat, settings.degrees)
+        fold = folds_of(block, settings.folds, seed)
+        folds = _next_validates(fold, [f"fold {k + 1}" for k in range(settings.folds)], block=block)
+    elif isinstance(settings, RandomSplit):
+        fold = folds_of(np.arange(table.lat.size), settings.folds, seed)
+        folds = _next_validates(fold, [f"fold {k + 1}" for k in range(settings.folds)])
+    elif isinstance(settings, BiomeSplit):
+        folds = _by_biome(settings, table, seed)
+    else:
+        year = np.asarray(table.time.year)[table.month]
+        years, fold = np.unique(year, return_inverse=True)
+        if years.size < 3:
+            raise NarcfError(f"expected at least 3 years to leave out in turn, found {years.size}")
+        folds = _next_validates(fold, [str(y) for y in years], year=year)
+    if (period := getattr(settings, "period", None)) is None:
+        return folds
+    months = _by_period(period, table)
+    return [
+        _split(
+            {part: np.intersect1d(getattr(split, part), months[part]) for part in PARTS},
+            name=split.name,
+            apart={**split.apart, "month": table.month},
+            test_apart=split.test_apart,
+        )
+        for split in folds
+    ]
+
+
+def _split(parts: Mapping[str, np.ndarray], **more: Any) -> Split:
+    return Split(parts["train"], parts["validation"], parts["test"], **more)
+
+
+def final_split(folds: list[Split]) -> Split:
+    """Return what the model that predicts learns from: all that some fold learned from.
+
+    Only the validation part of the first fold stays out. A split that is one fold is returned.
+    """
+    if len(folds) == 1:
+        return folds[0]
+    learned = np.unique(np.concatenate([fold.train for fold in folds]))
+    validation = folds[0].validation
+    return Split(
+        train=np.setdiff1d(learned, validation), validation=validation, test=np.empty(0, int)
+    )
+
+
+def _by_period(split: PeriodSplit, table: Table) -> dict[str, np.ndarray]:
+    parts = {}
+    for name in PARTS:
+        period = getattr(split, name)
+        parts[name] = np.flatnonzero(np.isin(table.time, period.months())[table.month])
+        if not parts[name].size:
+            raise NarcfError(
+                f"split.{name} ({period}) has no sample; the data reach from "
+                f"{table.time[0]:%Y-%m} to {table.time[-1]:%Y-%m}"
+            )
+    return parts
+
+
+def _next_validates(fold: np.ndarray, names: list[str], **apart: np.ndarray) -> list[Split]:
+    """Test each fold, validate on the next, train on the others."""
+    splits = []
+    for test, name in enumerate(names):
+        validation = (test + 1) % len(names)
+        splits.append(
+            Split(
+                train=np.flatnonzero((fold != test) & (fold != validation)),
+                validation=np.flatnonzero(fold == validation),
+                test=np.flatnonzero(fold == test),
+                name=name,
+                apart=apart,
+            )
+        )
+    return splits
+
+
+def _by_biome(settings: BiomeSplit, table: Table, seed: int) -> list[Split]:
+    """Test each biome; a tenth of the blocks of the others validates."""
+    biomes = np.unique(table.biome)
+    if biomes.size < 3:
+        raise NarcfError(f"expected at least 3 biomes to leave out in turn, found {biomes.size}")
+    block = block_of(table.lon, table.lat, settings.degrees)
+    validates = folds_of(block, min(10, np.unique(block).size), seed) == 0
+    return [
+        Split(
+            train=np.flatnonzero((table.biome != biome) & ~validates),
+            validation=np.flatnonzero((table.biome != biome) & validates),
+            test=np.flatnonzero(table.biome == biome),
+            name=IGBP[biome].name,
+            test_apart={"biome": table.biome},
+        )
+        for biome in biomes
+    ]

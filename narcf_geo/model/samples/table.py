@@ -1,0 +1,119 @@
+"""The table of samples: a row for each month and land cell with every value present."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from narcf_geo.core.constants import IGBP
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.model.samples.features import Features, is_land
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows to learn from.
+
+    Attributes
+    ----------
+    features : Features
+        The columns of `x`.
+    x : numpy.ndarray
+        Features, shape (n_rows, n_features), float32.
+    y : numpy.ndarray
+        Target flux, shape (n_rows,), umol m-2 s-1.
+    month, cell : numpy.ndarray
+        Position of each row on the time axis and on the flattened (lat, lon) grid.
+    area : numpy.ndarray
+        Cell area of each row, m2.
+    lat, lon : numpy.ndarray
+        Cell centre of each row, degrees.
+    biome : numpy.ndarray
+        Majority IGBP class of each row.
+    time : pandas.DatetimeIndex
+        The time axis.
+    missing : dict
+        For each predictor and ``flux_target``: land cell-months without a value.
+    """
+
+    features: Features
+    x: np.ndarray
+    y: np.ndarray
+    month: np.ndarray
+    cell: np.ndarray
+    area: np.ndarray
+    lat: np.ndarray
+    lon: np.ndarray
+    biome: np.ndarray
+    time: pd.DatetimeIndex
+    missing: dict[str, int]
+
+    @classmethod
+    def of(cls, cube: xr.Dataset, features: Features) -> Table:
+        """Gather the samples of `cube`; missing values are counted.
+
+        Raises
+        ------
+        NarcfError
+            When the cube lacks a predictor, or no row is left.
+        """
+        cube = features.prepare(cube)
+        biome = cube["biome"].values.ravel()
+        cells = np.flatnonzero(is_land(cube["biome"]).values)
+        target = _by_month(cube["flux_target"], cube.sizes["time"])[:, cells]
+        columns = [_by_month(cube[p], cube.sizes["time"])[:, cells] for p in features.predictors]
+        missing = {
+            name: int(np.isnan(values).sum())
+            for name, values in zip(features.predictors, columns, strict=True)
+        }
+        missing["flux_target"] = int(np.isnan(target).sum())
+        valid = np.isfinite(target) & features.complete(columns)
+        month, position = np.nonzero(valid)
+        if not month.size:
+            counts = ", ".join(f"{name}: {count}" for name, count in missing.items())
+            raise NarcfError(
+                f"no land cell has every predictor and the target in any month; of "
+                f"{target.size} land cell-months these are missing: {counts}"
+            )
+        cell = cells[position]
+        fractions = cube["class_fraction"].values.reshape(len(IGBP), -1)
+        static = features.static(biome, fractions)
+        row, column = np.unravel_index(cell, cube["biome"].shape)
+        return cls(
+            features=features,
+            x=features.matrix([c[valid] for c in columns], static[cell]),
+            y=target[valid].astype(np.float32),
+            month=month,
+            cell=cell,
+            area=cube["cell_area"].values.ravel()[cell],
+            lat=cube["lat"].values[row],
+            lon=cube["lon"].values[column],
+            biome=biome[cell].astype(int),
+            time=pd.DatetimeIndex(cube["time"].values),
+            missing=missing,
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that is learned from."""
+        digest = hashlib.sha256(repr(self.features.names).encode())
+        for values in (self.x, self.y, self.area):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
+
+    def on_grid(self, values: np.ndarray, template: xr.DataArray) -> xr.DataArray:
+        """Return one value for each row as (time, lat, lon), NaN where there is no row."""
+        raster = np.full((template.sizes["time"], template[0].size), np.nan, np.float32)
+        raster[self.month, self.cell] = values
+        return template.copy(data=raster.reshape(template.shape))
+
+
+def _by_month(array: xr.DataArray, n_months: int) -> np.ndarray:
+    """Return `array` as (time, cell); a static field is the same in every month."""
+    values = array.values.reshape(*array.shape[:-2], -1)
+    return np.broadcast_to(values, (n_months, values.shape[-1]))

@@ -1,0 +1,1 @@
+"""A project folder: its settings (``narcf.yaml``), its catalog, and where each result lies."""

@@ -1,0 +1,60 @@
+"""Writing a new project directory."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from narcf_geo.catalog.catalog import PACKAGED
+from narcf_geo.core.errors import UsageError
+from narcf_geo.core.files import atomic_path
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def init_project(directory: Path, *, sample: bool = False, seed: int = 2007) -> list[str]:
+    """Write ``narcf.yaml``, ``data_catalog.yaml`` and the embedded land cover into `directory`.
+
+    Parameters
+    ----------
+    directory : Path
+        Made where absent.
+    sample : bool
+        Also write the inputs of the synthetic twin experiment, and settings that use them.
+    seed : int
+        Of the twin experiment.
+
+    Returns
+    -------
+    list of str
+        Names of what was written in `directory`.
+
+    Raises
+    ------
+    UsageError
+        When `directory` holds a project, or is a file.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"{directory}: expected a folder, found a file; name another")
+    for name in ("narcf.yaml", "data_catalog.yaml"):
+        if (directory / name).exists():
+            raise UsageError(
+                f"{directory / name}: is there already and is not overwritten; name another "
+                "folder, or remove it first"
+            )
+    data = directory / "data"
+    # What is written last is what tells a whole project from a broken-off one.
+    with atomic_path(data / "landcover") as temporary:
+        shutil.copytree(DATA / "landcover", temporary)
+    if sample:
+        from narcf_geo.sample import generate
+
+        generate(data, seed=seed)
+    templates = {
+        "data_catalog.yaml": DATA / "sample" / "data_catalog.yaml" if sample else PACKAGED,
+        "narcf.yaml": (DATA / "sample" if sample else DATA) / "narcf.yaml",
+    }
+    for name, template in templates.items():
+        with atomic_path(directory / name) as temporary:
+            shutil.copyfile(template, temporary)
+    return ["narcf.yaml", "data_catalog.yaml", "data/"]

@@ -1,0 +1,270 @@
+"""Everything ``narcf.yaml`` may say, checked when it is read."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from narcf_geo.core.yamlfile import Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def _month(text: str) -> str:
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
+        raise ValueError("expected a month as YYYY-MM")
+    return text
+
+
+Month = Annotated[str, AfterValidator(_month)]
+
+
+class Period(Schema):
+    """Months from `start` to `end`, both included."""
+
+    start: Month
+    end: Month
+
+    @model_validator(mode="after")
+    def _forward(self) -> Period:
+        if self.start > self.end:
+            raise ValueError(f"start {self.start} is after end {self.end}")
+        return self
+
+    def months(self) -> pd.DatetimeIndex:
+        """Return the month starts."""
+        from narcf_geo.core.months import month_starts
+
+        return month_starts(self.start, self.end)
+
+    def __str__(self) -> str:
+        return f"{self.start} to {self.end}"
+
+
+class Region(Schema):
+    """The box of the target grid, degrees east and north."""
+
+    name: str = "region"
+    west: float = Field(ge=-360, le=360)
+    south: float = Field(ge=-90, le=90)
+    east: float = Field(ge=-360, le=360)
+    north: float = Field(ge=-90, le=90)
+
+    @model_validator(mode="after")
+    def _has_area(self) -> Region:
+        if not (self.west < self.east <= self.west + 360 and self.south < self.north):
+            raise ValueError(
+                f"the region is empty or inside out: west {self.west} must be less than east "
+                f"{self.east} (by at most 360), south {self.south} less than north {self.north}"
+            )
+        return self
+
+
+class LandCover(Schema):
+    """Which catalog entry gives the biomes, and the share of land that makes a cell land."""
+
+    source: str
+    min_land: float = Field(0.5, gt=0, le=1)
+
+
+class FluxSource(Schema):
+    """A flux in the catalog: the entry, the canonical variable in it, and its name in figures."""
+
+    source: str
+    variable: str = "flux"
+    label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What figures and the report call it."""
+        return self.label or self.source
+
+
+class PeriodSplit(Schema):
+    """Train, validate and test on different months."""
+
+    kind: Literal["period"] = "period"
+    train: Period
+    validation: Period
+    test: Period
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> PeriodSplit:
+        parts = sorted(
+            ((n, getattr(self, n)) for n in ("train", "validation", "test")),
+            key=lambda part: part[1].start,
+        )
+        for (name, part), (next_name, next_part) in pairwise(parts):
+            if next_part.start <= part.end:
+                raise ValueError(f"{name} ({part}) and {next_name} ({next_part}) share months")
+        return self
+
+    def __str__(self) -> str:
+        return f"train {self.train}; validation {self.validation}; test {self.test}"
+
+
+class FoldSplit(Schema):
+    """Cross-validation: each fold is tested by models that never saw it.
+
+    With `period` the folds are tested on its test months alone, learn from its training months and
+    validate on its validation months: a new place in a new year.
+    """
+
+    period: PeriodSplit | None = None
+
+    def _in(self, what: str) -> str:
+        return what if self.period is None else f"{what}; {self.period}"
+
+
+class BlockSplit(FoldSplit):
+    """Leave out blocks of land."""
+
+    kind: Literal["blocks"]
+    degrees: float = Field(10.0, gt=0, description="edge of a block, degrees")
+    folds: int = Field(10, ge=3, le=50)
+
+    def __str__(self) -> str:
+        return self._in(f"{self.folds} folds of blocks of {self.degrees:g} degrees")
+
+
+class YearSplit(Schema):
+    """Leave out each year in turn; the year after it validates."""
+
+    kind: Literal["years"]
+
+    def __str__(self) -> str:
+        return "each year left out in turn"
+
+
+class BiomeSplit(FoldSplit):
+    """Leave out each biome in turn; blocks of the other biomes validate."""
+
+    kind: Literal["biomes"]
+    degrees: float = Field(10.0, gt=0, description="edge of the validating blocks, degrees")
+
+    def __str__(self) -> str:
+        return self._in("each biome left out in turn")
+
+
+class RandomSplit(FoldSplit):
+    """Leave out single rows at random: neighbours in space and time were seen. Optimistic."""
+
+    kind: Literal["random"]
+    folds: int = Field(10, ge=3, le=50)
+
+    def __str__(self) -> str:
+        return self._in(f"{self.folds} folds of single rows (optimistic)")
+
+
+SplitSettings = Annotated[
+    PeriodSplit | BlockSplit | YearSplit | BiomeSplit | RandomSplit, Field(discriminator="kind")
+]
+
+
+class DerivedFeature(Schema):
+    """A feature made of one predictor: first transformed, then averaged, then delayed."""
+
+    of: str
+    transform: Literal["log1p", "sqrt", "cbrt"] | None = None
+    mean: int = Field(1, ge=1, le=60, description="months of the running mean, the last included")
+    lag: int = Field(0, ge=0, le=60, description="months that the feature comes late")
+    replace: bool = Field(False, description="the predictor itself is then no feature")
+
+    @model_validator(mode="after")
+    def _does_something(self) -> DerivedFeature:
+        if self.transform is None and self.mean == 1 and self.lag == 0:
+            raise ValueError("expected a transform, a mean of months or a lag, found none")
+        return self
+
+
+class ModelSettings(Schema):
+    """A preset, and what of it to change; ``null`` keeps the preset's own value."""
+
+    preset: Literal[
+        "linear", "wecann", "narcf-25", "narcf-mid", "narcf", "narcf-published", "best"
+    ] = "best"
+    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] | None = None
+    loss: Literal["mae", "mse", "huber", "nll"] | None = None
+    epochs: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    schedule: Literal["constant", "cosine"] | None = None
+    weight_decay: float | None = Field(None, ge=0)
+    patience: int | None = Field(None, ge=1)
+    dropout: float | None = Field(None, ge=0, lt=1)
+    noise: float | None = Field(None, ge=0, le=2, description="added to normalised features")
+    shared_scale: bool | None = Field(None, description="one scale for all land-cover columns")
+    keep: Literal["best", "last"] | None = None
+    members: int | None = Field(None, ge=1, le=100)
+    unbiased: bool | None = None
+
+
+class Settings(Schema):
+    """Everything ``narcf.yaml`` may say."""
+
+    title: str = "narcf-geo project"
+    license: str | None = Field(None, description="of the products, such as CC-BY-4.0")
+    catalog: str = "data_catalog.yaml"
+    catalog_parameters: dict[str, str] = {}
+    region: Region
+    resolution: float = Field(1.0, gt=0, le=30, description="cell size of the target grid, degrees")
+    period: Period
+    min_coverage: float = Field(0.5, gt=0, le=1)
+    land_cover: LandCover
+    predictors: dict[str, list[str]] = Field(min_length=1)
+    missing: Literal["drop", "mask"] = Field(
+        "drop", description="drop rows with a missing predictor, or learn from a has_<name> column"
+    )
+    features: dict[str, DerivedFeature] = Field({}, description="made of predictors")
+    coordinates: list[Literal["lat", "lon", "month", "year"]] = Field(
+        [], description="coordinates or calendar as features: the model may then learn a map"
+    )
+    biome_features: Literal["fractions", "sqrt_fractions", "majority", "none"] = "fractions"
+    target: FluxSource
+    reference: FluxSource | None = None
+    truth: FluxSource | None = None
+    model: ModelSettings = ModelSettings()
+    regions: str | None = Field(
+        None, description="polygons (GeoPackage, Shapefile, GeoJSON) to score and sum up"
+    )
+    split: SplitSettings
+    seed: int = Field(2007, ge=0, lt=2**31)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        names = self.predictor_names
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"predictors named by two sources: {', '.join(twice)}; keep one each")
+        for name, feature in self.features.items():
+            if feature.of not in names:
+                raise ValueError(
+                    f"features.{name}.of: {feature.of!r} is no predictor; there are: "
+                    f"{', '.join(names)}"
+                )
+            if name in names:
+                raise ValueError(f"features.{name}: a predictor has this name already")
+        if self.periods is not None:
+            for name in ("train", "validation", "test"):
+                part: Period = getattr(self.periods, name)
+                if part.start < self.period.start or part.end > self.period.end:
+                    raise ValueError(
+                        f"split.{name} ({part}) reaches outside the period ({self.period})"
+                    )
+        return self
+
+    @property
+    def periods(self) -> PeriodSplit | None:
+        """The months that train, validate and test, where these are apart in time."""
+        if isinstance(self.split, PeriodSplit):
+            return self.split
+        return getattr(self.split, "period", None)
+
+    @property
+    def predictor_names(self) -> list[str]:
+        """The canonical names of all predictors, in the order of the file."""
+        return [name for names in self.predictors.values() for name in names]

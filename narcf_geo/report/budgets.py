@@ -1,0 +1,148 @@
+"""The budgets of a project and the files that hold them: CSV, Parquet, GeoPackage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from narcf_geo.budget.tables import biome_budget, fraction_budget, region_budget
+from narcf_geo.core.constants import IGBP
+from narcf_geo.core.files import atomic_path
+from narcf_geo.fields.regions import named_regions, read_regions
+from narcf_geo.grid import Grid
+from narcf_geo.model.bundle import Bundle
+from narcf_geo.project.project import Project
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import pandas as pd
+    import xarray as xr
+
+_CONTENT = {
+    "biome_budget": "flux of each biome and year; a cell counts for its majority class",
+    "biome_budget_by_fraction": "the same, each cell shared among its classes by the land they "
+    "cover",
+    "biome_budget_monthly": "flux of each biome and month; a cell counts for its majority class",
+    "region_budget": "flux of each of the project's regions and year, cells by the part inside",
+}
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """Tables of `narcf_geo.budget.tables`, with intervals where the model knows its errors.
+
+    Attributes
+    ----------
+    biomes, shared : pandas.DataFrame
+        Of each biome and year, cells by majority class and by fraction.
+    monthly : pandas.DataFrame
+        Of each biome and month, by majority class.
+    regions : pandas.DataFrame, optional
+        Of each of the project's polygons and year.
+    """
+
+    biomes: pd.DataFrame
+    shared: pd.DataFrame
+    monthly: pd.DataFrame
+    regions: pd.DataFrame | None
+
+
+def project_budgets(project: Project, cube: xr.Dataset, prediction: xr.Dataset) -> Budgets:
+    """Return the budgets of the prediction of a project, beside those of its reference."""
+    flux, biome, area = (prediction[name] for name in ("flux", "biome", "cell_area"))
+    reference = cube.get("flux_reference")
+    errors = Bundle.load(project.path("model")).errors
+    std = prediction.get("flux_std") if errors is not None else None
+    errors = errors if std is not None else None
+    polygons = project.settings.regions
+    return Budgets(
+        biome_budget(flux, biome, area, reference, std=std, errors=errors),
+        fraction_budget(flux, cube["class_fraction"], area, reference, std=std, errors=errors),
+        biome_budget(flux, biome, area, reference, std=std, errors=errors, by="month"),
+        polygons
+        and region_budget(
+            flux, read_regions(project.path(polygons)), area, reference, std=std, errors=errors
+        ),
+    )
+
+
+def write_budgets(budgets: Budgets, prediction: xr.Dataset, project: Project) -> dict[Path, str]:
+    """Write ``report/*.csv``, ``*.gpkg`` and, where pyarrow is installed, ``*.parquet``.
+
+    Returns
+    -------
+    dict
+        Path of each file to what it holds.
+    """
+    folder = project.path("report")
+    tables = dict(
+        zip(
+            _CONTENT,
+            (budgets.biomes, budgets.shared, budgets.monthly, budgets.regions),
+            strict=True,
+        )
+    )
+    files: dict[Path, str] = {}
+    for stem, table in tables.items():
+        if table is None:
+            continue
+        files[_write_csv(table, folder / f"{stem}.csv")] = _CONTENT[stem]
+        if find_spec("pyarrow"):
+            files[_write_parquet(table, folder / f"{stem}.parquet")] = "the same for programs"
+    path = folder / "biome_budget.gpkg"
+    layers = biome_polygons(prediction, budgets.biomes)
+    holds = "biomes as polygons with their flux, and the cells with their mean flux"
+    if budgets.regions is not None and project.settings.regions:
+        shapes = named_regions(read_regions(project.path(project.settings.regions)))
+        layers["regions"] = _mapped(budgets.regions.rename(columns={"region": "biome"}), shapes)
+        holds += ", and the regions"
+    from narcf_geo.outputs.geopackage import write_geopackage
+
+    files[write_geopackage(layers, path)] = holds
+    return files
+
+
+def biome_polygons(prediction: xr.Dataset, table: pd.DataFrame) -> dict[str, gpd.GeoDataFrame]:
+    """Return the layers ``biomes`` (polygons, mean flux a year) and ``cells`` (mean flux)."""
+    from narcf_geo.budget.totals import mean_over_months
+
+    cells = Grid.from_dataset(prediction).cells()
+    mean = mean_over_months(prediction["flux"]).values.ravel()
+    known = np.isfinite(mean)
+    cells = cells.assign(
+        igbp_class=prediction["biome"].values.ravel().astype("int16"), mean_flux_umol_m2_s=mean
+    )[known]
+    cells["biome"] = [IGBP[n].name if n >= 0 else "no class" for n in cells["igbp_class"]]
+    shapes = cells[["igbp_class", "biome", "geometry"]].dissolve("biome")
+    biomes = _mapped(table, shapes.geometry).rename(columns={"name": "biome"})
+    biomes.insert(0, "igbp_class", shapes["igbp_class"].reindex(biomes["biome"]).to_numpy())
+    return {"biomes": biomes, "cells": cells}
+
+
+def _mapped(table: pd.DataFrame, shapes: gpd.GeoSeries) -> gpd.GeoDataFrame:
+    """Return the shape of each part (by its name) with the means over the years of its numbers."""
+    import geopandas as gpd
+
+    parts = table[table["biome"] != "all"].drop(columns=["biome", "year", "reference_TgC"])
+    means = parts.groupby("name").mean()
+    means = means.loc[[name for name in shapes.index if name in means.index]]
+    geometry = shapes.loc[means.index].to_numpy()
+    return gpd.GeoDataFrame(means.reset_index(), geometry=geometry, crs=shapes.crs)
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> Path:
+    if "month" in table:
+        table = table.assign(month=table["month"].dt.strftime("%Y-%m"))
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
+    return path
+
+
+def _write_parquet(table: pd.DataFrame, path: Path) -> Path:
+    with atomic_path(path) as temporary:
+        table.to_parquet(temporary, index=False, engine="pyarrow")
+    return path

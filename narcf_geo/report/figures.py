@@ -1,0 +1,206 @@
+"""What a project reports of itself: the scores of each part, and figures of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from narcf_geo.budget.intervals import total_intervals
+from narcf_geo.budget.totals import monthly_total
+from narcf_geo.cube.cube import FLUX_NAMES
+from narcf_geo.evaluation.project import estimates_by_part
+from narcf_geo.model.bundle import Bundle
+from narcf_geo.project.settings import PeriodSplit, Settings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def evaluation_figures(
+    cube: xr.Dataset,
+    prediction: xr.Dataset,
+    metrics: dict[str, Any],
+    settings: Settings,
+    model: Path,
+) -> Iterator[tuple[str, Figure]]:
+    """Yield name and figure: of the test part, and of the region's totals through time.
+
+    ``scatter`` and ``taylor`` show the test part; ``seasonal_cycle``, ``totals`` and ``anomalies``
+    (with two years at least) all months, in the cells that all products have.
+    """
+    from narcf_geo.figures import agreement, charts, series
+
+    synthetic = cube.attrs.get("synthetic")
+    test = estimates_by_part(prediction, settings, model)["test"]
+    observed = cube["flux_target"].sel(time=test["time"])
+    label = str(observed.attrs["product"])
+    first, last = metrics["test"]["period"]
+    period = first if first == last else f"{first} to {last}"
+    yield (
+        "scatter",
+        agreement.scatter(
+            test,
+            observed,
+            metrics=metrics["test"],
+            area=cube["cell_area"],
+            labels=("Estimate", label),
+            title="Estimate on data the model has not seen",
+            subtitle=period,
+            synthetic=synthetic,
+        ),
+    )
+    products = _products(cube, test)
+    if metrics["test"]["kge_alpha"] is not None:
+        pairs = {name: flux.notnull() for name, flux in products.items()}
+        names, common = _shared({"Estimate": pairs.pop("Estimate") & observed.notnull(), **pairs})
+        yield (
+            "taylor",
+            agreement.taylor(
+                {n: products[n].where(common) for n in names if n != label},
+                observed,
+                area=cube["cell_area"],
+                label=label,
+                subtitle=f"{period}; cells and months that all have",
+                synthetic=synthetic,
+            ),
+        )
+    if cube.sizes["time"] < 12:
+        return
+    totals, common, share = _totals(_products(cube, prediction["flux"]), cube["cell_area"])
+    errors = Bundle.load(model).errors
+    interval = None
+    if errors is not None and "flux_std" in prediction:
+        parts = {"all": common.values}
+        table = total_intervals(prediction, errors, cube["cell_area"], parts, by="month")
+        ends = table.rename(columns={"month": "time"}).set_index("time")
+        interval = ends["lower_TgC"].to_xarray(), ends["upper_TgC"].to_xarray()
+    region = settings.region.name
+    where = f"{settings.period}; cells that all have" + (
+        f" ({share:.0%} of the estimate's area)" if share < 0.995 else ""
+    )
+    yield (
+        "seasonal_cycle",
+        charts.seasonal_cycle(
+            totals,
+            interval=interval,
+            title=f"Seasonal cycle of {region}",
+            subtitle=where,
+            synthetic=synthetic,
+        ),
+    )
+    yield (
+        "totals",
+        series.time_series(
+            totals, title=f"Net CO₂ flux of {region}", subtitle=where, synthetic=synthetic
+        ),
+    )
+    names, months = _shared({n: total.notnull() for n, total in totals.items()}, least=24)
+    if int(months.sum()) >= 24:
+        seen = f"{settings.period}; not seen in training: {period}"
+        yield (
+            "anomalies",
+            series.anomalies(
+                {name: totals[name].where(months) for name in names},
+                title=f"Anomalies of {region} from its mean seasonal cycle",
+                subtitle=seen if isinstance(settings.split, PeriodSplit) else where,
+                synthetic=synthetic,
+            ),
+        )
+
+
+def _products(cube: xr.Dataset, estimate: xr.DataArray) -> dict[str, xr.DataArray]:
+    """Return the estimate and the fluxes of the cube by their names, on the months of the first."""
+    return {"Estimate": estimate} | {
+        str(cube[name].attrs["product"]): cube[name].sel(time=estimate["time"])
+        for name in FLUX_NAMES.values()
+        if name in cube
+    }
+
+
+def _shared(masks: Mapping[str, xr.DataArray], least: int = 1) -> tuple[list[str], xr.DataArray]:
+    """Return what the first mask shares with the others, and their names.
+
+    A mask that would leave less than `least` is left out.
+    """
+    (first, common), *others = masks.items()
+    names = [first]
+    for name, mask in others:
+        both = common & mask
+        if int(both.sum()) >= least:
+            names.append(name)
+            common = both
+    return names, common
+
+
+def _totals(
+    fluxes: Mapping[str, xr.DataArray], cell_area: xr.DataArray
+) -> tuple[dict[str, xr.DataArray], xr.DataArray, float]:
+    """Return monthly totals over the cells that all have, these, their share of the area."""
+    known = {name: flux.notnull().any("time") for name, flux in fluxes.items()}
+    names, common = _shared(known)
+    totals = {}
+    for name in names:
+        flux = fluxes[name].where(common)
+        some = flux.notnull().any(["lat", "lon"])
+        totals[name] = monthly_total(flux, cell_area).where(some)
+        totals[name].attrs["units"] = "TgC month-1"
+    whole = cell_area.where(known[names[0]]).sum()
+    return totals, common, float(cell_area.where(common).sum() / whole)
+
+
+def project_maps(cube: xr.Dataset, prediction: xr.Dataset) -> Iterator[tuple[str, Figure]]:
+    """Yield name and figure of each map that the months of the prediction allow."""
+    from narcf_geo.figures import annual, landcover, maps, uncertainty
+
+    synthetic = cube.attrs.get("synthetic")
+    flux, area = prediction["flux"], prediction["cell_area"]
+    years = flux["time"].dt.year
+    last = flux[years == years[-1]]
+    month = last[last["time"].dt.month == 7] if 7 in last["time"].dt.month else last[-1:]
+    stamp = str(month["time"].dt.strftime("%Y-%m").values[0])
+    yield f"flux_{stamp}", maps.flux_map(month[0], area=area, synthetic=synthetic)
+    if last.sizes["time"] > 1:
+        year = int(years[-1])
+        yield (
+            f"flux_{year}_months",
+            maps.month_panel(last, area=area, synthetic=synthetic),
+        )
+    for name in ("flux_target", "flux_reference"):
+        if name in cube:
+            label = str(cube[name].attrs["product"])
+            yield (
+                f"comparison_{name.removeprefix('flux_')}",
+                maps.comparison(
+                    flux, cube[name], labels=("Estimate", label), area=area, synthetic=synthetic
+                ),
+            )
+    whole_years = int((flux["time"].groupby(years).count() == 12).sum())
+    if whole_years:
+        yield "seasons", maps.season_panel(flux, area=area, synthetic=synthetic)
+    if whole_years >= 3:
+        yield "trend", annual.trend_map(flux, synthetic=synthetic)
+        yield "variability", annual.variability_map(flux, synthetic=synthetic)
+    if "flux_std" in prediction:
+        std = prediction["flux_std"]
+        yield (
+            "uncertainty",
+            uncertainty.uncertainty_map(
+                std,
+                spread=prediction.get("flux_std_spread"),
+                noise=prediction.get("flux_std_noise"),
+                area=area,
+                synthetic=synthetic,
+            ),
+        )
+    if "applicable" in prediction:
+        inside = prediction["applicable"]
+        yield (
+            "applicability",
+            uncertainty.applicability_map(flux, inside, area=area, synthetic=synthetic),
+        )
+    yield "biomes", landcover.biome_map(prediction["biome"])
+    fractions = cube["class_fraction"].where(prediction["biome"] > 0)
+    yield "class_fractions", landcover.fraction_panel(fractions)

@@ -1,0 +1,340 @@
+"""The stages of a run: each reads what the stage before wrote, and writes files of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from narcf_geo.core.datasets import write_netcdf, write_zarr
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.files import atomic_path, remove
+from narcf_geo.core.provenance import SOFTWARE
+from narcf_geo.project.project import Project, open_cube, open_prediction
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+Progress = Callable[[int, int, str], None]
+"""Called with how much is done, of how much, and what it is."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to do the work; nothing of this changes a result.
+
+    Attributes
+    ----------
+    force : bool
+        Do again even what is up to date.
+    workers, scheduler
+        Who predicts, as for `narcf_geo.prediction.open_pool`.
+    memory : str, optional
+        What each process that predicts may take, such as "2GB".
+    """
+
+    force: bool = False
+    workers: int | None = None
+    scheduler: str | None = None
+    memory: str | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of the run.
+
+    Attributes
+    ----------
+    name : str
+        Also the name of its command.
+    needs : tuple of str
+        The stages whose results it reads.
+    settings : tuple of str
+        The keys of ``narcf.yaml`` that change its result.
+    run : callable
+        Does the work, as the `Options` say, and returns the files and stores it wrote.
+    sources : callable
+        Names the catalog entries whose files it reads.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    settings: tuple[str, ...]
+    run: Callable[[Project, Progress, Options], list[Path]]
+    sources: Callable[[Project], list[str]] = lambda project: []
+
+
+def regrid_sources(project: Project, progress: Progress, options: Options) -> list[Path]:
+    """Regrid every source the settings use -> ``regridded/<source>.nc``."""
+    wanted = project.sources()
+    paths = []
+    for number, (name, variables) in enumerate(wanted.items()):
+        progress(number, len(wanted), name)
+        path = project.path("regridded", f"{name}.nc")
+        write_netcdf(_regridded(project, name, variables), path)
+        paths.append(path)
+    return paths
+
+
+def _regridded(project: Project, name: str, variables: list[str]) -> xr.Dataset:
+    from narcf_geo.cube.cube import on_months
+    from narcf_geo.grid import Grid
+    from narcf_geo.regridding import regrid
+
+    entry = project.catalog()[name]
+    source = entry.read()
+    where = f"source {name!r}"
+    if "flux" in variables and "flux_std" in source:
+        variables = [*variables, "flux_std"]
+    absent = [v for v in variables if v not in source]
+    if absent:
+        raise NarcfError(
+            f"{entry.catalog_path}: {where}: expected {', '.join(absent)}, found "
+            f"{', '.join(map(str, source.data_vars))}; name it under `variables:` of the entry"
+        )
+    grid = Grid.from_dataset(source)
+    months = project.settings.period.months()
+    required = _required_months(project, name)
+    aligned = on_months(source[variables], months, required, where=where)
+    cache = project.path(".narcf", "weights")
+    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        result: xr.Dataset = regrid(
+            aligned,
+            project.target_grid,
+            source=grid,
+            min_coverage=project.settings.min_coverage,
+            weights=cache,
+        ).compute()
+    except NarcfError as error:
+        raise type(error)(f"{where}: {error}") from None
+    except (OSError, RuntimeError) as error:
+        raise NarcfError(
+            f"{entry.urlpaths[0]}: {where}: reading failed ({error}); the file may be damaged or "
+            "incomplete: fetch it again"
+        ) from None
+    for variable in variables:
+        if not result[variable].notnull().any():
+            raise NarcfError(
+                f"{where}, variable {variable!r}: no valid value in the region on "
+                f"{project.settings.period}; check region: in narcf.yaml and the file's coordinates"
+            )
+    return result
+
+
+def _required_months(project: Project, name: str) -> pd.DatetimeIndex:
+    """Return the months a source must have: predictors all, the target those of the split."""
+    settings = project.settings
+    months = settings.period.months()
+    if name in settings.predictors:
+        return months
+    if name == settings.target.source and (split := settings.periods):
+        wanted = split.train.months().union(split.validation.months()).union(split.test.months())
+        return months.intersection(wanted)
+    return months if name == settings.target.source else months[:0]
+
+
+def map_biomes(project: Project, progress: Progress, options: Options) -> list[Path]:
+    """Map land cover to biomes -> ``biomes.nc``."""
+    from narcf_geo.cube import biomes
+
+    settings = project.settings
+    entry = project.catalog()[settings.land_cover.source]
+    source = entry.read()
+    try:
+        land_cover = source["land_cover"].load()
+    except (OSError, RuntimeError) as error:
+        raise NarcfError(
+            f"{entry.urlpaths[0]}: source {entry.name!r}: reading failed ({error}); the file may "
+            "be damaged or incomplete: fetch it again"
+        ) from None
+    ds = biomes.map_biomes(
+        land_cover,
+        project.target_grid,
+        min_land=settings.land_cover.min_land,
+        min_coverage=settings.min_coverage,
+    )
+    ds.attrs = {"title": f"Biomes of {settings.region.name}", "source": entry.source.description}
+    path = project.path("biomes.nc")
+    write_netcdf(ds, path)
+    return [path]
+
+
+def build_cube(project: Project, progress: Progress, options: Options) -> list[Path]:
+    """Join what was regridded -> ``cube.zarr``."""
+    import xarray as xr
+
+    from narcf_geo.cube.cube import FLUX_NAMES, join
+
+    settings = project.settings
+
+    def regridded(source: str) -> xr.Dataset:
+        return xr.load_dataset(project.path("regridded", f"{source}.nc"), engine="netcdf4")
+
+    predictors = xr.merge(
+        [regridded(name)[variables] for name, variables in settings.predictors.items()],
+        join="exact",
+        compat="override",
+    )
+    fluxes = {}
+    for role, name in FLUX_NAMES.items():
+        flux = getattr(settings, role)
+        if flux is None:
+            continue
+        source = regridded(flux.source)
+        fluxes[name] = source[flux.variable].assign_attrs(product=flux.name)
+        if role == "target" and "flux_std" in source:
+            fluxes["flux_target_std"] = source["flux_std"]
+    biomes = xr.load_dataset(project.path("biomes.nc"), engine="netcdf4")
+    cube = join(predictors, biomes, fluxes, project.target_grid)
+    cube.attrs = _attributes(project)
+    path = project.path("cube.zarr")
+    write_zarr(cube, path)
+    return [path]
+
+
+def _attributes(project: Project) -> dict[str, str]:
+    """Return the global attributes that all products of the project share."""
+    attrs = {
+        "source": SOFTWARE,
+        "region": project.settings.region.name,
+    }
+    catalog = project.catalog()
+    names = [*project.sources(), project.settings.land_cover.source]
+    sources = [catalog[name].metadata for name in dict.fromkeys(names)]
+    if cited := [s.citation or f"doi:{s.doi}" for s in sources if s.citation or s.doi]:
+        attrs["references"] = "; ".join(dict.fromkeys(cited))
+    notes = [note for name in project.sources() if (note := catalog[name].metadata.synthetic)]
+    if notes:
+        attrs["synthetic"] = "; ".join(sorted(set(notes)))
+        attrs["comment"] = f"synthetic {attrs['synthetic']}: not observations"
+    return attrs
+
+
+def train_model(project: Project, progress: Progress, options: Options) -> list[Path]:
+    """Train the network of the preset -> ``model/``."""
+    from narcf_geo.model.fit import fit_project
+
+    directory, work = project.path("model"), project.path(".narcf", "training")
+    with atomic_path(directory) as temporary:
+        fit_project(open_cube(project).load(), project.settings, temporary, progress, work)
+    remove(work)
+    return [directory]
+
+
+def predict_flux(project: Project, progress: Progress, options: Options) -> list[Path]:
+    """Predict every land cell and month -> ``prediction.zarr`` and the products."""
+    from narcf_geo.prediction import open_pool, predict_file
+
+    store = project.path("prediction.zarr")
+    attrs = {"title": project.settings.title}
+    if project.settings.license:
+        attrs["license"] = project.settings.license
+    with open_pool(options.workers, options.scheduler) as pool:
+        predict_file(
+            project.path("cube.zarr"),
+            store,
+            project.path("model"),
+            memory=options.memory,
+            pool=pool,
+            state=project.path(".narcf", "prediction"),
+            attrs=attrs,
+            force=options.force,
+            progress=progress,
+        )
+    # Imported late: with what it needs it would keep the first chunk waiting.
+    from narcf_geo.fields.regions import read_regions
+    from narcf_geo.outputs.products import write_products
+
+    progress(0, 1, "products")
+    regions = project.settings.regions
+    products = write_products(
+        open_prediction(project).load(),
+        project.path("products"),
+        class_fraction=open_cube(project)["class_fraction"].load(),
+        regions=read_regions(project.path(regions)) if regions else None,
+    )
+    return [store, *products]
+
+
+def evaluate_flux(project: Project, progress: Progress, options: Options) -> list[Path]:
+    """Score the prediction -> ``evaluation/``."""
+    from narcf_geo.evaluation.project import evaluation_metrics
+    from narcf_geo.fields.regions import read_regions
+    from narcf_geo.figures.style import save_figure
+    from narcf_geo.report.figures import evaluation_figures
+
+    cube = open_cube(project).load()
+    prediction = open_prediction(project).load()
+    settings, model = project.settings, project.path("model")
+    regions = read_regions(project.path(settings.regions)) if settings.regions else None
+    metrics = evaluation_metrics(cube, prediction, settings, model, regions)
+    path = project.path("evaluation", "metrics.json")
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(metrics, indent=2), encoding="utf-8")
+    paths = [path]
+    for name, figure in evaluation_figures(cube, prediction, metrics, settings, model):
+        paths.append(project.path("evaluation", f"{name}.png"))
+        save_figure(figure, paths[-1])
+    return paths
+
+
+def draw_maps(project: Project, progress: Progress, options: Options) -> list[Path]:
+    """Draw the maps -> ``maps/``."""
+    from narcf_geo.figures.style import save_figure
+    from narcf_geo.report.figures import project_maps
+
+    paths = []
+    figures = project_maps(open_cube(project).load(), open_prediction(project).load())
+    for number, (name, figure) in enumerate(figures):
+        progress(number, 11, name)
+        paths.append(project.path("maps", f"{name}.png"))
+        save_figure(figure, paths[-1])
+    return paths
+
+
+def write_project_report(project: Project, progress: Progress, options: Options) -> list[Path]:
+    """Write the report -> ``report/``."""
+    from narcf_geo.report.contents import write_page
+
+    return write_page(project, open_cube(project).load(), open_prediction(project).load())
+
+
+def _grid_settings(*more: str) -> tuple[str, ...]:
+    return ("region", "resolution", "min_coverage", *more)
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage(
+            "regrid",
+            (),
+            _grid_settings("period", "predictors", "target", "reference", "truth", "split"),
+            regrid_sources,
+            lambda project: list(project.sources()),
+        ),
+        Stage(
+            "biomes",
+            (),
+            _grid_settings("land_cover"),
+            map_biomes,
+            lambda project: [project.settings.land_cover.source],
+        ),
+        Stage("cube", ("regrid", "biomes"), (), build_cube),
+        Stage(
+            "train",
+            ("cube",),
+            ("model", "split", "missing", "features", "coordinates", "biome_features", "seed"),
+            train_model,
+        ),
+        Stage("predict", ("cube", "train"), ("title", "license", "regions"), predict_flux),
+        Stage("evaluate", ("cube", "train", "predict"), ("split", "regions"), evaluate_flux),
+        Stage("map", ("cube", "predict"), (), draw_maps),
+        Stage("report", ("evaluate", "map"), ("title",), write_project_report),
+    )
+}
+"""All stages, in the order in which they run."""

@@ -1,0 +1,115 @@
+"""Unit strings as the products write them, against factors worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.units import convert, linear
+
+DAY = 86400.0
+CARBON = "umol m-2 s-1"
+
+
+@pytest.mark.parametrize(
+    ("units", "factor"),
+    [
+        ("g C m-2 day-1", 1e6 / 12.011 / DAY),
+        ("gC m-2 d-1", 1e6 / 12.011 / DAY),
+        ("gC m**-2 day**-1", 1e6 / 12.011 / DAY),
+        ("kg C m-2 s-1", 1e9 / 12.011),
+        ("mol m-2 s-1", 1e6),
+        ("umol CO2 m-2 s-1", 1.0),
+        ("µmol m-2 s-1", 1.0),
+        ("micromol/m^2/s", 1.0),
+    ],
+)
+def test_flux_units(units: str, factor: float) -> None:
+    scale, offset = linear(units, CARBON, "carbon")
+    assert scale == pytest.approx(factor, rel=1e-12)
+    assert offset == 0
+
+
+def test_one_umol_of_co2_is_so_many_grams_of_carbon_a_day() -> None:
+    scale, _ = linear("umol CO2 m-2 s-1", CARBON, "carbon")
+    assert scale / linear("g C m-2 day-1", CARBON, "carbon")[0] == pytest.approx(1.0378, abs=5e-5)
+
+
+@pytest.mark.parametrize("units", ["kg m-2 s-1", "kg CO2 m-2 s-1", "mg CO2 m-2 s-1", "g m-2 day-1"])
+def test_a_mass_that_may_be_of_co2_is_refused(units: str) -> None:
+    with pytest.raises(NarcfError, match=r"does not say of what.*'g C m-2 day-1'"):
+        linear(units, CARBON, "carbon")
+
+
+@pytest.mark.parametrize("units", ["gC m-2 month-1", "gC/m2/month"])
+def test_a_month_has_no_fixed_length(units: str) -> None:
+    with pytest.raises(NarcfError, match=r"month"):
+        linear(units, CARBON, "carbon")
+
+
+@pytest.mark.parametrize(
+    ("units", "target", "value", "expected"),
+    [
+        ("K", "degC", 300.0, 26.85),
+        ("degK", "degC", 273.15, 0.0),
+        ("degrees_Celsius", "degC", -4.5, -4.5),
+        ("degF", "degC", 212.0, 100.0),
+        ("Pa", "hPa", 101325.0, 1013.25),
+        ("mb", "hPa", 1013.25, 1013.25),
+        ("1", "%", 0.37, 37.0),
+        ("g/kg", "kg kg-1", 7.0, 0.007),
+        ("W/m^2", "W m-2", 17.0, 17.0),
+        ("mW/m^2/nm/sr", "mW m-2 nm-1 sr-1", 1.3, 1.3),
+    ],
+)
+def test_weather_units(units: str, target: str, value: float, expected: float) -> None:
+    scale, offset = linear(units, target)
+    assert value * scale + offset == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("units", "target", "factor"),
+    [
+        ("mm/day", "kg m-2 day-1", 1.0),
+        ("kg m-2 s-1", "kg m-2 day-1", DAY),
+        ("m s-1", "kg m-2 day-1", 1000 * DAY),
+        ("mm", "kg m-2", 1.0),
+        ("cm", "kg m-2", 10.0),
+        ("kg/m^2", "kg m-2", 1.0),
+    ],
+)
+def test_water_units(units: str, target: str, factor: float) -> None:
+    assert linear(units, target, "water") == (pytest.approx(factor), 0.0)
+
+
+def test_a_depth_is_a_mass_of_water_alone() -> None:
+    with pytest.raises(NarcfError, match="does not convert"):
+        linear("mm/day", "kg m-2 day-1")
+
+
+def test_a_total_is_no_rate() -> None:
+    with pytest.raises(NarcfError, match="does not convert"):
+        linear("kg/m^2", "kg m-2 day-1", "water")
+
+
+def test_convert_keeps_missing_and_attributes() -> None:
+    array = xr.DataArray([250.0, np.nan, 301.25], dims="x", attrs={"units": "K", "note": "kept"})
+    result = convert(array, "degC", where="f.nc")
+    np.testing.assert_allclose(result, [-23.15, np.nan, 28.1], atol=1e-5)
+    assert result.dtype == np.float32
+    assert result.attrs == {"units": "degC", "note": "kept"}
+    assert array.attrs["units"] == "K"
+
+
+@pytest.mark.parametrize("attrs", [{}, {"units": " "}])
+def test_an_absent_unit_names_the_one_accepted(attrs: dict) -> None:
+    with pytest.raises(NarcfError, match=r"air\.nc.*'degC'.*found none.*units:"):
+        convert(xr.DataArray([1.0], attrs=attrs), "degC", where="air.nc")
+
+
+@pytest.mark.parametrize("units", ["bananas", "2 K", "kg", "%%"])
+def test_an_unknown_or_other_unit_names_the_one_accepted(units: str) -> None:
+    with pytest.raises(NarcfError, match=r"air\.nc.*expected a unit that converts to 'degC'"):
+        convert(xr.DataArray([1.0], attrs={"units": units}), "degC", where="air.nc")
