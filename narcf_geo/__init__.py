@@ -1,6 +1,7 @@
 """narcf-geo: from gridded sources to a regional CO2-flux product.
 
-Names are imported when they are first used, so that ``import narcf_geo`` costs nothing.
+Names are imported when they are first used, so that ``import narcf_geo`` costs nothing. Datasets
+and arrays get the accessor ``.narcf`` as soon as xarray is imported.
 """
 
 from __future__ import annotations
@@ -8,35 +9,81 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from narcf_geo.core.provenance import VERSION as __version__
+
 if TYPE_CHECKING:
     from narcf_geo.budget.tables import biome_budget as biome_budget
+    from narcf_geo.budget.tables import region_budget as region_budget
     from narcf_geo.budget.totals import monthly_total as monthly_total
-    from narcf_geo.catalog.catalog import Catalog as Catalog
+    from narcf_geo.budget.zonal import zonal as zonal
+    from narcf_geo.catalog import Catalog as Catalog
+    from narcf_geo.core.errors import FieldError as FieldError
+    from narcf_geo.core.errors import GridMismatchError as GridMismatchError
+    from narcf_geo.core.errors import MissingFileError as MissingFileError
+    from narcf_geo.core.errors import NarcfError as NarcfError
+    from narcf_geo.core.errors import TimeError as TimeError
+    from narcf_geo.core.errors import UnitError as UnitError
+    from narcf_geo.core.errors import UnreadableError as UnreadableError
+    from narcf_geo.core.errors import UsageError as UsageError
     from narcf_geo.cube.biomes import map_biomes as map_biomes
-    from narcf_geo.evaluation import compare as compare
+    from narcf_geo.cube.cube import build_cube as build_cube
+    from narcf_geo.evaluation.comparison import compare as compare
+    from narcf_geo.fields import open_fields as open_fields
+    from narcf_geo.figures.draw import plot_map as plot_map
     from narcf_geo.grid import Grid as Grid
     from narcf_geo.model.bundle import Bundle as Bundle
+    from narcf_geo.model.train import cross_validate as cross_validate
+    from narcf_geo.model.train import train as train
+    from narcf_geo.outputs.products import write_products as write_products
+    from narcf_geo.prediction import predict as predict
+    from narcf_geo.prediction import predict_file as predict_file
     from narcf_geo.project.init import init_project as init_project
     from narcf_geo.project.project import Project as Project
     from narcf_geo.project.project import open_cube as open_cube
     from narcf_geo.project.project import open_prediction as open_prediction
+    from narcf_geo.project.settings import Settings as Settings
+    from narcf_geo.regridding import regrid as regrid
+    from narcf_geo.regridding.files import regrid_file as regrid_file
     from narcf_geo.workflow import run as run
 
-__version__ = "0.1.0"
-
 _HOMES = {
-    "Bundle": "model.bundle",
-    "Catalog": "catalog",
+    # What a project is made of.
     "Grid": "grid",
-    "Project": "project",
-    "biome_budget": "budget",
-    "compare": "evaluate",
-    "init_project": "pipeline.init",
-    "map_biomes": "biomes",
-    "monthly_total": "budget",
-    "open_cube": "pipeline.stages",
-    "open_prediction": "pipeline.stages",
-    "run": "pipeline",
+    "Catalog": "catalog",
+    "Project": "project.project",
+    "Settings": "project.settings",
+    "Bundle": "model.bundle",
+    # From data to a flux product.
+    "open_fields": "fields",
+    "regrid": "regridding",
+    "regrid_file": "regridding.files",
+    "map_biomes": "cube.biomes",
+    "build_cube": "cube.cube",
+    "train": "model.train",
+    "cross_validate": "model.train",
+    "predict": "prediction",
+    "predict_file": "prediction",
+    "compare": "evaluation.comparison",
+    "monthly_total": "budget.totals",
+    "biome_budget": "budget.tables",
+    "region_budget": "budget.tables",
+    "zonal": "budget.zonal",
+    "plot_map": "figures.draw",
+    "write_products": "outputs.products",
+    # A project, all of it.
+    "init_project": "project.init",
+    "run": "workflow",
+    "open_cube": "project.project",
+    "open_prediction": "project.project",
+    # What can go wrong.
+    "NarcfError": "core.errors",
+    "UsageError": "core.errors",
+    "FieldError": "core.errors",
+    "UnitError": "core.errors",
+    "TimeError": "core.errors",
+    "GridMismatchError": "core.errors",
+    "UnreadableError": "core.errors",
+    "MissingFileError": "core.errors",
 }
 
 __all__ = ["__version__", *_HOMES]
