@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,19 @@ DRIVERS = {
 }
 """The driver that opens a file, by its suffix."""
 
+_FIRST_BYTES = {
+    b"CDF": "netcdf",
+    b"\x89HDF": "netcdf",
+    b"GRIB": "grib",
+    b"II*\0": "rasterio",
+    b"MM\0*": "rasterio",
+    b"\x0e\x03\x13\x01": "hdf4",
+}
+"""The driver that opens a file of an unknown suffix, by how it begins."""
+
+CHUNK_SIZE = "32MiB"
+"""Of the chunks that ``chunks="auto"`` makes."""
+
 _LON_NAMES = ("lon", "longitude", "x")
 _LAT_NAMES = ("lat", "latitude", "y")
 _LON_ATTRS = {"standard_name": "longitude", "units": "degrees_east"}
@@ -47,8 +60,9 @@ class Opening:
 
     Attributes
     ----------
-    chunks : mapping
-        Dask chunks; by default those in which the file is stored.
+    chunks : mapping or "auto"
+        Dask chunks; by default those in which the file is stored. "auto" makes chunks of about
+        32 MiB, whatever the file has.
     xarray_kwargs, csv_kwargs : mapping
         For the library that reads the format.
     decode_times : bool
@@ -59,12 +73,17 @@ class Opening:
         The data sets to read of a file that holds many; none means all.
     """
 
-    chunks: Mapping[str, int] | None = None
+    chunks: Mapping[str, int] | Literal["auto"] | None = None
     xarray_kwargs: Mapping[str, Any] = field(default_factory=dict)
     csv_kwargs: Mapping[str, Any] = field(default_factory=dict)
     decode_times: bool = True
     classes: bool = False
     wanted: tuple[str, ...] = ()
+
+    @property
+    def stored_chunks(self) -> dict[str, int] | None:
+        """What an engine takes as ``chunks``; None where the chunks are made afterwards."""
+        return None if self.chunks == "auto" else dict(self.chunks or {})
 
 
 def open_format(path: Path, driver: str | None = None, how: Opening | None = None) -> xr.Dataset:
@@ -87,9 +106,10 @@ def open_format(path: Path, driver: str | None = None, how: Opening | None = Non
     path = Path(path)
     if not path.exists():
         raise UnreadableError(f"{path}: no such file")
-    driver = driver or driver_of(path)
+    driver, how = driver or driver_of(path), how or Opening()
     try:
-        return OPENERS[driver](path, how or Opening())
+        ds = OPENERS[driver](path, how)
+        return _moderate_chunks(ds) if how.chunks == "auto" else ds
     except NarcfError:
         raise
     except Exception as error:  # each engine raises its own kinds for a damaged file
@@ -100,13 +120,21 @@ def open_format(path: Path, driver: str | None = None, how: Opening | None = Non
         ) from None
 
 
+def _moderate_chunks(ds: xr.Dataset) -> xr.Dataset:
+    import dask
+
+    with dask.config.set({"array.chunk-size": CHUNK_SIZE}):
+        chunked = {n: v.chunk("auto") for n, v in ds.data_vars.items() if v.dtype.kind in "fiub"}
+    return ds.assign(chunked)
+
+
 def driver_of(path: Path) -> str:
-    """Return the driver for a path, by its suffix.
+    """Return the driver for a path, by its suffix, else by the first bytes of the file.
 
     Raises
     ------
     UnreadableError
-        When the suffix is of no known format.
+        When the format is not known.
 
     Examples
     --------
@@ -115,30 +143,38 @@ def driver_of(path: Path) -> str:
     """
     if path.is_dir():
         return "zarr"
-    if path.suffix.lower() not in DRIVERS:
-        raise UnreadableError(
-            f"{path}: expected a file of a known format, found the suffix {path.suffix!r}; known "
-            f"are {', '.join(DRIVERS)}"
-        )
-    return DRIVERS[path.suffix.lower()]
+    if path.suffix.lower() in DRIVERS:
+        return DRIVERS[path.suffix.lower()]
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(8)
+        for first, driver in _FIRST_BYTES.items():
+            if head.startswith(first):
+                return driver
+    raise UnreadableError(
+        f"{path}: expected a file of a known format, found the suffix {path.suffix!r}; known "
+        f"are {', '.join(DRIVERS)}"
+    )
 
 
 def open_netcdf(path: Path, how: Opening) -> xr.Dataset:
     """Open a NetCDF file; times that numpy cannot hold become cftime, as they should, quietly."""
-    kwargs: dict[str, Any] = {"engine": "netcdf4", **how.xarray_kwargs}
+    # A variable in days, such as a length of season, stays a number.
+    kwargs: dict[str, Any] = {"engine": "netcdf4", "decode_timedelta": False, **how.xarray_kwargs}
     if not how.decode_times:
         kwargs["decode_times"] = False
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=xr.SerializationWarning)
-        return xr.open_dataset(path, chunks=dict(how.chunks or {}), **kwargs)
+        return xr.open_dataset(path, chunks=how.stored_chunks, **kwargs)
 
 
 def open_zarr(path: Path, how: Opening) -> xr.Dataset:
     """Open a Zarr store."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated")
-        kwargs = {"decode_times": how.decode_times, **how.xarray_kwargs}
-        return xr.open_zarr(path, chunks=dict(how.chunks or {}), **kwargs)
+        decode = {"decode_times": how.decode_times, "decode_timedelta": False}
+        kwargs = {"chunks": how.stored_chunks or {}, **decode, **how.xarray_kwargs}
+        return xr.open_zarr(path, **kwargs)
 
 
 def open_grib(path: Path, how: Opening) -> xr.Dataset:
@@ -152,7 +188,7 @@ def open_grib(path: Path, how: Opening) -> xr.Dataset:
     ds = xr.open_dataset(
         path,
         engine="cfgrib",
-        chunks=dict(how.chunks or {}),
+        chunks=how.stored_chunks,
         backend_kwargs=backend,
         decode_times=how.decode_times,
         **kwargs,
@@ -161,28 +197,53 @@ def open_grib(path: Path, how: Opening) -> xr.Dataset:
 
 
 def open_raster(path: Path, how: Opening) -> xr.Dataset:
-    """Open any raster that GDAL reads as ``band_data``; integers keep their type."""
+    """Open any raster that GDAL reads as ``band_data``, its bands named by ``band_name``.
+
+    Nodata and masked pixels become NaN and scales are applied; classes stay as they are, and so do
+    integers without any of these.
+    """
     import rioxarray
 
+    kwargs: dict[str, Any] = {"chunks": how.stored_chunks, **how.xarray_kwargs}
+    if how.chunks == "auto":
+        kwargs["cache"] = False
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=PendingDeprecationWarning)
-        raster = rioxarray.open_rasterio(path, chunks=dict(how.chunks or {}), **how.xarray_kwargs)
+        warnings.filterwarnings("ignore", message="(Scales|Offsets) differ across bands")
+        warnings.filterwarnings("ignore", message="Dataset has no geotransform")
+        packed, placed = _raster_has(path)
+        if not how.classes:
+            kwargs = {"mask_and_scale": packed, **kwargs}
+        raster = rioxarray.open_rasterio(path, **kwargs)
     if not isinstance(raster, xr.DataArray):
         raise NarcfError(
             f"{path}: expected a raster with one grid, found several; use "
             "the driver of the format, netcdf or hdf4"
         )
-    nodata = raster.rio.nodata
-    if not how.classes and nodata is not None:
-        attrs = {k: v for k, v in raster.attrs.items() if k != "_FillValue"}
-        raster = raster.where(raster != nodata).assign_attrs(attrs)
+    for key in ("scale_factor", "add_offset", "scales", "offsets"):
+        raster.attrs.pop(key, None)
+    names = raster.attrs.get("long_name", ())
+    if not isinstance(names, str) and "band" in raster.dims and len(names) == raster.sizes["band"]:
+        raster.attrs.pop("long_name")
+        raster = raster.assign_coords(band_name=("band", [str(n or "") for n in names]))
     # An ellipsoid, such as MCD12C1's Clarke 1866, is of no meaning for cells in degrees.
     crs = raster.rio.crs
-    on_globe = abs(raster["x"]).max() <= 360 and abs(raster["y"]).max() <= 90
+    on_globe = placed and abs(raster["x"]).max() <= 360 and abs(raster["y"]).max() <= 90
     if (crs is None and on_globe) or (crs is not None and crs.is_geographic):
         raster = raster.drop_vars("spatial_ref", errors="ignore").rename(x="lon", y="lat")
         raster["lat"].attrs, raster["lon"].attrs = dict(_LAT_ATTRS), dict(_LON_ATTRS)
     return raster.to_dataset(name="band_data")
+
+
+def _raster_has(path: Path) -> tuple[bool, bool]:
+    """Return whether values are masked or scaled, and whether the raster has a place on Earth."""
+    import rasterio
+    from rasterio.enums import MaskFlags
+
+    with rasterio.open(path) as raster:
+        masked = any(MaskFlags.all_valid not in flags for flags in raster.mask_flag_enums)
+        scaled = any(s != 1 for s in raster.scales) or any(o != 0 for o in raster.offsets)
+        return masked or scaled, not raster.transform.is_identity
 
 
 def open_table(path: Path, how: Opening) -> xr.Dataset:
