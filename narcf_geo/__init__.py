@@ -6,7 +6,10 @@ and arrays get the accessor ``.narcf`` as soon as xarray is imported.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from narcf_geo.core.provenance import VERSION as __version__
@@ -97,3 +100,34 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _AfterXarray:
+    """Registers the accessor when xarray is imported, which is too slow to do without need."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """Find xarray as Python would, and run `register` after it."""
+        if name != "xarray":
+            return None
+        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        spec = find_spec(name)
+        if spec is None or spec.loader is None:
+            return spec
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            _register_accessor()
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def _register_accessor() -> None:
+    import_module("narcf_geo.accessor")
+
+
+if "xarray" in sys.modules:
+    _register_accessor()
+else:
+    sys.meta_path.insert(0, _AfterXarray())  # type: ignore[arg-type]

@@ -2,21 +2,97 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from narcf_geo.core.constants import CARBON_MOLAR_MASS, IGBP, SECONDS_PER_DAY
+from narcf_geo.core.errors import TimeError
 from narcf_geo.core.months import days_in_month
+from narcf_geo.fields import area_field, class_field, flux_field, on_one_grid
+from narcf_geo.fields.values import Sign
 from narcf_geo.grid import Grid
 
-if TYPE_CHECKING:
-    pass
-
-from dataclasses import dataclass
-
 TGC_PER_UMOL = 1e-6 * CARBON_MOLAR_MASS * 1e-12
+
+
+def monthly_total(
+    flux: xr.DataArray,
+    cell_area: xr.DataArray | None = None,
+    *,
+    units: str | None = None,
+    sign: Sign | None = None,
+) -> xr.DataArray:
+    """Return the total of a region in each month.
+
+    Parameters
+    ----------
+    flux : xarray.DataArray
+        Monthly mean flux along time, latitude and longitude, in a unit that converts to
+        umol m-2 s-1. The total is over the cells that have a value.
+    cell_area : xarray.DataArray, optional
+        Area of each cell, matched to `flux` by its labels; by default that of the grid's cells.
+    units : str, optional
+        The unit of `flux`; by default its attribute ``units``.
+    sign : {"to_atmosphere", "uptake"}, optional
+        What positive means in `flux`; by default by its standard name, else to the atmosphere.
+
+    Returns
+    -------
+    xarray.DataArray
+        (time,), TgC per month, positive to the atmosphere; NaN where no cell has a value.
+
+    Raises
+    ------
+    UnitError
+        When a unit is missing or not of a CO2 flux or an area.
+    TimeError
+        When the values are not monthly.
+    GridMismatchError
+        When flux and areas are on different grids.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> flux = xr.DataArray(
+    ...     np.ones((2, 1, 2)), dims=("time", "lat", "lon"), attrs={"units": "g C m-2 day-1"},
+    ...     coords={"time": pd.date_range("2015-01", periods=2, freq="MS"),
+    ...             "lat": [45.5], "lon": [-100.5, -99.5]})
+    >>> area = xr.DataArray([[8.7e9, 8.7e9]], {"lat": [45.5], "lon": [-100.5, -99.5]},
+    ...                     ("lat", "lon"), attrs={"units": "m2"})
+    >>> monthly_total(flux, area).values.round(4).tolist()
+    [0.5394, 0.4872]
+    """
+    flux, area = flux_and_area(flux, cell_area, units=units, sign=sign)
+    return region_total(flux, area)
+
+
+def flux_and_area(
+    flux: xr.DataArray,
+    cell_area: xr.DataArray | None = None,
+    *,
+    units: str | None = None,
+    sign: Sign | None = None,
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return a flux (time, lat, lon) and the areas of its cells, m2, on one grid; see the door."""
+    flux = flux_field(flux, units=units, sign=sign)
+    if "time" not in flux.dims:
+        raise TimeError(
+            f"expected months along time, found a flux along {', '.join(map(str, flux.dims))}; add "
+            "the month with .expand_dims(time=[...])"
+        )
+    if cell_area is None:
+        return flux, grid_area(flux)
+    flux, area = on_one_grid(flux, area_field(cell_area))
+    return flux, area
+
+
+def grid_area(field: xr.DataArray) -> xr.DataArray:
+    """Return the area of each cell of the grid of a field, m2, with its labels."""
+    grid = Grid.from_dataset(field)
+    coords = {name: field[name] for name in ("lat", "lon")}
+    return xr.DataArray(grid.area, coords, grid.dims, name="cell_area", attrs={"units": "m2"})
 
 
 def cell_total(flux: xr.DataArray, cell_area: xr.DataArray) -> xr.DataArray:
@@ -25,9 +101,9 @@ def cell_total(flux: xr.DataArray, cell_area: xr.DataArray) -> xr.DataArray:
     Parameters
     ----------
     flux : xarray.DataArray
-        Mean flux (time, lat, lon), umol m-2 s-1.
+        Mean flux (time, lat, lon), umol m-2 s-1, that has passed the door.
     cell_area : xarray.DataArray
-        (lat, lon), m2.
+        (lat, lon), m2, with the same labels.
 
     Returns
     -------
@@ -40,22 +116,38 @@ def cell_total(flux: xr.DataArray, cell_area: xr.DataArray) -> xr.DataArray:
     return total.transpose(*flux.dims)
 
 
-def monthly_total(flux: xr.DataArray, cell_area: xr.DataArray) -> xr.DataArray:
-    """Return the total of the region in TgC per month, shape (time,); NaN without any flux."""
-    total = cell_total(flux, cell_area).sum(["lat", "lon"], min_count=1)
+def region_total(flux: xr.DataArray, cell_area: xr.DataArray) -> xr.DataArray:
+    """Return the total of a region, TgC per month, as `monthly_total`, without the door."""
+    total = cell_total(flux, cell_area)
+    total = total.sum([d for d in total.dims if d != "time"], min_count=1)
     total.attrs = {"units": "Tg month-1", "long_name": "carbon flux of the region"}
     return total
 
 
 def biome_series(
-    flux: xr.DataArray, biome: xr.DataArray, cell_area: xr.DataArray
+    flux: xr.DataArray, biome: xr.DataArray, cell_area: xr.DataArray | None = None
 ) -> dict[int, xr.DataArray]:
-    """Return the monthly total (time,), TgC, of each majority class that has a flux."""
-    total = cell_total(flux, cell_area)
+    """Return the monthly total of each majority class that has a flux.
+
+    Parameters
+    ----------
+    flux, cell_area
+        As for `monthly_total`.
+    biome : xarray.DataArray
+        Majority IGBP class of each cell, on the grid of the flux.
+
+    Returns
+    -------
+    dict
+        Class number to (time,), TgC per month.
+    """
+    flux, area = flux_and_area(flux, cell_area)
+    flux, classes = on_one_grid(flux, class_field(biome))
+    total = cell_total(flux, area)
     known = flux.notnull().any("time")
-    present = [n for n in range(len(IGBP)) if bool((known & (biome == n)).any())]
+    present = [n for n in range(len(IGBP)) if bool((known & (classes == n)).any())]
     return {
-        n: total.where(biome == n).sum(["lat", "lon"]).assign_attrs(units="Tg month-1")
+        n: total.where(classes == n).sum(["lat", "lon"]).assign_attrs(units="Tg month-1")
         for n in present
     }
 
@@ -83,7 +175,7 @@ def summarise(
     days : float
         Length of what the total is for, a month or a year; see `days_of`.
     """
-    area = cell_area(flux, area)
+    area = grid_area(flux) if area is None else area.fillna(0.0)
     weight = area.where(flux.notnull(), 0.0)
     rate = float((flux.fillna(0.0).astype(float) * weight).sum())
     covered = float(weight.sum())
@@ -100,17 +192,6 @@ def days_of(flux: xr.DataArray) -> float:
         return 365.2425
     days = days_in_month(flux["time"])
     return float(days) if days.ndim == 0 else 12 * float(days.mean())
-
-
-def cell_area(flux: xr.DataArray, area: xr.DataArray | None = None) -> xr.DataArray:
-    """Return `area`, or by default the area of each cell of the grid, m2, (lat, lon)."""
-    if area is not None:
-        return area.transpose("lat", "lon").fillna(0.0)
-    return xr.DataArray(
-        Grid.from_dataset(flux).area,
-        coords={"lat": flux["lat"], "lon": flux["lon"]},
-        dims=("lat", "lon"),
-    )
 
 
 def mean_over_months(flux: xr.DataArray) -> xr.DataArray:

@@ -19,12 +19,7 @@ from narcf_geo.core.months import FIRST_YEAR
 from narcf_geo.core.units import linear
 from narcf_geo.core.variables import VARIABLES
 from narcf_geo.core.yamlfile import read
-
-DRIVERS = {
-    ".nc": "netcdf", ".nc4": "netcdf", ".cdf": "netcdf", ".zarr": "zarr", ".tif": "rasterio",
-    ".tiff": "rasterio", ".csv": "csv", ".grib": "grib", ".grib2": "grib", ".grb": "grib",
-    ".hdf": "hdf4", ".asc": "ascii", ".txt": "ascii",
-}  # fmt: skip
+from narcf_geo.fields.formats import DRIVERS
 
 _NAMES = {
     "temp": ("air", "t2m", "2t", "tas", "tmp", "temperature"),

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from os import PathLike
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from narcf_geo.budget.totals import cell_total
+from narcf_geo.budget.totals import cell_total, flux_and_area
 from narcf_geo.core.constants import IGBP
-from narcf_geo.core.errors import UsageError
-from narcf_geo.fields.regions import inside, named_regions
+from narcf_geo.fields import class_field, flux_field, on_one_grid
+from narcf_geo.fields.regions import inside, open_regions
 from narcf_geo.grid import Grid
 from narcf_geo.statistics.scores import scores
 
@@ -22,44 +23,93 @@ if TYPE_CHECKING:
 SEASONS = ("DJF", "MAM", "JJA", "SON")
 
 
+class Pair(NamedTuple):
+    """Two fluxes past the door (time, lat, lon) on one grid and the months both have; areas, m2."""
+
+    estimate: xr.DataArray
+    observed: xr.DataArray
+    area: xr.DataArray
+
+    @classmethod
+    def of(
+        cls,
+        estimate: xr.DataArray,
+        observed: xr.DataArray,
+        cell_area: xr.DataArray | None = None,
+    ) -> Pair:
+        """Take two fluxes through the door; see `compare`."""
+        one, area = flux_and_area(estimate, cell_area)
+        one, other = on_one_grid(one, flux_field(observed, where=_called(observed, "observed")))
+        months = one.indexes["time"].intersection(other.indexes["time"])
+        return cls(one.sel(time=months), other.sel(time=months), area)
+
+    def valid(self) -> xr.DataArray:
+        """Return where both have a value and the cell an area."""
+        return self.estimate.notnull() & self.observed.notnull() & (self.area > 0)
+
+
 def compare(
-    estimate: xr.DataArray, observed: xr.DataArray, cell_area: xr.DataArray
+    estimate: xr.DataArray, observed: xr.DataArray, cell_area: xr.DataArray | None = None
 ) -> dict[str, Any]:
     """Score `estimate` against `observed` on the cells and months that both have.
 
     Parameters
     ----------
     estimate, observed : xarray.DataArray
-        (time, lat, lon), umol m-2 s-1, on the same grid; paired by their months.
-    cell_area : xarray.DataArray
-        (lat, lon), m2: the weights. Cells of no area count for nothing.
+        Monthly fluxes along time, latitude and longitude, on the same grid, in units that convert
+        to umol m-2 s-1; paired by their labels and months.
+    cell_area : xarray.DataArray, optional
+        Area of each cell, the weight; by default that of the grid's cells. Cells of no area count
+        for nothing.
 
     Returns
     -------
     dict
-        The scores of `metrics.scores`, weighted by area, in umol m-2 s-1 where they have a unit;
-        ``bias_TgC_per_year`` (summed over areas and true month lengths, per 12 months), ``n``
-        pairs, and ``period`` from first to last month with a pair.
+        The scores of `narcf_geo.statistics.scores.scores`, weighted by area, in umol m-2 s-1 where
+        they have a unit; ``bias_TgC_per_year`` (summed over areas and true month lengths, per 12
+        months), ``n`` pairs, and ``period`` from first to last month with a pair.
 
     Raises
     ------
-    UsageError
+    FieldError
+        When a unit is missing or not of a CO2 flux, or the values are not monthly.
+    GridMismatchError
         When the two are on different grids.
+
+    Examples
+    --------
+    >>> months = pd.date_range("2015-01", periods=2, freq="MS")
+    >>> observed = xr.DataArray(
+    ...     [[[0.0, 1.0]], [[2.0, 3.0]]], dims=("time", "lat", "lon"),
+    ...     coords={"time": months, "lat": [45.5], "lon": [-100.5, -99.5]},
+    ...     attrs={"units": "umol m-2 s-1"})
+    >>> area = xr.DataArray([[1e10, 3e10]], {"lat": [45.5], "lon": [-100.5, -99.5]},
+    ...                     ("lat", "lon"), attrs={"units": "m2"})
+    >>> found = compare(observed + 0.5, observed, area)
+    >>> found["bias"], found["n"], found["period"]
+    (0.5, 4, ['2015-01', '2015-02'])
     """
-    estimate, observed = paired(estimate, observed)
-    pair = estimate.notnull() & observed.notnull() & (cell_area > 0)
-    weight = np.broadcast_to(cell_area.values, estimate.shape)
+    return _compared(Pair.of(estimate, observed, cell_area))
+
+
+def _compared(pair: Pair) -> dict[str, Any]:
+    estimate, observed, area = pair
+    valid = pair.valid()
+    weight = np.broadcast_to(area.values, estimate.shape)
     result: dict[str, Any] = scores(estimate.values, observed.values, weight)
-    months = pd.DatetimeIndex(estimate["time"].values[pair.any(["lat", "lon"]).values])
-    difference = (estimate.astype(np.float64) - observed.astype(np.float64)).where(pair)
-    total = float(cell_total(difference, cell_area).sum())
+    some = valid.any([d for d in valid.dims if d != "time"]).values
+    months = pd.DatetimeIndex(estimate["time"].values[some])
+    difference = (estimate.astype(np.float64) - observed.astype(np.float64)).where(valid)
+    total = float(cell_total(difference, area).sum())
     result["bias_TgC_per_year"] = total * 12 / len(months) if len(months) else float("nan")
     result["period"] = [f"{m:%Y-%m}" for m in (months[[0, -1]] if len(months) else months)]
     return result
 
 
 def compare_on_common(
-    fluxes: Mapping[str, xr.DataArray], observed: xr.DataArray, cell_area: xr.DataArray
+    fluxes: Mapping[str, xr.DataArray],
+    observed: xr.DataArray,
+    cell_area: xr.DataArray | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Score several fluxes against one, all on the cells and months that every one of them has.
 
@@ -75,52 +125,62 @@ def compare_on_common(
     dict
         Name to what `compare` returns; ``n`` and ``period`` are the same in all.
     """
-    common = observed.notnull()
-    for flux in fluxes.values():
-        common, known = xr.align(common, flux.notnull(), join="inner")
+    pairs = {name: Pair.of(flux, observed, cell_area) for name, flux in fluxes.items()}
+    common = next(iter(pairs.values())).valid()
+    for pair in pairs.values():
+        common, known = xr.align(common, pair.valid(), join="inner")
         common = common & known
-    return {name: compare(flux.where(common), observed, cell_area) for name, flux in fluxes.items()}
+    months = common["time"]
+    return {
+        name: _compared(Pair(e.sel(time=months).where(common), o.sel(time=months), area))
+        for name, (e, o, area) in pairs.items()
+    }
 
 
 def by_month(
-    estimate: xr.DataArray, observed: xr.DataArray, cell_area: xr.DataArray
+    estimate: xr.DataArray, observed: xr.DataArray, cell_area: xr.DataArray | None = None
 ) -> dict[str, Any]:
     """Score each calendar month, ``"1"`` to ``"12"``, that the data have."""
-    return _by_time(estimate, observed, cell_area, "month", range(1, 13))
+    return _by_time(Pair.of(estimate, observed, cell_area), "month", range(1, 13))
 
 
 def by_season(
-    estimate: xr.DataArray, observed: xr.DataArray, cell_area: xr.DataArray
+    estimate: xr.DataArray, observed: xr.DataArray, cell_area: xr.DataArray | None = None
 ) -> dict[str, Any]:
     """Score each season, ``"DJF"`` to ``"SON"``, that the data have, over all years together."""
-    return _by_time(estimate, observed, cell_area, "season", SEASONS)
+    return _by_time(Pair.of(estimate, observed, cell_area), "season", SEASONS)
 
 
 def by_year(
-    estimate: xr.DataArray, observed: xr.DataArray, cell_area: xr.DataArray
+    estimate: xr.DataArray, observed: xr.DataArray, cell_area: xr.DataArray | None = None
 ) -> dict[str, Any]:
     """Score each calendar year, such as ``"2014"``, that the data have, whole or in part."""
-    years = np.unique(estimate["time"].dt.year.values)
-    return _by_time(estimate, observed, cell_area, "year", years)
+    pair = Pair.of(estimate, observed, cell_area)
+    return _by_time(pair, "year", np.unique(pair.estimate["time"].dt.year.values))
 
 
 def by_biome(
-    estimate: xr.DataArray, observed: xr.DataArray, cell_area: xr.DataArray, biome: xr.DataArray
+    estimate: xr.DataArray,
+    observed: xr.DataArray,
+    cell_area: xr.DataArray | None,
+    biome: xr.DataArray,
 ) -> dict[str, Any]:
-    """Score each IGBP class (by number) that has an estimate."""
+    """Score each IGBP class (by number) that has an estimate; `biome` is matched by its labels."""
+    one, other, area = Pair.of(estimate, observed, cell_area)
+    classes = on_one_grid(one, class_field(biome))[1]
     result = {}
     for number, igbp in enumerate(IGBP):
-        inside_it = estimate.where(biome == number)
+        inside_it = one.where(classes == number)
         if np.isfinite(inside_it).any():
-            result[str(number)] = {"name": igbp.name, **compare(inside_it, observed, cell_area)}
+            result[str(number)] = {"name": igbp.name, **_compared(Pair(inside_it, other, area))}
     return result
 
 
 def by_region(
     estimate: xr.DataArray,
     observed: xr.DataArray,
-    cell_area: xr.DataArray,
-    regions: gpd.GeoDataFrame,
+    cell_area: xr.DataArray | None,
+    regions: gpd.GeoDataFrame | gpd.GeoSeries | str | PathLike[str],
     *,
     name: str | None = None,
 ) -> dict[str, Any]:
@@ -129,11 +189,11 @@ def by_region(
     Parameters
     ----------
     estimate, observed, cell_area
-        As for `compare`; `estimate` with its coordinates.
-    regions : geopandas.GeoDataFrame
+        As for `compare`.
+    regions : geopandas.GeoDataFrame or path
         Polygons in any CRS. They may overlap; polygons of one name are one region.
     name : str, optional
-        The column that names them; see `regions.named_regions`.
+        The column that names them; see `narcf_geo.fields.regions.open_regions`.
 
     Returns
     -------
@@ -144,47 +204,30 @@ def by_region(
     Raises
     ------
     UsageError
-        When there is no such column, or no CRS.
+        When there is no such column, no CRS, or a polygon has no name.
     """
-    unions = named_regions(regions, name)
-    shares = inside(Grid.from_dataset(estimate), unions)
+    pair = Pair.of(estimate, observed, cell_area)
+    shapes = open_regions(regions, name)
+    shares = inside(Grid.from_dataset(pair.estimate), shapes)
     result = {}
-    for label, share in zip(unions.index, shares, strict=True):
-        area = cell_area * xr.DataArray(share, dims=("lat", "lon"))
-        found = compare(estimate, observed, area)
-        result[label] = {**found, "area_km2": float(area.sum()) / 1e6}
+    for label, share in zip(shapes.index, shares, strict=True):
+        area = pair.area * share
+        found = _compared(pair._replace(area=area))
+        result[str(label)] = {**found, "area_km2": float(area.sum()) / 1e6}
     return result
 
 
-def paired(estimate: xr.DataArray, observed: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return the months that two fluxes share, with the same order of dimensions.
-
-    Raises
-    ------
-    UsageError
-        When `observed` lacks cells of the grid of `estimate`.
-    """
-    one, other = xr.align(estimate, observed, join="inner", copy=False)
-    if any(one.sizes[d] < estimate.sizes[d] for d in ("lat", "lon")):
-        raise UsageError(
-            f"expected two fluxes on one grid, found {dict(estimate.sizes)} and "
-            f"{dict(observed.sizes)} cells, of which they share {one.sizes['lat']} latitudes and "
-            f"{one.sizes['lon']} longitudes; regrid one to the other first"
-        )
-    return one, other.transpose(*one.dims)
-
-
-def _by_time(
-    estimate: xr.DataArray,
-    observed: xr.DataArray,
-    cell_area: xr.DataArray,
-    part: str,
-    values: Any,
-) -> dict[str, Any]:
-    label = getattr(estimate["time"].dt, part)
+def _by_time(pair: Pair, part: str, values: Any) -> dict[str, Any]:
+    label = getattr(pair.estimate["time"].dt, part)
     present = set(label.values.tolist())
     return {
-        str(value): compare(estimate[label == value], observed, cell_area)
+        str(value): _compared(
+            Pair(pair.estimate[label == value], pair.observed[label == value], pair.area)
+        )
         for value in values
         if value in present
     }
+
+
+def _called(flux: xr.DataArray, otherwise: str) -> str:
+    return f"{flux.name!r}" if getattr(flux, "name", None) is not None else otherwise

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
+from narcf_geo.budget.totals import grid_area
 from narcf_geo.core.constants import FLUX_UNITS
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import FieldError, NarcfError, UsageError
 from narcf_geo.core.files import atomic_path
-from narcf_geo.core.months import to_month_starts
-from narcf_geo.core.units import linear
 from narcf_geo.evaluation.comparison import (
     by_biome,
     by_month,
@@ -24,15 +23,10 @@ from narcf_geo.evaluation.comparison import (
     compare,
 )
 from narcf_geo.evaluation.variability import components
-from narcf_geo.fields.averages import middle_of_bounds, monthly_mean
-from narcf_geo.fields.regions import read_regions
+from narcf_geo.fields import class_field, open_flux
 from narcf_geo.grid import Grid
-from narcf_geo.outputs.products import open_product
 from narcf_geo.regridding import regrid
 from narcf_geo.statistics.scores import for_json
-
-PREFERRED = ("flux", "nee")
-"""Names of the flux where a file has several candidates; small or capital letters."""
 
 MONTH_COVERED = 0.9
 """Share of a month that finer time steps must cover."""
@@ -48,13 +42,13 @@ class _Flux(NamedTuple):
 
 
 def evaluate_files(
-    estimate: str | Path,
-    observed: str | Path,
-    out: str | Path | None = None,
+    estimate: str | os.PathLike[str],
+    observed: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
     *,
     estimate_variable: str | None = None,
     observed_variable: str | None = None,
-    regions: str | Path | None = None,
+    regions: str | os.PathLike[str] | None = None,
     region_name: str | None = None,
 ) -> dict[str, Any]:
     """Score the flux of one file against that of another, on the cells and months both have.
@@ -101,7 +95,7 @@ def evaluate_files(
         )
     grid = _coarser(one, other)
     e, o = (_on(flux.field.sel(time=months), flux.grid, grid) for flux in (one, other))
-    area = xr.DataArray(grid.area, dims=("lat", "lon"))
+    area = grid_area(e)
     whole = compare(e, o, area)
     if not whole["n"]:
         raise NarcfError(
@@ -123,7 +117,7 @@ def evaluate_files(
     if one.biome is not None and grid == one.grid:
         metrics["by_biome"] = by_biome(e, o, area, one.biome)
     if regions is not None:
-        metrics["by_region"] = by_region(e, o, area, read_regions(regions), name=region_name)
+        metrics["by_region"] = by_region(e, o, area, regions, name=region_name)
     metrics = for_json(metrics)
     if out is not None:
         with atomic_path(Path(out)) as temporary:
@@ -157,89 +151,22 @@ def _row(label: str, values: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _read(path: Path, variable: str | None) -> _Flux:
-    with open_product(path) as ds:
-        if "time" not in ds.dims or "time" not in ds.coords:
-            raise UsageError(f"{path}: expected months along 'time', found {dict(ds.sizes)}")
-        name = variable or _candidate(ds, path)
-        if name not in ds.data_vars:
-            raise UsageError(
-                f"{path}: expected the variable {name!r}, found "
-                f"{', '.join(sorted(map(str, ds.data_vars)))}"
-            )
-        ds = _northward(ds)
-        grid = Grid.from_dataset(ds)
-        field = ds[name]
-        axes = ("time", *grid.dims)
-        field = field.squeeze([d for d in field.dims if d not in axes and field.sizes[d] == 1])
-        if set(field.dims) != set(axes):
-            raise UsageError(f"{path}: expected {name!r} along {axes}, found {field.dims}")
-        field = _in_months(ds, field, path).transpose(*axes).load()
-        biome = None
-        if "biome" in ds and ds["biome"].dims == grid.dims:
-            biome = xr.DataArray(ds["biome"].values, dims=("lat", "lon"))
-        synthetic = str(ds.attrs.get("synthetic", ""))
     try:
-        scale, offset = linear(str(field.attrs.get("units", "")), FLUX_UNITS, "carbon")
-    except NarcfError as error:
-        raise UsageError(
-            f"{path}: variable {name!r}: {error}; expected a unit that converts to {FLUX_UNITS!r} "
-            "in its attribute 'units'"
-        ) from None
-    field = field.astype(np.float64) * scale + offset
-    return _Flux(path, name, field, grid, biome, synthetic)
-
-
-def _candidate(ds: xr.Dataset, path: Path) -> str:
-    """Return the name of the flux of a file that the user did not name."""
-    units = {str(n): str(v.attrs.get("units", "")) for n, v in ds.data_vars.items()}
-    preferred = [n for name in PREFERRED for n in units if n.lower() == name]
-    found = [n for n, unit in units.items() if "time" in ds[n].dims and _converts(unit)]
-    if preferred or len(found) == 1:
-        return (preferred or found)[0]
-    known = ", ".join(f"{n} ({units[n] or 'no unit'})" for n in found or units)
-    raise UsageError(
-        f"{path}: expected one flux along time, in units that convert to {FLUX_UNITS!r}, found "
-        f"{known}; name the variable if it is among them"
+        ds = open_flux(path, variable, average=MONTH_COVERED)
+    except FieldError as error:
+        raise UsageError(str(error)) from None
+    if "time" not in ds["flux"].dims:
+        raise UsageError(f"{path}: expected months along 'time', found {dict(ds.sizes)}")
+    grid = Grid.from_dataset(ds)
+    biome = class_field(ds["biome"], f"{path}: variable 'biome'") if "biome" in ds else None
+    return _Flux(
+        path,
+        str(ds["flux"].attrs.get("original_name", "flux")),
+        ds["flux"].astype(np.float64).load(),
+        grid,
+        biome,
+        str(ds.attrs.get("synthetic", "")),
     )
-
-
-def _converts(units: str) -> bool:
-    try:
-        linear(units, FLUX_UNITS, "carbon")
-    except NarcfError:
-        return False
-    return True
-
-
-def _northward(ds: xr.Dataset) -> xr.Dataset:
-    """Return `ds` with latitudes along an axis of their own from south to north."""
-    for name in ("lat", "latitude"):
-        if name in ds.coords and ds[name].dims == (name,):
-            return ds.sortby(name)
-    return ds
-
-
-def _in_months(ds: xr.Dataset, field: xr.DataArray, path: Path) -> xr.DataArray:
-    time, name = ds["time"], str(field.name)
-    bounds = time.attrs.get("bounds") or time.encoding.get("bounds")
-    steps = field.to_dataset(name=name)
-    if bounds in ds.variables:
-        steps[bounds] = ds[bounds]
-    try:
-        stamps = middle_of_bounds(steps)
-        if _repeats_a_month(stamps["time"]):
-            stamps = monthly_mean(steps, MONTH_COVERED)
-        months = to_month_starts(stamps["time"])
-    except NarcfError as error:
-        raise UsageError(f"{path}: {error}") from None
-    result = stamps[name].assign_coords(time=months).sortby("time")
-    return result.assign_attrs(field.attrs)
-
-
-def _repeats_a_month(time: xr.DataArray) -> bool:
-    if not hasattr(time, "dt"):
-        return False
-    return bool(pd.Index(time.dt.year.values * 12 + time.dt.month.values).has_duplicates)
 
 
 def _coarser(one: _Flux, other: _Flux) -> Grid:
@@ -259,10 +186,10 @@ def _cell_degrees(grid: Grid) -> float:
 
 
 def _on(field: xr.DataArray, source: Grid, target: Grid) -> xr.DataArray:
-    if source != target:
-        field = regrid(field, target, source=source).transpose("time", *target.dims)
-    coords = {"time": field["time"].values, "lat": target.lat, "lon": target.lon}
-    return xr.DataArray(field.values, dims=("time", "lat", "lon"), coords=coords)
+    if source == target:
+        return field
+    moved = regrid(field, target, source=source).reset_coords(drop=True)
+    return moved.transpose("time", "lat", "lon")
 
 
 def _notes(one: _Flux, other: _Flux, grid: Grid, r: float) -> list[str]:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from narcf_geo.budget.totals import monthly_total
-from narcf_geo.evaluation.comparison import paired
+from narcf_geo.budget.totals import region_total
+from narcf_geo.evaluation.comparison import Pair
 from narcf_geo.statistics.scores import ROUNDING, scores, taylor
 
 CENTRED = ("r", "rmse", "mae", "nse", "slope", "n")
@@ -63,7 +63,7 @@ def decompose(flux: np.ndarray, month: np.ndarray) -> Parts:
 
 
 def components(
-    estimate: xr.DataArray, observed: xr.DataArray, cell_area: xr.DataArray
+    estimate: xr.DataArray, observed: xr.DataArray, cell_area: xr.DataArray | None = None
 ) -> dict[str, Any]:
     """Score the parts of which a flux consists, each by itself.
 
@@ -87,19 +87,20 @@ def components(
         zero by definition) and ``taylor`` as of `metrics.taylor`. None: a field without any pair,
         a cycle of fewer than two calendar months, anomalies of fewer than two years.
     """
-    estimate, observed = paired(estimate, observed)
-    pair = estimate.notnull() & observed.notnull() & (cell_area > 0)
+    both = Pair.of(estimate, observed, cell_area)
+    estimate, observed, cell_area = both
+    pair = both.valid()
     month = estimate["time"].dt.month.values
     flux = "umol m-2 s-1"
     e, o = (decompose(f.where(pair).values, month) for f in (estimate, observed))
-    area = cell_area.transpose(*estimate.dims[1:]).values
+    area = cell_area.values
     result = {
         "mean_field": _scored(e.mean, o.mean, area, flux),
         "seasonal_cycle": _cycle(e.cycle, o.cycle, area, flux),
         "anomalies": _scored(e.anomalies, o.anomalies, area, flux, CENTRED),
     }
     some = pair.any(["lat", "lon"])
-    totals = [monthly_total(f.where(pair), cell_area).where(some) for f in (estimate, observed)]
+    totals = [region_total(f.where(pair), cell_area).where(some) for f in (estimate, observed)]
     one = np.ones(())
     result["monthly_total"] = _scored(totals[0].values, totals[1].values, one, "TgC month-1")
     e_rest, o_rest = (decompose(total.values, month).anomalies for total in totals)

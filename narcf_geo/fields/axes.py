@@ -50,7 +50,7 @@ def in_house_order(obj: T, where: str = "") -> T:
         name = obj.name if obj.name is not None else "field"
         ds = in_house_order(obj.to_dataset(name=name), where or f"{name!r}")
         return ds[name].rename(obj.name)
-    obj = _with_time(_named(obj, where))
+    obj = with_time(_named(obj, where))
     if obj["lat"].ndim == obj["lon"].ndim == 1:
         obj = _eastward(_northward(obj, where), where)
         plane: tuple[str, ...] = ("lat", "lon")
@@ -96,7 +96,7 @@ def _named(ds: xr.Dataset, where: str) -> xr.Dataset:
     return ds
 
 
-def _with_time(ds: xr.Dataset) -> xr.Dataset:
+def with_time(ds: xr.Dataset) -> xr.Dataset:
     """Name the time axis and its bounds ``time`` and ``time_bnds``."""
     name = time_name(ds)
     if name is None:

@@ -130,6 +130,8 @@ def open_flux(
     flux = flux_field(_squeezed(ds[name]), units=units, sign=sign, monthly=False, where=at)
     turned = flux.attrs.get("standard_name") != ds[name].attrs.get("standard_name")
     ds = ds.drop_vars(name).assign(flux=flux.rename("flux"))
+    if name != "flux":
+        ds["flux"].attrs["original_name"] = name
     return _with_unit_of_flux(ds, where, sign, turned)
 
 
@@ -182,8 +184,9 @@ def valid_only(ds: xr.Dataset) -> xr.Dataset:
             continue
         low, high = limits
         attrs = {k: v for k, v in array.attrs.items() if not k.startswith("valid_")}
-        found[name] = array.where((array >= low) & (array <= high)).assign_attrs(attrs)
-        found[name].attrs = attrs
+        encoding = array.encoding
+        found[name] = array.where((array >= low) & (array <= high))
+        found[name].attrs, found[name].encoding = attrs, encoding
     return ds.assign(found)
 
 

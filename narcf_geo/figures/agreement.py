@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
+from narcf_geo.evaluation.comparison import Pair
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import blank_figure, few, heading, house_style, synthetic_note
 from narcf_geo.statistics.scores import taylor as taylor_statistics
@@ -53,14 +54,15 @@ def scatter(
     """
     from matplotlib.colors import LogNorm
 
-    estimate, observed = xr.align(estimate, observed, join="inner")
-    x, y = observed.values.ravel(), estimate.transpose(*observed.dims).values.ravel()
+    pair = Pair.of(estimate, observed, area)
+    estimate, observed = pair.estimate, pair.observed
+    x, y = observed.values.ravel(), estimate.values.ravel()
     known = np.isfinite(x) & np.isfinite(y)
     if not known.any():
         raise NarcfError("expected pairs of estimate and observation to draw, found none")
     weight = np.ones_like(x)
     if area is not None:
-        weight = (xr.ones_like(observed, float) * area).transpose(*observed.dims).values.ravel()
+        weight = np.broadcast_to(pair.area.values, observed.shape).ravel()
     x, y, weight = x[known], y[known], weight[known]
     low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
     pad = 0.04 * (high - low)
@@ -272,9 +274,10 @@ def _taylor_point(
     flux: xr.DataArray, observed: xr.DataArray, area: xr.DataArray | None
 ) -> tuple[float, float]:
     """Return the correlation and the ratio of standard deviations, weighted by area."""
-    x, y = xr.align(flux, observed, join="inner")
-    weight = (xr.ones_like(x, float) if area is None else xr.ones_like(x, float) * area).values
-    point = taylor_statistics(x.values, y.transpose(*x.dims).values, weight)
+    pair = Pair.of(flux, observed, area)
+    x, y = pair.estimate.values, pair.observed.values
+    weight = np.ones(x.shape) if area is None else np.broadcast_to(pair.area.values, x.shape)
+    point = taylor_statistics(x, y, weight)
     if np.isnan(point["centred_rmse"]):
         raise NarcfError("expected pairs of product and observation to compare, found none")
     if point["std_observed"] == 0:

@@ -15,6 +15,7 @@ from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import atomic_path
 from narcf_geo.figures.layout import Scale
 from narcf_geo.figures.maps import flux_map
+from narcf_geo.figures.panels import drawable
 from narcf_geo.figures.style import in_256_colors
 
 if TYPE_CHECKING:
@@ -42,9 +43,10 @@ def month_frames(
     title, area, limit, projection, synthetic
         As for `maps.flux_map`.
     """
+    flux, area = drawable(flux, area)
     limit = Scale.of_flux(flux.values, limit).limit
     note = synthetic if synthetic is not None else str(flux.attrs.get("synthetic", ""))
-    for month in flux.transpose("time", "lat", "lon"):
+    for month in flux:
         yield flux_map(
             month, title=title, area=area, limit=limit, projection=projection, synthetic=note
         )

@@ -10,7 +10,7 @@ from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.months import days_in_month
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import Scale, house_style, synthetic_note
-from narcf_geo.figures.panels import fitted_view, single_map
+from narcf_geo.figures.panels import drawable, fitted_view, single_map
 from narcf_geo.figures.style import period_text
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def trend_map(
     NarcfError
         When fewer than three years are whole.
     """
+    flux, _ = drawable(flux)
     means = annual_means(flux, 3).astype(float)
     year = means["year"] - means["year"].mean()
     trend = 10 * (means * year).sum("year", skipna=False) / (year**2).sum()
@@ -99,6 +100,7 @@ def variability_map(
     NarcfError
         When fewer than three years are whole.
     """
+    flux, _ = drawable(flux)
     means = annual_means(flux, 3)
     spread = means.astype(float).std("year", ddof=1, skipna=False)
     span = f"standard deviation of the annual means of {int(means['year'][0])}–"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from narcf_geo.budget.totals import cell_area
+from narcf_geo.budget.totals import grid_area
 from narcf_geo.core.constants import IGBP
 from narcf_geo.core.errors import NarcfError
+from narcf_geo.fields import class_field, in_house_order
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import Scale, headed_figure, house_style, synthetic_note
 from narcf_geo.figures.panels import draw_cells, fitted_view, map_grid
@@ -43,14 +44,14 @@ def biome_map(
     from matplotlib.colors import BoundaryNorm, ListedColormap
     from matplotlib.patches import Patch
 
-    biome = biome.transpose("lat", "lon").where(lambda b: b > 0)
+    note = synthetic_note(biome, synthetic)
+    biome = class_field(biome).where(lambda b: b > 0)
     with house_style():
         view = fitted_view(biome, projection)
         present = [int(n) for n in np.unique(biome.values[np.isfinite(biome.values)])]
         width, legend = 9.6, 3.35
         wide = width - legend - 0.25
         tall = wide * view.aspect
-        note = synthetic_note(biome, synthetic)
         fig, top = headed_figure(width, tall + 1.0, title, subtitle, note)
         total = fig.get_figheight()
         ax = view.axes(fig, (0.2 / width, 0.3 / total, wide / width, tall / total))
@@ -67,7 +68,7 @@ def biome_map(
             zorder=2,
         )
         _name_patches(ax, view, biome, present)
-        area = cell_area(biome)
+        area = grid_area(biome)
         share = [float(area.where(biome == n).sum()) for n in present]
         handles = [
             Patch(
@@ -118,6 +119,7 @@ def fraction_panel(
     NarcfError
         When no class is there, or more than twelve are asked for.
     """
+    class_fraction = in_house_order(class_fraction)
     land = class_fraction.sel(igbp_class=class_fraction["igbp_class"] > 0)
     dry = land.sum("igbp_class") > 0
     cover = land.sum(["lat", "lon"]).to_series().sort_values(ascending=False)

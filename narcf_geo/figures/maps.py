@@ -12,14 +12,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from narcf_geo.budget.totals import cell_area, days_of, mean_over_months, summarise
+from narcf_geo.budget.totals import days_of, mean_over_months, summarise
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.months import days_in_month
+from narcf_geo.fields import on_one_grid
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import Scale, house_style, synthetic_note
-from narcf_geo.figures.panels import corner_text, draw_cells, fitted_view, map_grid, single_map
+from narcf_geo.figures.panels import (
+    corner_text,
+    draw_cells,
+    drawable,
+    fitted_view,
+    map_grid,
+    single_map,
+)
 from narcf_geo.figures.style import period_text
-from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,6 +71,7 @@ def flux_map(
     NarcfError
         When every value is missing.
     """
+    flux, area = drawable(flux, area)
     note = synthetic_note(flux, synthetic)
     period = period_text(flux)
     field = mean_over_months(flux) if "time" in flux.dims else flux
@@ -97,9 +105,9 @@ def month_panel(
     title, subtitle, area, limit, projection, synthetic
         As for `flux_map`.
     """
+    flux, area = drawable(flux, area)
     note = synthetic_note(flux, synthetic)
     years = np.unique(flux["time"].dt.year.values)
-    flux = flux.transpose("time", "lat", "lon")
     months = {int(number): group for number, group in flux.groupby("time.month")}
     fields = {number: mean_over_months(group) for number, group in months.items()}
     values = np.stack([field.values for field in fields.values()])
@@ -108,7 +116,6 @@ def month_panel(
     if subtitle is None:
         subtitle = period_text(flux) + (", mean over the years" if len(years) > 1 else "")
         subtitle += f"; above each map: area-weighted mean ({style.UNITS_TEXT}) and monthly total"
-    area = cell_area(flux, area)
     with house_style():
         view = fitted_view(flux, projection)
         names = calendar.month_name[1:]
@@ -151,6 +158,7 @@ def season_panel(
     NarcfError
         When a season has no month.
     """
+    flux, area = drawable(flux, area)
     number = flux["time"].dt.month
     fields = {}
     for name, months in _SEASONS.items():
@@ -204,7 +212,8 @@ def comparison(
         When the grids differ, or no month or no cell is common.
     """
     note = synthetic_note(estimate, synthetic) or synthetic_note(reference, None)
-    estimate, reference = _common(estimate, reference)
+    estimate, area = drawable(estimate, area)
+    estimate, reference = _common(*on_one_grid(estimate, drawable(reference)[0]))
     period, days = period_text(estimate), days_of(estimate)
     if "time" in estimate.dims:
         estimate, reference = mean_over_months(estimate), mean_over_months(reference)
@@ -217,7 +226,6 @@ def comparison(
         view = fitted_view(fields[0], projection)
         title = title or f"{labels[0]} and {labels[1]}"
         fig, axes = map_grid(view, names, 3, 10.8, title, subtitle or period, note)
-        area = cell_area(fields[0], area)
         meshes = []
         for ax, field, its_scale in zip(axes, fields, (scale, scale, change), strict=True):
             meshes.append(draw_cells(ax, view, field, its_scale))
@@ -231,11 +239,6 @@ def comparison(
 
 
 def _common(estimate: xr.DataArray, reference: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    if not Grid.from_dataset(estimate) == Grid.from_dataset(reference):
-        raise NarcfError(
-            "expected estimate and reference on the same grid, found "
-            f"{dict(estimate.sizes)} and {dict(reference.sizes)} cells; regrid one to the other"
-        )
     with xr.set_options(keep_attrs=True):
         if "time" in estimate.dims and "time" in reference.dims:
             months = np.intersect1d(estimate["time"].values, reference["time"].values)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from narcf_geo.budget.totals import summarise
+from narcf_geo.budget.totals import grid_area, summarise
+from narcf_geo.core.errors import FieldError
+from narcf_geo.fields import area_field, flux_field, on_one_grid
 from narcf_geo.figures.layout import Scale, headed_figure
 from narcf_geo.figures.style import summary_lines
 from narcf_geo.grid import Grid
@@ -19,6 +21,27 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from narcf_geo.figures.basemap import View
+
+
+def drawable(
+    flux: xr.DataArray, area: xr.DataArray | None = None
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return a flux past the door, and the areas of its cells, m2, 0 where there is none.
+
+    Raises
+    ------
+    FieldError
+        When the cells are not along latitudes and longitudes, and as `flux_field`.
+    """
+    flux = flux_field(flux)
+    if flux["lat"].ndim != 1:
+        raise FieldError(
+            "expected a flux on a grid of latitudes and longitudes to draw, found a curvilinear "
+            "grid; regrid it first, with ng.regrid or `narcf-geo regrid`"
+        )
+    if area is None:
+        return flux, grid_area(flux)
+    return flux, on_one_grid(flux, area_field(area))[1].fillna(0.0)
 
 
 def fitted_view(field: xr.DataArray, projection: str = "auto") -> View:

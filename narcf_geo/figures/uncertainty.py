@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from narcf_geo.budget.totals import applicable_share, cell_area, mean_over_months
+from narcf_geo.budget.totals import applicable_share, mean_over_months
+from narcf_geo.core.constants import FLUX_UNITS
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.months import days_in_month
+from narcf_geo.fields import in_house_order, on_month_axis, on_one_grid
+from narcf_geo.fields.values import in_flux_units
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import (
     Scale,
@@ -20,7 +23,7 @@ from narcf_geo.figures.layout import (
     house_style,
     synthetic_note,
 )
-from narcf_geo.figures.panels import draw_cells, fitted_view, single_map, write_in_corner
+from narcf_geo.figures.panels import draw_cells, drawable, fitted_view, single_map, write_in_corner
 from narcf_geo.figures.style import period_text
 from narcf_geo.grid import Grid
 
@@ -60,6 +63,7 @@ def uncertainty_map(
     limit : float, optional
         End of the colour scale of all maps; by default a round number that holds 98 % of the cells.
     """
+    std, spread, noise = on_one_grid(*(_deviation(v) for v in (std, spread, noise)))
     note = synthetic_note(std, synthetic)
     if subtitle is None:
         many = "time" in std.dims and std.sizes["time"] > 1
@@ -70,7 +74,7 @@ def uncertainty_map(
     parts = {name: _root_mean_square(part) for name, part in given.items() if part is not None}
     label = f"standard deviation of a month ({style.UNITS_TEXT})"
     scale = Scale.of_amount(whole.values, label, limit)
-    area = cell_area(whole, area)
+    area = drawable(whole.assign_attrs(units=FLUX_UNITS), area)[1]
     with house_style():
         view = fitted_view(whole, projection)
         if not parts:
@@ -135,6 +139,8 @@ def applicability_map(
     NarcfError
         When every flux is missing.
     """
+    flux, area = drawable(flux, area)
+    applicable = on_one_grid(flux, _monthly(applicable))[1]
     note = synthetic_note(flux, synthetic)
     share = applicable_share(flux, applicable).transpose("lat", "lon")
     if subtitle is None:
@@ -145,7 +151,6 @@ def applicability_map(
     field = mean_over_months(flux) if "time" in flux.dims else flux
     field = field.transpose("lat", "lon")
     scale = Scale.of_flux(field.values, limit)
-    area = cell_area(field, area)
     covered = float(share.weighted(area).mean())
     with house_style():
         view = fitted_view(field, projection)
@@ -250,6 +255,18 @@ def reliability(
         ax.set_ylabel("observed coverage (%)")
         ax.legend(loc="lower right", bbox_to_anchor=(1, 0.06))
     return fig
+
+
+def _deviation(std: xr.DataArray | None) -> xr.DataArray | None:
+    """Return a standard deviation of the flux past the door; it has no sign."""
+    if std is None:
+        return None
+    return in_flux_units(_monthly(std), where=str(std.name or "std"), signed=False)
+
+
+def _monthly(field: xr.DataArray) -> xr.DataArray:
+    name = field.name if field.name is not None else "field"
+    return on_month_axis(in_house_order(field.to_dataset(name=name)))[name]
 
 
 def _root_mean_square(std: xr.DataArray) -> xr.DataArray:

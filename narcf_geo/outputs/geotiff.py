@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
@@ -13,9 +14,10 @@ import xarray as xr
 from narcf_geo.core.constants import FLUX_SIGN, IGBP
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path
+from narcf_geo.fields import class_field, in_house_order, open_fields
 from narcf_geo.figures.style import flux_limit
 from narcf_geo.grid import Grid
-from narcf_geo.outputs.netcdf import check_flux
+from narcf_geo.outputs.netcdf import product_fields
 from narcf_geo.outputs.qgis import (
     write_amount_style,
     write_biome_style,
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 _BIOME_NODATA = 255
 
 
-def write_flux_geotiffs(ds: xr.Dataset, folder: str | Path, *, monthly: bool = False) -> list[Path]:
+def write_flux_geotiffs(
+    ds: xr.Dataset, folder: str | os.PathLike[str], *, monthly: bool = False
+) -> list[Path]:
     """Write ``flux_<year>.tif`` for each year: one band a month, and a ``.qml`` beside it.
 
     North-up COG in EPSG:4326, float32, missing cells NaN (declared as nodata). Bands are named
@@ -55,7 +59,7 @@ def write_flux_geotiffs(ds: xr.Dataset, folder: str | Path, *, monthly: bool = F
     NarcfError
         When ``flux`` is missing or in another unit, the grid is not regular, or all is NaN.
     """
-    check_flux(ds)
+    ds = product_fields(ds)
     flux = ds["flux"]
     limit = flux_limit(flux.values)
     paths = []
@@ -68,7 +72,9 @@ def write_flux_geotiffs(ds: xr.Dataset, folder: str | Path, *, monthly: bool = F
     return paths
 
 
-def write_ancillary_geotiffs(ds: xr.Dataset, name: str, folder: str | Path) -> list[Path]:
+def write_ancillary_geotiffs(
+    ds: xr.Dataset, name: str, folder: str | os.PathLike[str]
+) -> list[Path]:
     """Write ``<name>_<year>.tif`` for each year: one band a month, and a ``.qml`` beside it.
 
     Parameters
@@ -85,7 +91,7 @@ def write_ancillary_geotiffs(ds: xr.Dataset, name: str, folder: str | Path) -> l
     list of path
         The GeoTIFFs, by time.
     """
-    data = ds[name]
+    data = open_fields(ds)[name]
     known = data.values[np.isfinite(data.values)]
     limit = float(np.quantile(known, 0.98)) if known.size else 1.0
     paths = []
@@ -103,7 +109,7 @@ def _described(ds: xr.Dataset) -> dict[str, str]:
     return {"title": str(ds.attrs.get("title", "Monthly net CO2 flux of the land")), **kept}
 
 
-def write_biomes_geotiff(biome: xr.DataArray, path: str | Path) -> Path:
+def write_biomes_geotiff(biome: xr.DataArray, path: str | os.PathLike[str]) -> Path:
     """Write the IGBP class of each cell: uint8 COG with colour table, nodata 255.
 
     The class names go into ``<path>.aux.xml`` (GDAL) and ``<stem>.qml`` (QGIS).
@@ -121,7 +127,7 @@ def write_biomes_geotiff(biome: xr.DataArray, path: str | Path) -> Path:
         When a value is no IGBP class, or the grid is not regular.
     """
     path = Path(path)
-    biome, transform = _north_up(biome.transpose("lat", "lon"))
+    biome, transform = _north_up(class_field(biome))
     values = np.where(np.isfinite(biome.values) & (biome.values >= 0), biome.values, _BIOME_NODATA)
     values = values.astype("uint8")
     present = sorted(set(np.unique(values).tolist()) - {_BIOME_NODATA})
@@ -148,7 +154,7 @@ def write_biomes_geotiff(biome: xr.DataArray, path: str | Path) -> Path:
     return path
 
 
-def write_fractions_geotiff(class_fraction: xr.DataArray, path: str | Path) -> Path:
+def write_fractions_geotiff(class_fraction: xr.DataArray, path: str | os.PathLike[str]) -> Path:
     """Write the share of each cell that each IGBP class covers: a float32 band a class.
 
     Bands are named ``ENF evergreen needleleaf forest`` and so on; the style beside the file shows
@@ -170,7 +176,7 @@ def write_fractions_geotiff(class_fraction: xr.DataArray, path: str | Path) -> P
     numbers = class_fraction["igbp_class"].values.astype(int).tolist()
     if not set(numbers) <= set(range(len(IGBP))):
         raise NarcfError(f"expected IGBP classes 0 to {len(IGBP) - 1}, found {numbers}")
-    fraction, transform = _north_up(class_fraction.transpose("igbp_class", "lat", "lon"))
+    fraction, transform = _north_up(in_house_order(class_fraction))
     values = fraction.values.astype("float32")
     tags = {"long_name": "fraction of the cell in each IGBP land cover class", "units": "1"}
 
@@ -255,7 +261,7 @@ def _write_cog(
 def _north_up(data: xr.DataArray) -> tuple[xr.DataArray, Affine]:
     from affine import Affine
 
-    data = data.sortby("lat", ascending=False).sortby("lon")
+    data = data.isel(lat=slice(None, None, -1))
     grid = Grid.from_dataset(data)
     lon, lat = grid.lon_b, grid.lat_b
     return data, Affine(_step(lon, "lon"), 0, lon[0], 0, _step(lat, "lat"), lat[0])

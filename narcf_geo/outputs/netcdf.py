@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.constants import FLUX_SIGN, FLUX_UNITS, IGBP
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import FieldError
 from narcf_geo.core.files import atomic_path
 from narcf_geo.core.months import with_month_axis
 from narcf_geo.core.provenance import VERSION
+from narcf_geo.fields import class_field, open_flux
 from narcf_geo.grid import Grid
 
 _STANDARD_NAME = "surface_upward_mole_flux_of_carbon_dioxide"
@@ -35,7 +37,7 @@ BLOCK = {"time": 24, "lat": 256, "lon": 256}
 """Of whole chunks of the file: how to open lazily what is large."""
 
 
-def write_flux_netcdf(ds: xr.Dataset, path: str | Path) -> Path:
+def write_flux_netcdf(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     """Write the predicted flux and what belongs to it as CF-1.11 NetCDF4, whole or not at all.
 
     Two runs over the same values give the same bytes: nothing in the file says when it was written.
@@ -59,8 +61,7 @@ def write_flux_netcdf(ds: xr.Dataset, path: str | Path) -> Path:
     import dask
 
     path = Path(path)
-    check_flux(ds)
-    product = _product(ds)
+    product = _product(product_fields(ds))
     encoding = _encoding(product)
     lazy = [str(name) for name in product.data_vars if product[name].chunks]
     with atomic_path(path) as temporary, dask.config.set(scheduler="synchronous"):
@@ -73,7 +74,7 @@ def write_flux_netcdf(ds: xr.Dataset, path: str | Path) -> Path:
     return path
 
 
-def write_flux_zarr(ds: xr.Dataset, path: str | Path) -> Path:
+def write_flux_zarr(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     """Write what `write_flux_netcdf` writes as a Zarr store with consolidated metadata.
 
     One request then tells a reader over the network of all variables.
@@ -86,8 +87,7 @@ def write_flux_zarr(ds: xr.Dataset, path: str | Path) -> Path:
         The ``.zarr`` folder.
     """
     path = Path(path)
-    check_flux(ds)
-    product = _product(ds)
+    product = _product(product_fields(ds))
     encoding: dict[str, dict[str, Any]] = {}
     for name, kept in _encoding(product).items():
         encoding[name] = {k: v for k, v in kept.items() if k in ("units", "calendar", "_FillValue")}
@@ -100,21 +100,22 @@ def write_flux_zarr(ds: xr.Dataset, path: str | Path) -> Path:
     return path
 
 
-def check_flux(ds: xr.Dataset) -> None:
-    """Raise NarcfError unless ``ds["flux"]`` is (time, lat, lon) in umol m-2 s-1."""
-    if "flux" not in ds:
-        raise NarcfError(
-            f"expected the variable 'flux' in the prediction, found "
-            f"{sorted(map(str, ds.data_vars))}"
+def product_fields(ds: xr.Dataset) -> xr.Dataset:
+    """Return what is to be written, past the door: ``flux`` (time, lat, lon) and its companions.
+
+    Raises
+    ------
+    NarcfError
+        When there is no flux along months, latitudes and longitudes.
+    """
+    ds = open_flux(ds, "flux")
+    if ds["flux"].dims != ("time", "lat", "lon"):
+        raise FieldError(
+            f"expected flux along months, latitudes and longitudes, found it along "
+            f"{', '.join(map(str, ds['flux'].dims))}; regrid it first, with ng.regrid or "
+            "`narcf-geo regrid`"
         )
-    flux = ds["flux"]
-    if flux.dims != ("time", "lat", "lon"):
-        raise NarcfError(f"expected flux over (time, lat, lon), found {flux.dims}")
-    if flux.attrs.get("units") != FLUX_UNITS:
-        raise NarcfError(
-            f"expected flux in {FLUX_UNITS!r}, found {flux.attrs.get('units')!r}; "
-            "convert it and set attrs['units']"
-        )
+    return ds
 
 
 def _product(ds: xr.Dataset) -> xr.Dataset:
@@ -136,7 +137,7 @@ def _product(ds: xr.Dataset) -> xr.Dataset:
             },
         )
     if "biome" in ds:
-        out["biome"] = _biome(ds["biome"])
+        out["biome"] = _biome(class_field(ds["biome"]))
     area = {
         "standard_name": "cell_area",
         "long_name": "area of the cell on the authalic sphere",
@@ -194,8 +195,7 @@ def _flag_field(data: xr.DataArray) -> _Variable:
 
 
 def _biome(biome: xr.DataArray) -> _Variable:
-    values = biome.values
-    values = np.where(np.isfinite(values), values, -1).astype("int8")
+    values = biome.values.astype("int8")
     attrs = {
         "long_name": "majority IGBP land cover class",
         "flag_values": np.arange(len(IGBP), dtype="int8"),

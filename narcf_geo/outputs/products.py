@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from narcf_geo.core.errors import UsageError
+from narcf_geo.fields import on_one_grid, open_flux
 from narcf_geo.fields.regions import read_regions
 from narcf_geo.figures.style import flux_limit
 from narcf_geo.outputs.geotiff import (
@@ -17,7 +20,7 @@ from narcf_geo.outputs.geotiff import (
     write_flux_geotiffs,
     write_fractions_geotiff,
 )
-from narcf_geo.outputs.netcdf import write_flux_netcdf, write_flux_zarr
+from narcf_geo.outputs.netcdf import product_fields, write_flux_netcdf, write_flux_zarr
 from narcf_geo.outputs.qgis_project import write_qgis_project
 from narcf_geo.outputs.stac import write_stac
 
@@ -28,9 +31,13 @@ AMOUNTS = {"flux_std": "Standard deviation", "applicability": "Dissimilarity to 
 """What of the uncertainty is a raster of its own, and what QGIS calls it."""
 
 
+_WRITTEN = r"flux\.(nc|zarr)|(flux|flux_std|applicability|class_fractions|biomes)(_[\d-]+)?\.tif"
+"""Names of products that may be data themselves."""
+
+
 def write_products(
     ds: xr.Dataset,
-    folder: str | Path,
+    folder: str | os.PathLike[str],
     *,
     class_fraction: xr.DataArray | None = None,
     regions: gpd.GeoDataFrame | None = None,
@@ -43,7 +50,8 @@ def write_products(
     Parameters
     ----------
     ds : xarray.Dataset
-        ``flux`` (time, lat, lon) in umol m-2 s-1, optionally what belongs to it (see
+        ``flux`` along months, latitudes and longitudes in a unit that converts to umol m-2 s-1,
+        optionally what belongs to it (see
         `narcf_geo.outputs.netcdf.ANCILLARY`), ``biome`` and ``land_fraction``.
     folder : path
         Where the files go; made when absent.
@@ -69,6 +77,9 @@ def write_products(
         When the flux is missing, in another unit or not on a regular grid.
     """
     folder = Path(folder)
+    ds = product_fields(ds)
+    if class_fraction is not None:
+        class_fraction = on_one_grid(ds["flux"], class_fraction)[1]
     netcdf = write_flux_netcdf(ds, folder / "flux.nc")
     fluxes = write_flux_geotiffs(ds, folder, monthly=monthly)
     biomes = write_biomes_geotiff(ds["biome"], folder / "biomes.tif") if "biome" in ds else None
@@ -100,10 +111,11 @@ def write_products(
 
 
 def export_products(
-    source: str | Path,
-    folder: str | Path,
+    source: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
     *,
-    regions: str | Path | None = None,
+    variable: str | None = None,
+    regions: str | os.PathLike[str] | None = None,
     monthly: bool = False,
     years: Sequence[int] | None = None,
     zarr: bool = False,
@@ -113,7 +125,9 @@ def export_products(
     Parameters
     ----------
     source : path
-        NetCDF file or Zarr store with ``flux``, optionally ``biome`` and ``class_fraction``.
+        NetCDF file or Zarr store with a flux, optionally ``biome`` and ``class_fraction``.
+    variable : str, optional
+        The flux; by default ``flux`` or ``nee``, else the only variable of a flux's unit.
     regions : path, optional
         File of polygons.
     folder, monthly, years, zarr
@@ -122,15 +136,16 @@ def export_products(
     Raises
     ------
     UsageError
-        When there is no such file, or it cannot be read.
+        When there is no such file, or it is one that would be replaced.
+    NarcfError
+        When it has no monthly flux; see `narcf_geo.fields.open_flux`.
     """
-    with open_product(source) as ds:
-        content = ds.load()
-    fraction = content.get("class_fraction")
+    _require_other(Path(source), Path(folder))
+    content = open_flux(source, variable).load()
     return write_products(
         content,
         folder,
-        class_fraction=fraction,
+        class_fraction=content.get("class_fraction"),
         regions=read_regions(regions) if regions else None,
         monthly=monthly,
         years=years,
@@ -138,20 +153,11 @@ def export_products(
     )
 
 
-def open_product(path: str | Path) -> xr.Dataset:
-    """Open a NetCDF file or a Zarr store.
-
-    Raises
-    ------
-    UsageError
-        When there is no such file, or it cannot be read.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise UsageError(f"{path}: no such file")
-    if path.is_dir():
-        return xr.open_zarr(path, consolidated=False)
-    try:
-        return xr.open_dataset(path)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: expected a NetCDF file or a Zarr store: {error}") from None
+def _require_other(source: Path, folder: Path) -> None:
+    """Refuse a source that one of the products would replace."""
+    inside = source.resolve().parent == folder.resolve()
+    if inside and re.fullmatch(_WRITTEN, source.resolve().name):
+        raise UsageError(
+            f"{source}: expected another folder than that of the input, which {source.name} of the "
+            "products would replace; name another DIR"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,8 @@ def write_stac(ds: xr.Dataset, assets: Iterable[Path], folder: str | Path) -> li
         "stac_version": "1.1.0",
         "id": "narcf-geo",
         "title": title,
-        "description": note or title,
-        "license": str(ds.attrs.get("license", "other")),
+        "description": " ".join([note or title, *_licence_in_words(ds)]),
+        "license": "other" if _licence_in_words(ds) else str(ds.attrs.get("license", "other")),
         "extent": {"spatial": {"bbox": [box]}, "temporal": {"interval": [span]}},
         "links": [
             {"rel": "root", "href": "./collection.json", "type": "application/json"},
@@ -89,6 +90,12 @@ def write_stac(ds: xr.Dataset, assets: Iterable[Path], folder: str | Path) -> li
         with atomic_path(paths[-1]) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return paths
+
+
+def _licence_in_words(ds: xr.Dataset) -> list[str]:
+    """Return the terms of a licence that is no SPDX identifier, as a sentence."""
+    text = str(ds.attrs.get("license", "other"))
+    return [] if re.fullmatch(r"[\w\-.+]+", text) else [f"Licence: {text}."]
 
 
 def _asset(path: Path) -> dict[str, Any]:

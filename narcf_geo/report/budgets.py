@@ -12,7 +12,7 @@ import numpy as np
 from narcf_geo.budget.tables import biome_budget, fraction_budget, region_budget
 from narcf_geo.core.constants import IGBP
 from narcf_geo.core.files import atomic_path
-from narcf_geo.fields.regions import named_regions, read_regions
+from narcf_geo.fields.regions import open_regions
 from narcf_geo.grid import Grid
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.project.project import Project
@@ -64,9 +64,7 @@ def project_budgets(project: Project, cube: xr.Dataset, prediction: xr.Dataset) 
         fraction_budget(flux, cube["class_fraction"], area, reference, std=std, errors=errors),
         biome_budget(flux, biome, area, reference, std=std, errors=errors, by="month"),
         polygons
-        and region_budget(
-            flux, read_regions(project.path(polygons)), area, reference, std=std, errors=errors
-        ),
+        and region_budget(flux, project.path(polygons), area, reference, std=std, errors=errors),
     )
 
 
@@ -94,11 +92,13 @@ def write_budgets(budgets: Budgets, prediction: xr.Dataset, project: Project) ->
         if find_spec("pyarrow"):
             files[_write_parquet(table, folder / f"{stem}.parquet")] = "the same for programs"
     path = folder / "biome_budget.gpkg"
+    whole = whole_years(prediction["time"])
     layers = biome_polygons(prediction, budgets.biomes)
     holds = "biomes as polygons with their flux, and the cells with their mean flux"
     if budgets.regions is not None and project.settings.regions:
-        shapes = named_regions(read_regions(project.path(project.settings.regions)))
-        layers["regions"] = _mapped(budgets.regions.rename(columns={"region": "biome"}), shapes)
+        shapes = open_regions(project.path(project.settings.regions))
+        table = budgets.regions.rename(columns={"region": "biome"})
+        layers["regions"] = _mapped(table, shapes, whole)
         holds += ", and the regions"
     from narcf_geo.outputs.geopackage import write_geopackage
 
@@ -118,15 +118,24 @@ def biome_polygons(prediction: xr.Dataset, table: pd.DataFrame) -> dict[str, gpd
     )[known]
     cells["biome"] = [IGBP[n].name if n >= 0 else "no class" for n in cells["igbp_class"]]
     shapes = cells[["igbp_class", "biome", "geometry"]].dissolve("biome")
-    biomes = _mapped(table, shapes.geometry).rename(columns={"name": "biome"})
+    whole = whole_years(prediction["time"])
+    biomes = _mapped(table, shapes.geometry, whole).rename(columns={"name": "biome"})
     biomes.insert(0, "igbp_class", shapes["igbp_class"].reindex(biomes["biome"]).to_numpy())
     return {"biomes": biomes, "cells": cells}
 
 
-def _mapped(table: pd.DataFrame, shapes: gpd.GeoSeries) -> gpd.GeoDataFrame:
-    """Return the shape of each part (by its name) with the means over the years of its numbers."""
+def whole_years(time: xr.DataArray) -> list[int]:
+    """Return the years that have all twelve months; all years where none has."""
+    year, months = np.unique(time.dt.year.values, return_counts=True)
+    whole = year[months == 12] if (months == 12).any() else year
+    return [int(y) for y in whole]
+
+
+def _mapped(table: pd.DataFrame, shapes: gpd.GeoSeries, years: list[int]) -> gpd.GeoDataFrame:
+    """Return the shape of each part (by its name) with the means over `years` of its numbers."""
     import geopandas as gpd
 
+    table = table[table["year"].isin(years)]
     parts = table[table["biome"] != "all"].drop(columns=["biome", "year", "reference_TgC"])
     means = parts.groupby("name").mean()
     means = means.loc[[name for name in shapes.index if name in means.index]]
@@ -138,7 +147,8 @@ def _write_csv(table: pd.DataFrame, path: Path) -> Path:
     if "month" in table:
         table = table.assign(month=table["month"].dt.strftime("%Y-%m"))
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
+        # Every digit, so that the parts as written sum to the whole.
+        table.to_csv(temporary, index=False)
     return path
 
 

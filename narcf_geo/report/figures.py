@@ -1,4 +1,4 @@
-"""What a project reports of itself: the scores of each part, and figures of them."""
+"""The figures of a project: of its scores, and its maps."""
 
 from __future__ import annotations
 
@@ -153,54 +153,39 @@ def _totals(
 
 def project_maps(cube: xr.Dataset, prediction: xr.Dataset) -> Iterator[tuple[str, Figure]]:
     """Yield name and figure of each map that the months of the prediction allow."""
-    from narcf_geo.figures import annual, landcover, maps, uncertainty
+    from narcf_geo.figures.draw import plot_map
 
-    synthetic = cube.attrs.get("synthetic")
-    flux, area = prediction["flux"], prediction["cell_area"]
-    years = flux["time"].dt.year
-    last = flux[years == years[-1]]
+    synthetic = cube.attrs.get("synthetic") or None
+    label = {"synthetic": synthetic}
+    years = prediction["time"].dt.year
+    last = prediction["time"][years == years[-1]]
     month = last[last["time"].dt.month == 7] if 7 in last["time"].dt.month else last[-1:]
     stamp = str(month["time"].dt.strftime("%Y-%m").values[0])
-    yield f"flux_{stamp}", maps.flux_map(month[0], area=area, synthetic=synthetic)
+    yield f"flux_{stamp}", plot_map(prediction, months=stamp, **label)
     if last.sizes["time"] > 1:
-        year = int(years[-1])
-        yield (
-            f"flux_{year}_months",
-            maps.month_panel(last, area=area, synthetic=synthetic),
-        )
+        year = str(int(years[-1]))
+        yield f"flux_{year}_months", plot_map(prediction, "months", months=year, **label)
     for name in ("flux_target", "flux_reference"):
         if name in cube:
-            label = str(cube[name].attrs["product"])
+            labels = ("Estimate", str(cube[name].attrs["product"]))
             yield (
                 f"comparison_{name.removeprefix('flux_')}",
-                maps.comparison(
-                    flux, cube[name], labels=("Estimate", label), area=area, synthetic=synthetic
-                ),
+                plot_map(prediction, "comparison", reference=cube[name], labels=labels, **label),
             )
-    whole_years = int((flux["time"].groupby(years).count() == 12).sum())
+    whole_years = int((prediction["time"].groupby(years).count() == 12).sum())
     if whole_years:
-        yield "seasons", maps.season_panel(flux, area=area, synthetic=synthetic)
+        yield "seasons", plot_map(prediction, "seasons", **label)
     if whole_years >= 3:
-        yield "trend", annual.trend_map(flux, synthetic=synthetic)
-        yield "variability", annual.variability_map(flux, synthetic=synthetic)
+        yield "trend", plot_map(prediction, "trend", **label)
+        yield "variability", plot_map(prediction, "variability", **label)
     if "flux_std" in prediction:
-        std = prediction["flux_std"]
-        yield (
-            "uncertainty",
-            uncertainty.uncertainty_map(
-                std,
-                spread=prediction.get("flux_std_spread"),
-                noise=prediction.get("flux_std_noise"),
-                area=area,
-                synthetic=synthetic,
-            ),
-        )
+        yield "uncertainty", plot_map(prediction, "uncertainty", **label)
     if "applicable" in prediction:
-        inside = prediction["applicable"]
-        yield (
-            "applicability",
-            uncertainty.applicability_map(flux, inside, area=area, synthetic=synthetic),
-        )
-    yield "biomes", landcover.biome_map(prediction["biome"])
-    fractions = cube["class_fraction"].where(prediction["biome"] > 0)
-    yield "class_fractions", landcover.fraction_panel(fractions)
+        yield "applicability", plot_map(prediction, "applicability", **label)
+    # The land cover is real, whatever the fluxes are.
+    biome = prediction[["biome"]].drop_attrs(deep=False)
+    yield "biomes", plot_map(biome, "biomes")
+    yield (
+        "class_fractions",
+        plot_map(biome.assign(class_fraction=cube["class_fraction"]), "fractions"),
+    )

@@ -11,10 +11,11 @@ import xarray as xr
 
 from narcf_geo.core.constants import FLUX_SIGN
 from narcf_geo.core.errors import NarcfError
-from narcf_geo.core.months import to_month_starts, with_month_axis
+from narcf_geo.core.months import with_month_axis
 from narcf_geo.core.units import convert
 from narcf_geo.core.variables import SIGNED, VARIABLES
-from narcf_geo.fields.averages import middle_of_bounds, monthly_mean
+from narcf_geo.fields.axes import with_time
+from narcf_geo.fields.time import on_month_axis
 
 if TYPE_CHECKING:
     from narcf_geo.catalog.entry import Entry
@@ -52,7 +53,7 @@ def canonical(
         if result[name].attrs.get("month_of_climatology"):
             result[name] = result[name].drop_vars("time", errors="ignore")
     if "time" in result.dims and not entry.metadata.climatology:
-        result = with_month_axis(result, _month_starts(result["time"], entry))
+        result = with_month_axis(result, result["time"].values)
     result.attrs = {"source": entry.source.description}
     if entry.metadata.synthetic:
         result.attrs["synthetic"] = entry.metadata.synthetic
@@ -69,8 +70,7 @@ def _is_grid_description(native: xr.Dataset, name: str) -> bool:
 
 def _with_time(native: xr.Dataset, entry: Entry) -> xr.Dataset:
     """Name the time dimension ``time``; number the months of a climatology 1 to 12."""
-    if "date" in native.dims and "time" not in native.dims:
-        native = native.drop_vars("time", errors="ignore").rename(date="time")
+    native = with_time(native)
     if entry.metadata.time and "time" not in native.dims:
         starts = pd.DatetimeIndex([f"{entry.metadata.time}-01"])
         wanted = {v.name or k for k, v in entry.metadata.variables.items()}
@@ -87,34 +87,19 @@ def _with_time(native: xr.Dataset, entry: Entry) -> xr.Dataset:
 
 
 def _in_months(native: xr.Dataset, entry: Entry) -> xr.Dataset:
-    """Average finer time steps to months where the entry asks for it."""
-    share = entry.metadata.monthly_mean
+    """Put time on the month axis, averaging finer steps where the entry asks for it."""
     if "time" not in native.dims or entry.metadata.climatology:
         return native
-    if share is None:
-        return middle_of_bounds(native)
-    wanted = [v.name or k for k, v in entry.metadata.variables.items()]
+    share = entry.metadata.monthly_mean
+    wanted = {v.name or k for k, v in entry.metadata.variables.items()}
     others = [
-        name
+        str(name)
         for name, array in native.data_vars.items()
-        if "time" in array.dims and name not in wanted and not _is_time_bounds(native, str(name))
+        if "time" in array.dims and name not in wanted
     ]
-    try:
-        return monthly_mean(native.drop_vars(others), share)
-    except NarcfError as error:
-        raise NarcfError(f"{entry.where('metadata', 'monthly_mean')}: {error}") from None
-
-
-def _is_time_bounds(native: xr.Dataset, name: str) -> bool:
-    time = native["time"]
-    return name == (time.attrs.get("bounds") or time.encoding.get("bounds"))
-
-
-def _month_starts(time: xr.DataArray, entry: Entry) -> np.ndarray:
-    try:
-        return to_month_starts(time)
-    except NarcfError as error:
-        raise NarcfError(f"{entry.where()}: {entry.urlpaths[0]}: {error}") from None
+    keys = ("metadata", "monthly_mean") if share else ()
+    where = f"{entry.where(*keys)}: {entry.urlpaths[0]}"
+    return on_month_axis(native.drop_vars(others), where=where, average=share)
 
 
 def _variable(

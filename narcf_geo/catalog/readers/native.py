@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UnreadableError
+from narcf_geo.fields.door import valid_only
 from narcf_geo.fields.formats import Opening, open_format
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def _open_one(entry: Entry, path: Path) -> xr.Dataset:
         wanted=tuple(v.name or k for k, v in metadata.variables.items()),
     )
     try:
-        return open_format(path, entry.source.driver, how)
+        ds = open_format(path, entry.source.driver, how)
+        return ds if how.classes else valid_only(ds)
     except UnreadableError as error:
         raise UnreadableError(f"{entry.where('driver')}: {error}") from None
