@@ -8,7 +8,6 @@ import sys
 def main() -> None:
     """Run ``narcf-geo``: exit code 2 for a wrong question, 1 for a failed run, 0 else."""
     from narcf_geo.cli.app import app
-
     from narcf_geo.core.errors import NarcfError
 
     debug = "--debug" in sys.argv

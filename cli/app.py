@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
 from narcf_geo.cli import catalog, model
 from narcf_geo.cli.experiment import experiment
 from narcf_geo.cli.options import (
     Bounds,
     Coverage,
     Directory,
+    FluxVariable,
     Force,
     Memory,
     Resolution,
@@ -239,7 +241,6 @@ def evaluate(
     if observed is None:
         raise typer.BadParameter("name the file to score against after the file to score")
     from narcf_geo.cli.show import evaluation_table
-
     from narcf_geo.evaluation.files import evaluate_files
 
     scores = evaluate_files(
@@ -271,6 +272,7 @@ def draw(
             "applicability, biomes or fractions."
         ),
     ] = "mean",
+    variable: FluxVariable = None,
     months: Annotated[
         str | None, typer.Option(help="Such as 2014-07, 2014 or 2007:2015; default: all.")
     ] = None,
@@ -305,7 +307,6 @@ def draw(
         raise typer.BadParameter("name the figure to write after the file to draw")
     from narcf_geo.figures.draw import draw_map
 
-    options = {"projection": projection, "limit": limit, "title": title}
     draw_map(
         source,
         output,
@@ -314,7 +315,10 @@ def draw(
         reference=reference,
         bounds=bounds,
         polygons=polygons,
-        **options,
+        variable=variable,
+        projection=projection,
+        limit=limit,
+        title=title,
     )
     typer.echo(f"Written: {output}")
 
@@ -323,6 +327,7 @@ def draw(
 def export(
     source: Annotated[Path, typer.Argument(metavar="IN", help="NetCDF file or Zarr store.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write into.")],
+    variable: FluxVariable = None,
     monthly: Annotated[
         bool, typer.Option("--monthly", help="A GeoTIFF a month rather than a year.")
     ] = False,
@@ -338,7 +343,13 @@ def export(
     from narcf_geo.outputs.products import export_products
 
     paths = export_products(
-        source, folder, regions=regions, monthly=monthly, years=years, zarr=zarr
+        source,
+        folder,
+        variable=variable,
+        regions=regions,
+        monthly=monthly,
+        years=years,
+        zarr=zarr,
     )
     typer.echo(f"Written: {folder} ({len(paths)} files); open {folder / 'narcf.qgz'} in QGIS")
 

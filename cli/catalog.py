@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from narcf_geo.cli.options import Directory, Values, parameters
 
 if TYPE_CHECKING:
@@ -72,10 +73,10 @@ def list_sources(
     ] = False,
 ) -> None:
     """List the sources: role, grid, period, files and their size, description."""
-    from narcf_geo.cli.show import console
     from rich.table import Table
 
     from narcf_geo.catalog.entry import presence
+    from narcf_geo.cli.show import console
     from narcf_geo.core.errors import NarcfError
 
     catalog = _open(directory, values, file)
@@ -125,11 +126,11 @@ def show(
     ] = None,
 ) -> None:
     """Read a source and show its variables, units before and after, grid and period."""
-    from narcf_geo.cli.show import console
     from rich.table import Table
 
     from narcf_geo.catalog.describe import describe
     from narcf_geo.catalog.sketch import sketch
+    from narcf_geo.cli.show import console
 
     catalog = _open(directory, values, file)
     _chosen(catalog, [name])
@@ -161,10 +162,10 @@ def check(
     names: Names = None, directory: Directory = Path(), file: File = None, values: Values = None
 ) -> None:
     """Open every source and report what is wrong and how to mend it; exit 1 where anything is."""
-    from narcf_geo.cli.show import console, progress_bar
     from rich.table import Table
 
     from narcf_geo.catalog.check import period_problem, problems
+    from narcf_geo.cli.show import console, progress_bar
     from narcf_geo.core.errors import NarcfError
 
     catalog = _open(directory, values, file)
@@ -196,9 +197,9 @@ def check(
 
 def _print_periods(months: dict) -> None:
     """Print the months of each source, the gaps among them, and what all share."""
-    from narcf_geo.cli.show import console
     from rich.table import Table
 
+    from narcf_geo.cli.show import console
     from narcf_geo.core.months import gaps, shared_months
 
     table = Table("source", "first month", "last month", "months", "gaps")
@@ -224,11 +225,11 @@ def fetch(
     workers: Annotated[int, typer.Option(min=1, max=16, help="Files at a time.")] = 4,
 ) -> None:
     """Fetch the files of sources to where the catalog looks for them; checked, and resumed."""
-    from narcf_geo.cli.show import console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
     from rich.table import Table
 
     from narcf_geo.catalog import fetch as fetching
+    from narcf_geo.cli.show import console
 
     catalog = _open(directory, values, file)
     downloads = [d for name in _chosen(catalog, names) for d in fetching.plan(catalog, name)]
@@ -271,9 +272,8 @@ def add(
     """Inspect a file and add a commented entry for it to the catalog, to be edited."""
     import re
 
-    from narcf_geo.cli.show import console
-
     from narcf_geo.catalog.add import append, draft
+    from narcf_geo.cli.show import console
     from narcf_geo.project.project import Project
 
     if file is None:

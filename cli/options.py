@@ -22,6 +22,10 @@ Bounds = Annotated[
     tuple[float, float, float, float] | None,
     typer.Option(metavar="W S E N", help="Box of the target grid, degrees; default: the globe."),
 ]
+FluxVariable = Annotated[
+    str | None,
+    typer.Option("--variable", metavar="NAME", help="The flux in IN; default: the only one."),
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="Predict in N processes, instead of in threads."),

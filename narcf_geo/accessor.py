@@ -41,7 +41,7 @@ class NarcfAccessor(Generic[T]):
     """
 
     def __init__(self, obj: T) -> None:
-        self._obj = obj
+        self._obj: T = obj
 
     @property
     def grid(self) -> Grid:
