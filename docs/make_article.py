@@ -32,12 +32,17 @@ from narcf_geo.project.project import Project, open_cube
 DOCS = Path(__file__).parent
 STEPS = (
     ("linear", "environment and coordinates", "Linear, with coordinates", "0.633", ""),
-    ("wecann", "environment with coordinates and month",
-     "One hidden layer of 15, with coordinates and month", "0.890", "0.92"),
+    (
+        "wecann",
+        "environment with coordinates and month",
+        "One hidden layer of 15, with coordinates and month",
+        "0.890",
+        "0.92",
+    ),
     ("narcf-mid", "environment", "Mid-size network, environment alone", "0.568", "below 0.60"),
     ("narcf", "environment", "Deep network, environment alone", "0.866", "0.83"),
     ("narcf", "environment and land cover", "Deep network, with land cover", "0.904", "0.90"),
-)  # fmt: skip
+)
 """Preset, features, title, and the r the article prints in its figures and in its text."""
 
 LEAKY, HONEST = "leaky-article", "honest"
@@ -93,9 +98,18 @@ def main(project: Path, folder: Path = DOCS) -> None:
     """Write the page and its figures."""
     story = Story(Project.open(project), folder)
     parts: list[Callable[[Story], str]] = [
-        opening, data_maps, target_map, land_cover, pairs, correlation_matrix, steps, curves,
-        compared, biomes, closing,
-    ]  # fmt: skip
+        opening,
+        data_maps,
+        target_map,
+        land_cover,
+        pairs,
+        correlation_matrix,
+        steps,
+        curves,
+        compared,
+        biomes,
+        closing,
+    ]
     page = "\n".join(part(story) for part in parts)
     (folder / "article.md").write_text(page, encoding="utf-8")
     print(f"Written: {folder / 'article.md'}, {story.number} figures")
@@ -167,8 +181,9 @@ def _number(value: float | None) -> float:
 
 def data_maps(story: Story) -> str:
     """Figure 1: the predictors."""
-    names = [n for n in ("temp", "precip", "R_sw", "soil_moisture", "nirv", "sif")
-             if n in story.cube]  # fmt: skip
+    names = [
+        n for n in ("temp", "precip", "R_sw", "soil_moisture", "nirv", "sif") if n in story.cube
+    ]
     july = story.cube[names].sel(time=story.cube["time"].dt.month == 7).mean("time")
     july = july.where(story.target.notnull().any("time"))
     with house_style():
@@ -195,9 +210,11 @@ def land_cover(story: Story) -> str:
     """Figure 3: the biomes."""
     fig = landcover.biome_map(story.cube["biome"], synthetic="" if story.synthetic else None)
     return story.figure(
-        fig, "land_cover", "Land cover, which is real; the model is given the fractions of 18 "
-        "classes.", real=True,
-    )  # fmt: skip
+        fig,
+        "land_cover",
+        "Land cover, which is real; the model is given the fractions of 18 classes.",
+        real=True,
+    )
 
 
 def _variables(story: Story) -> dict[str, xr.DataArray]:
@@ -225,17 +242,19 @@ def correlation_matrix(story: Story) -> str:
         ax.imshow(r, cmap="PuOr_r", vmin=-1, vmax=1)
         for i, j in np.ndindex(r.shape):
             color = "white" if abs(r.values[i, j]) > 0.7 else style.INK
-            ax.text(j, i, f"{r.values[i, j]:.2f}", ha="center", va="center", fontsize=6.5,
-                    color=color)  # fmt: skip
+            ax.text(
+                j, i, f"{r.values[i, j]:.2f}", ha="center", va="center", fontsize=6.5, color=color
+            )
         ax.set_xticks(range(len(names)), names, rotation=60, ha="left")
         ax.set_yticks(range(len(names)), names)
         ax.xaxis.tick_top()
     strong = r["flux_target"].drop("flux_target").abs().idxmax()
     return story.figure(
-        fig, "correlations",
+        fig,
+        "correlations",
         f"Pearson correlation; {strong} is the one closest to the target "
         f"({r.loc[strong, 'flux_target']:+.2f}).",
-    )  # fmt: skip
+    )
 
 
 def steps(story: Story) -> str:
@@ -267,16 +286,29 @@ def _scatters(story: Story, pair: list[Outcome], title: str) -> Figure:
             known = np.isfinite(x) & np.isfinite(y)
             ax = fig.add_axes((0.09 + 0.48 * place, 0.12, 0.4, 0.68))
             low, high = np.nanquantile(x[known], [0.0002, 0.9998])
-            ax.hexbin(x[known], y[known], gridsize=60, extent=(low, high, low, high),
-                      norm=LogNorm(), cmap="viridis_r", mincnt=1, linewidths=0.1)  # fmt: skip
+            ax.hexbin(
+                x[known],
+                y[known],
+                gridsize=60,
+                extent=(low, high, low, high),
+                norm=LogNorm(),
+                cmap="viridis_r",
+                mincnt=1,
+                linewidths=0.1,
+            )
             ax.plot([low, high], [low, high], color=style.INK, linewidth=0.9)
             ax.set(xlim=(low, high), ylim=(low, high))
             ax.set_xlabel(f"inversion ({style.UNITS_TEXT})")
             if not place:
                 ax.set_ylabel(f"estimate ({style.UNITS_TEXT})")
             scores = compare(flux, story.target, story.area)
-            ax.text(0.04, 0.96, f"{name}\nr = {scores['r']:.3f}\nRMSE = {scores['rmse']:.3f}",
-                    transform=ax.transAxes, va="top")  # fmt: skip
+            ax.text(
+                0.04,
+                0.96,
+                f"{name}\nr = {scores['r']:.3f}\nRMSE = {scores['rmse']:.3f}",
+                transform=ax.transAxes,
+                va="top",
+            )
     return fig
 
 
@@ -291,8 +323,9 @@ def curves(story: Story) -> str:
         for protocol, color in ((HONEST, style.SERIES[1][0]), (LEAKY, style.SERIES[2][0])):
             history = story.outcome(preset, features, protocol).histories[0]
             held = "validation months" if protocol == HONEST else "test months (the leak)"
-            ax.plot(history["train"], color=color, linestyle="--",
-                    label=f"{protocol}: training months")  # fmt: skip
+            ax.plot(
+                history["train"], color=color, linestyle="--", label=f"{protocol}: training months"
+            )
             ax.plot(history["validation"], color=color, label=f"{protocol}: {held}")
             best[protocol] = history["best_epoch"]
             ax.axvline(best[protocol] - 1, color=color, linewidth=0.6)
@@ -300,10 +333,11 @@ def curves(story: Story) -> str:
         ax.set_ylabel(f"loss ({style.UNITS_TEXT})")
         ax.legend()
     return "## Training, maps and budgets\n\n" + story.figure(
-        fig, "training",
+        fig,
+        "training",
         f"Loss of the deep network with land cover. Kept is epoch {best[HONEST]} honestly, "
         f"{best[LEAKY]} where the test months choose.",
-    )  # fmt: skip
+    )
 
 
 def compared(story: Story) -> str:
@@ -341,12 +375,16 @@ def biomes(story: Story) -> str:
     target = story.target.sel(time=flux["time"])
     table = biome_budget(flux, biome, area, target)
     fig = charts.biome_bars(
-        table, title="Estimate and inversion by biome", reference_label="the inversion",
+        table,
+        title="Estimate and inversion by biome",
+        reference_label="the inversion",
         synthetic=story.cube.attrs.get("synthetic"),
-    )  # fmt: skip
+    )
     parts = [story.figure(fig, "biomes", "Budget of each biome in the test years.")]
-    found = {p: by_biome(story.estimate(preset, features, p), story.target, area, biome)
-             for p in (LEAKY, HONEST)}  # fmt: skip
+    found = {
+        p: by_biome(story.estimate(preset, features, p), story.target, area, biome)
+        for p in (LEAKY, HONEST)
+    }
     rows = [
         {
             "biome": IGBP[int(name)].name,

@@ -55,41 +55,58 @@ BY_BIOME = MONTHLY.replace("monthly_total", "biome_series").replace(", area", ",
 FIGURES = (
     ("A month", 'maps.flux_map(flux.sel(time="2014-07-01"), area=area)'),
     ("A year", 'maps.month_panel(flux.sel(time="2014"), area=area)'),
-    ("A region, in another projection",
-     'maps.flux_map(\n    flux.sel(lat=slice(30, 50), lon=slice(-105, -75), time="2014-07-01"),'
-     '\n    projection="EPSG:5070",\n)'),
-    ("Two products and their difference",
-     'maps.comparison(flux, fluxcom, labels=("Estimate", "FLUXCOM-like"), area=area)'),
+    (
+        "A region, in another projection",
+        'maps.flux_map(\n    flux.sel(lat=slice(30, 50), lon=slice(-105, -75), time="2014-07-01"),'
+        '\n    projection="EPSG:5070",\n)',
+    ),
+    (
+        "Two products and their difference",
+        'maps.comparison(flux, fluxcom, labels=("Estimate", "FLUXCOM-like"), area=area)',
+    ),
     ("Seasons", "maps.season_panel(flux, area=area)"),
     ("Trend", "annual.trend_map(flux)"),
     ("Interannual variability", "annual.variability_map(flux)"),
-    ("Uncertainty",
-     "uncertainty.uncertainty_map(\n    prediction.flux_std,\n"
-     "    spread=prediction.flux_std_spread,\n    noise=prediction.flux_std_noise,\n"
-     "    area=area,\n)"),
-    ("Where the model applies",
-     "uncertainty.applicability_map(flux, prediction.applicable, area=area)"),
+    (
+        "Uncertainty",
+        "uncertainty.uncertainty_map(\n    prediction.flux_std,\n"
+        "    spread=prediction.flux_std_spread,\n    noise=prediction.flux_std_noise,\n"
+        "    area=area,\n)",
+    ),
+    (
+        "Where the model applies",
+        "uncertainty.applicability_map(flux, prediction.applicable, area=area)",
+    ),
     ("Biomes", "landcover.biome_map(biome)"),
-    ("Class fractions",
-     "landcover.fraction_panel(cube.class_fraction.where(biome > 0))"),
+    ("Class fractions", "landcover.fraction_panel(cube.class_fraction.where(biome > 0))"),
     ("Series of months and years", f"series.time_series(\n    {MONTHLY}\n)"),
     ("Seasonal cycle", f'charts.seasonal_cycle(\n    {MONTHLY},\n    units="TgC month-1",\n)'),
     ("Seasonal cycle of each biome", f"series.biome_seasons(\n    {BY_BIOME}\n)"),
-    ("Budget of each biome",
-     "table = budget.biome_budget("
-     "flux, biome, area, fluxcom, std=prediction.flux_std, errors=errors)\n"
-     'charts.biome_bars(table, synthetic="twin experiment")'),
-    ("Skill",
-     'test = flux.sel(time=slice("2014", None))\n'
-     "agreement.scatter(test, inversion, metrics=compare(test, inversion, area), area=area)"),
-    ("Do the intervals hold what they promise",
-     'uncertainty.reliability(metrics["coverage"], synthetic="twin experiment")'),
+    (
+        "Budget of each biome",
+        "table = budget.biome_budget("
+        "flux, biome, area, fluxcom, std=prediction.flux_std, errors=errors)\n"
+        'charts.biome_bars(table, synthetic="twin experiment")',
+    ),
+    (
+        "Skill",
+        'test = flux.sel(time=slice("2014", None))\n'
+        "agreement.scatter(test, inversion, metrics=compare(test, inversion, area), area=area)",
+    ),
+    (
+        "Do the intervals hold what they promise",
+        'uncertainty.reliability(metrics["coverage"], synthetic="twin experiment")',
+    ),
     ("Latitude and time", "series.hovmoeller(flux)"),
-    ("Taylor diagram",
-     'agreement.taylor({"Estimate": flux, "FLUXCOM-like": fluxcom}, inversion, area=area)'),
-    ("Pairs of variables",
-     "agreement.pairplot({name: cube[name] for name in (\"temp\", \"R_sw\", \"vpd\", \"nirv\")})"),
-)  # fmt: skip
+    (
+        "Taylor diagram",
+        'agreement.taylor({"Estimate": flux, "FLUXCOM-like": fluxcom}, inversion, area=area)',
+    ),
+    (
+        "Pairs of variables",
+        'agreement.pairplot({name: cube[name] for name in ("temp", "R_sw", "vpd", "nirv")})',
+    ),
+)
 
 
 def main(project: Path) -> None:
@@ -100,8 +117,11 @@ def main(project: Path) -> None:
     for ds in (names["cube"], names["prediction"]):
         for variable in ds.data_vars.values():
             variable.attrs["synthetic"] = kind
-    names |= {"flux": names["prediction"]["flux"], "inversion": names["cube"]["flux_target"],
-              "fluxcom": names["cube"]["flux_reference"]}  # fmt: skip
+    names |= {
+        "flux": names["prediction"]["flux"],
+        "inversion": names["cube"]["flux_target"],
+        "fluxcom": names["cube"]["flux_reference"],
+    }
     folder = DOCS / "figures" / "gallery"
     folder.mkdir(parents=True, exist_ok=True)
     parts = [HEAD]

@@ -215,9 +215,21 @@ def _variable(array: xr.DataArray, original: str, canonical: str | None) -> list
     others = [
         str(d)
         for d in array.dims
-        if str(d).lower() not in {"time", "date", "x", "y", "lat", "lon", "latitude", "longitude",
-                                  "rlat", "rlon", "band"}
-    ]  # fmt: skip
+        if str(d).lower()
+        not in {
+            "time",
+            "date",
+            "x",
+            "y",
+            "lat",
+            "lon",
+            "latitude",
+            "longitude",
+            "rlat",
+            "rlon",
+            "band",
+        }
+    ]
     if others:
         labels = ", ".join(f"{d}: {array[d].values.flat[0]}" for d in others)
         fields.append(f"select: {{{labels}}}")

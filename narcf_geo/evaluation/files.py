@@ -144,8 +144,15 @@ def table_rows(metrics: dict[str, Any]) -> list[list[tuple[str, ...]]]:
 
 
 def _row(label: str, values: dict[str, Any]) -> tuple[str, ...]:
-    formats = {"r": ".3f", "rmse": ".3f", "bias": "+.3f", "nse": ".3f", "slope": ".3f",
-               "bias_TgC_per_year": "+.1f", "n": "d"}  # fmt: skip
+    formats = {
+        "r": ".3f",
+        "rmse": ".3f",
+        "bias": "+.3f",
+        "nse": ".3f",
+        "slope": ".3f",
+        "bias_TgC_per_year": "+.1f",
+        "n": "d",
+    }
     known = {key: values.get(key) for key in formats}
     return label, *("" if known[k] is None else f"{known[k]:{f}}" for k, f in formats.items())
 

@@ -176,14 +176,29 @@ def taylor(
         places = [1 + d * np.exp(2.1j) for d in rings.levels]
         spots = [(np.angle(p), np.abs(p)) for p in places if np.abs(p) < reach]
         ax.clabel(rings, fontsize=7, manual=spots)
-        ax.plot(0, 1, marker="*", markersize=13, color=style.INK, clip_on=False, label=label,
-                linestyle="none")  # fmt: skip
+        ax.plot(
+            0,
+            1,
+            marker="*",
+            markersize=13,
+            color=style.INK,
+            clip_on=False,
+            label=label,
+            linestyle="none",
+        )
         for (name, (r, radius)), (color, _, marker) in zip(
             points.items(), style.SERIES[1:] + style.SERIES[:1], strict=False
         ):
             text = f"{name}: r {r:.3f}, std {radius:.2f}" if radius else f"{name}: std 0"
-            ax.plot(np.arccos(r), radius, marker=marker, markersize=8, color=color, label=text,
-                    linestyle="none")  # fmt: skip
+            ax.plot(
+                np.arccos(r),
+                radius,
+                marker=marker,
+                markersize=8,
+                color=color,
+                label=text,
+                linestyle="none",
+            )
         ax.text(np.pi / 4, 1.13 * reach, "correlation", rotation=-45, ha="center", va="center")
         ax.set_xlabel(f"standard deviation over that of {label}", labelpad=16)
         ax.tick_params(axis="y", labelsize=8, labelcolor=style.MUTED)
@@ -232,10 +247,18 @@ def pairplot(
         fig = blank_figure(width, height)
         heading(fig, title, subtitle, synthetic_note(arrays[0], synthetic))
         axes = fig.subplots(
-            count, count, squeeze=False,
-            gridspec_kw={"left": 0.75 / width, "right": 0.98, "bottom": 0.6 / height,
-                         "top": 1 - 0.72 / height, "hspace": 0.1, "wspace": 0.1},
-        )  # fmt: skip
+            count,
+            count,
+            squeeze=False,
+            gridspec_kw={
+                "left": 0.75 / width,
+                "right": 0.98,
+                "bottom": 0.6 / height,
+                "top": 1 - 0.72 / height,
+                "hspace": 0.1,
+                "wspace": 0.1,
+            },
+        )
         for i in range(count):
             for j in range(count):
                 ax = axes[i, j]
@@ -244,13 +267,28 @@ def pairplot(
                     ax.hist(samples[i], bins=40, color="#35978f")
                     ax.set_yticks([])
                 elif j < i:
-                    ax.hexbin(samples[j], samples[i], gridsize=30, norm=LogNorm(), mincnt=1,
-                              cmap="viridis_r", linewidths=0.1, rasterized=True)  # fmt: skip
+                    ax.hexbin(
+                        samples[j],
+                        samples[i],
+                        gridsize=30,
+                        norm=LogNorm(),
+                        mincnt=1,
+                        cmap="viridis_r",
+                        linewidths=0.1,
+                        rasterized=True,
+                    )
                 else:
                     ax.axis("off")
                     r = np.corrcoef(samples[i], samples[j])[0, 1]
-                    ax.text(0.5, 0.5, f"r = {r:.2f}".replace("-", "−"), transform=ax.transAxes,
-                            ha="center", va="center", fontsize=8 + 4 * abs(r))  # fmt: skip
+                    ax.text(
+                        0.5,
+                        0.5,
+                        f"r = {r:.2f}".replace("-", "−"),
+                        transform=ax.transAxes,
+                        ha="center",
+                        va="center",
+                        fontsize=8 + 4 * abs(r),
+                    )
                 if i == count - 1:
                     ax.set_xlabel(names[j], fontsize=7.5)
                 if j == 0:

@@ -141,10 +141,19 @@ def dependence_panel(
         fig = blank_figure(width, height)
         heading(fig, title, subtitle, style.synthetic_text(synthetic))
         axes = fig.subplots(
-            rows, columns, sharey=True, squeeze=False,
-            gridspec_kw={"left": 0.86 / width, "right": 1 - 0.2 / width, "bottom": 0.52 / height,
-                         "top": 1 - 0.85 / height, "hspace": 0.42, "wspace": 0.1},
-        )  # fmt: skip
+            rows,
+            columns,
+            sharey=True,
+            squeeze=False,
+            gridspec_kw={
+                "left": 0.86 / width,
+                "right": 1 - 0.2 / width,
+                "bottom": 0.52 / height,
+                "top": 1 - 0.85 / height,
+                "hspace": 0.42,
+                "wspace": 0.1,
+            },
+        )
         for ax in axes.ravel()[len(curves) :]:
             ax.set_visible(False)
         for place, (name, curve) in enumerate(curves.items()):
@@ -160,13 +169,23 @@ def dependence_panel(
             if name in data:
                 _distribution(ax, np.asarray(data[name]), 0.18)
             unit = units.get(name, "1")
-            ax.set_xlabel(name if unit == "1" else f"{name} ({style.pretty_units(unit)})",
-                          fontsize=8.5, labelpad=2)  # fmt: skip
+            ax.set_xlabel(
+                name if unit == "1" else f"{name} ({style.pretty_units(unit)})",
+                fontsize=8.5,
+                labelpad=2,
+            )
             ax.tick_params(labelsize=7.5)
             ax.locator_params(axis="x", nbins=5)
         middle = (0.52 + height - 0.85) / 2 / height
-        fig.text(0.26 / width, middle, f"net CO₂ flux ({style.UNITS_TEXT})\n← uptake   release →",
-                 rotation=90, ha="center", va="center", linespacing=1.4)  # fmt: skip
+        fig.text(
+            0.26 / width,
+            middle,
+            f"net CO₂ flux ({style.UNITS_TEXT})\n← uptake   release →",
+            rotation=90,
+            ha="center",
+            va="center",
+            linespacing=1.4,
+        )
     return fig
 
 

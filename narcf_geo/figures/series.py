@@ -77,8 +77,15 @@ def time_series(
             if number == 0 and year_interval is not None:
                 low, high = (end.to_series().reindex(whole.index) for end in year_interval)
                 # In a colour that shows on the bar as well as beside it.
-                lower.errorbar(place, whole, [whole - low, high - whole], fmt="none",
-                               ecolor="#8a979e", elinewidth=1.3, capsize=3)  # fmt: skip
+                lower.errorbar(
+                    place,
+                    whole,
+                    [whole - low, high - whole],
+                    fmt="none",
+                    ecolor="#8a979e",
+                    elinewidth=1.3,
+                    capsize=3,
+                )
         if interval is not None:
             ends = [end.to_series() for end in interval]
             upper.fill_between(ends[0].index, *ends, color=style.INK, alpha=0.18, linewidth=0)
@@ -172,9 +179,15 @@ def biome_seasons(
         )
         heading(fig, title, text, synthetic_note(first, synthetic))
         grid = fig.add_gridspec(
-            rows, columns, left=0.075, right=0.985, top=1 - 0.9 / height, bottom=0.62 / height,
-            hspace=0.42, wspace=0.24,
-        )  # fmt: skip
+            rows,
+            columns,
+            left=0.075,
+            right=0.985,
+            top=1 - 0.9 / height,
+            bottom=0.62 / height,
+            hspace=0.42,
+            wspace=0.24,
+        )
         lines = []
         for place, number in enumerate(chosen):
             ax = fig.add_subplot(grid[divmod(place, columns)])

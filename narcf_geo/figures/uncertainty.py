@@ -220,8 +220,16 @@ def reliability(
         ax.fill_between([0, 100], [0, 100], 100, color="#f1f4f5", lw=0, zorder=0)
         ax.plot([0, 100], [0, 100], color=style.MUTED, linewidth=0.9, zorder=1)
         for x, y, text in ((3, 97, "intervals too wide"), (97, 3, "intervals too narrow")):
-            ax.text(x, y, text, ha="left" if x < 50 else "right", color=style.MUTED,
-                    va="top" if y > 50 else "bottom", fontsize=8.5, fontstyle="italic")  # fmt: skip
+            ax.text(
+                x,
+                y,
+                text,
+                ha="left" if x < 50 else "right",
+                color=style.MUTED,
+                va="top" if y > 50 else "bottom",
+                fontsize=8.5,
+                fontstyle="italic",
+            )
         nominal: list[float] = []
         for (name, found), (color, line, marker) in zip(
             coverage.items(), style.SERIES[1:] + style.SERIES[:1], strict=False

@@ -68,9 +68,10 @@ def write_stac(ds: xr.Dataset, assets: Iterable[Path], folder: str | Path) -> li
             {"rel": rel, "href": "./collection.json", "type": "application/json"}
             for rel in ("root", "parent", "collection")
         ],
-        "assets": {path.stem if path.suffix == ".tif" else path.name: _asset(path)
-                   for path in assets},
-    }  # fmt: skip
+        "assets": {
+            path.stem if path.suffix == ".tif" else path.name: _asset(path) for path in assets
+        },
+    }
     collection: dict[str, Any] = {
         "type": "Collection",
         "stac_version": "1.1.0",

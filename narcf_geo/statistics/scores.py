@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-NAMES = (
-    "r", "rmse", "bias", "mae", "ubrmse", "nse", "kge", "kge_alpha", "kge_beta", "slope"
-)  # fmt: skip
+NAMES = ("r", "rmse", "bias", "mae", "ubrmse", "nse", "kge", "kge_alpha", "kge_beta", "slope")
 """The scores, in the order in which they are given."""
 
 ROUNDING = 1e-13
