@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-@dataclass(frozen=True)
-class OtherRun:
-    """Another run: what its page is called, its ``metrics.json`` and its ``biome_budget.csv``."""
-
-    title: str
-    metrics: Mapping[str, Any]
-    biomes: pd.DataFrame
+    from narcf_geo.report.context import OtherRun
 
 
 def side_by_side(

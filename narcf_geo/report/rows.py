@@ -14,7 +14,7 @@ from narcf_geo.core.errors import NarcfError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from narcf_geo.report.page import ReportContext
+    from narcf_geo.report.context import ReportContext
 
 INTERVAL = ("flux_TgC_lower", "flux_TgC_upper")
 _PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
