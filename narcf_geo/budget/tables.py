@@ -230,9 +230,9 @@ def region_budget(
     [['west', 17179.0], ['rest', 17179.0], ['all', 34358.0]]
     """
     fluxes = _Fluxes.of(flux, cell_area, reference, std, units, sign)
-    shapes = open_regions(regions, name)
+    shapes = without_overlap(open_regions(regions, name))
     names = [str(n) for n in shapes.index]
-    shares = without_overlap(inside(Grid.from_dataset(fluxes.flux), shapes), names)
+    shares = inside(Grid.from_dataset(fluxes.flux), shapes)
     parts = {n: (n, share) for n, share in zip(names, shares, strict=True)}
     table = _budget(fluxes, _closed(parts, "outside"), errors, by, always=names)
     return table.rename(columns={"biome": "region"})

@@ -146,7 +146,7 @@ def export_products(
         content,
         folder,
         class_fraction=content.get("class_fraction"),
-        regions=read_regions(regions) if regions else None,
+        regions=read_regions(regions) if regions is not None else None,
         monthly=monthly,
         years=years,
         zarr=zarr,

@@ -336,7 +336,7 @@ def _write_context(
     import geopandas as gpd
     import shapely
 
-    from narcf_geo.fields.regions import named_regions
+    from narcf_geo.fields.regions import open_regions
     from narcf_geo.figures.basemap import natural_earth
     from narcf_geo.outputs.geopackage import write_geopackage
 
@@ -345,7 +345,7 @@ def _write_context(
         "region": gpd.GeoDataFrame({"name": ["region"]}, geometry=[region], crs="EPSG:4326")
     }
     if regions is not None:
-        named = named_regions(regions)
+        named = open_regions(regions)
         layers["regions"] = gpd.GeoDataFrame(
             {"name": named.index}, geometry=[*named], crs=named.crs
         )

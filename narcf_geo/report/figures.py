@@ -155,8 +155,7 @@ def project_maps(cube: xr.Dataset, prediction: xr.Dataset) -> Iterator[tuple[str
     """Yield name and figure of each map that the months of the prediction allow."""
     from narcf_geo.figures.draw import plot_map
 
-    synthetic = cube.attrs.get("synthetic") or None
-    label = {"synthetic": synthetic}
+    label: dict[str, Any] = {"synthetic": cube.attrs.get("synthetic") or None}
     years = prediction["time"].dt.year
     last = prediction["time"][years == years[-1]]
     month = last[last["time"].dt.month == 7] if 7 in last["time"].dt.month else last[-1:]

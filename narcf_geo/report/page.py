@@ -17,6 +17,7 @@ from narcf_geo.core.files import atomic_path
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.figures.style import in_256_colors, percent, signed, synthetic_text
 from narcf_geo.report.compare import side_by_side
+from narcf_geo.report.context import ReportContext, ReportFigure
 from narcf_geo.report.rows import budget_rows, skill_rows
 
 if TYPE_CHECKING:
