@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
+from narcf_geo.grid.rings import POLE, enclosed, within_180
+from narcf_geo.grid.sphere import to_lonlat, to_xyz
+
 if TYPE_CHECKING:
     import geopandas as gpd
 
@@ -17,40 +20,65 @@ def cell_polygons(grid: Grid) -> gpd.GeoDataFrame:
     """Return the cells of `grid` as a GeoDataFrame; see `Grid.cells`."""
     import geopandas as gpd
 
-    from narcf_geo.grid.grid import quads
-
-    lon_c, lat_c = grid.corners()
-    lon, lat = quads(lon_c).reshape(-1, 4), quads(lat_c).reshape(-1, 4)
-    # Each ring starts within -180..180 and goes on without a jump, also across the dateline.
-    lon = np.unwrap(lon, period=360, axis=1)
-    lon -= 360 * np.floor((lon.min(axis=1, keepdims=True) + 180) / 360)
-    closing = lon[:, 0] - lon[:, 3]
-    around_pole = np.abs(closing) > 180
-    rings = np.stack([lon, lat], axis=-1)
-    polygons = shapely.polygons(rings)
-    for k in np.flatnonzero(around_pole):
-        polygons[k] = _polar(rings[k], np.sign(-closing[k]))
-    for k in np.flatnonzero((lon.max(axis=1) > 180) | around_pole):
-        polygons[k] = _split(polygons[k])
     centers = grid.centers()
     return gpd.GeoDataFrame(
         {"lat": centers[1].ravel(), "lon": centers[0].ravel(), "area": grid.area.ravel()},
-        geometry=polygons,
+        geometry=cell_shapes(grid),
         crs="EPSG:4326",
     )
 
 
-def _polar(ring: np.ndarray, direction: float) -> shapely.Polygon:
-    """Return the ring that goes once round, closed along the nearer pole."""
-    pole = 90.0 if ring[:, 1].mean() > 0 else -90.0
-    end = ring[0] + [360 * direction, 0]
-    return shapely.Polygon([*ring, end, (end[0], pole), (ring[0, 0], pole)])
+def cell_shapes(grid: Grid, parts: int = 1) -> np.ndarray:
+    """Return the cells as shapely polygons in longitude and latitude, in C order.
+
+    Parameters
+    ----------
+    grid : Grid
+        The cells.
+    parts : int
+        Pieces in which to draw each edge of a curvilinear cell, all along its great circle.
+
+    Returns
+    -------
+    numpy.ndarray
+        Polygons and MultiPolygons (cells,) within -180..180 degrees of longitude.
+    """
+    if grid.is_rectilinear:
+        return _boxes(grid)
+    lon_c, lat_c = grid.corners()
+    rings = _along_great_circles(lon_c, lat_c, parts)
+    lon = np.unwrap(rings[..., 0], period=360, axis=1)
+    lon -= 360 * np.floor((lon.min(axis=1, keepdims=True) + 180) / 360)
+    closing = np.abs(lon[:, 0] - lon[:, -1])
+    at_pole = np.abs(rings[..., 1]).max(axis=1) >= POLE
+    turned = (lon.max(axis=1) > 180) | (closing > 180) | at_pole
+    shapes = shapely.polygons(np.stack([lon, rings[..., 1]], axis=-1))
+    for k in np.flatnonzero(turned):
+        shapes[k] = enclosed(rings[k])
+    return shapes
 
 
-def _split(polygon: shapely.Polygon) -> shapely.Geometry:
-    parts = []
-    for turn in (-1, 0, 1):
-        moved = shapely.transform(polygon, lambda p, by=(360 * turn, 0): p + by)
-        part = shapely.intersection(moved, shapely.box(-180, -90, 180, 90))
-        parts += [g for g in shapely.get_parts(part) if g.area > 0]
-    return shapely.union_all(parts)
+def _boxes(grid: Grid) -> np.ndarray:
+    lon_b = grid.lon_b - 360 * np.floor((grid.lon_b.min() + 180) / 360)
+    west, east = np.minimum(lon_b[1:], lon_b[:-1]), np.maximum(lon_b[1:], lon_b[:-1])
+    back = 360.0 * (west >= 180)
+    south, north = np.sort(np.stack([grid.lat_b[1:], grid.lat_b[:-1]]), axis=0)
+    shapes = shapely.box(west - back, south[:, None], east - back, north[:, None])
+    for column in np.flatnonzero(east - back > 180):
+        shapes[:, column] = [within_180(shape) for shape in shapes[:, column]]
+    return shapes.ravel()
+
+
+def _along_great_circles(lon_c: np.ndarray, lat_c: np.ndarray, parts: int) -> np.ndarray:
+    """Return rings (cells, 4 * parts, 2) of longitudes and latitudes."""
+    from narcf_geo.grid.grid import quads
+
+    lon, lat = quads(lon_c).reshape(-1, 4), quads(lat_c).reshape(-1, 4)
+    if parts == 1:
+        return np.stack([lon, lat], axis=-1)
+    first = to_xyz(lon, lat)
+    after = np.roll(first, -1, axis=1)
+    points = np.stack([first + (after - first) * k / parts for k in range(parts)], axis=2)
+    between = np.stack(to_lonlat(points.reshape(len(lon), -1, 3)), axis=-1)
+    between[:, ::parts] = np.stack([lon, lat], axis=-1)
+    return between
