@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from narcf_geo.core.errors import UsageError
 
 
 def remove(path: Path) -> None:
@@ -60,3 +62,48 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     if temporary.is_dir():
         remove(path)
     temporary.replace(path)
+
+
+def require_replaceable(output: str | Path, inputs: Iterable[str | Path], *, store: bool) -> None:
+    """Refuse an output that would destroy an input, or something of another kind.
+
+    Parameters
+    ----------
+    output : path
+        What is to be written; symbolic links are followed.
+    inputs : iterable of path
+        What is read. `output` may be none of them, hold none, and lie in no Zarr store among them.
+    store : bool
+        Whether a Zarr store is to be written, or a file.
+
+    Raises
+    ------
+    UsageError
+        When it would.
+
+    Examples
+    --------
+    >>> require_replaceable("cube/../cube.nc", ["cube.nc"], store=False)
+    Traceback (most recent call last):
+    narcf_geo.core.errors.UsageError: cube/../cube.nc: expected another place for the result, \
+found the input cube.nc
+    """
+    out = Path(output).resolve()
+    for given in inputs:
+        found = Path(given).resolve()
+        if out == found or out in found.parents or (found in out.parents and is_store(found)):
+            raise UsageError(
+                f"{output}: expected another place for the result, found the input {given}"
+            )
+    if store and out.exists() and not is_store(out):
+        raise UsageError(
+            f"{output}: expected a Zarr store to replace, or nothing, found something else; give "
+            "another name"
+        )
+    if not store and out.is_dir():
+        raise UsageError(f"{output}: expected a file to write, found a folder; give another name")
+
+
+def is_store(path: Path) -> bool:
+    """Return whether a folder is a Zarr store."""
+    return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata"))

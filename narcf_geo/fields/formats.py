@@ -50,8 +50,7 @@ _LON_NAMES = ("lon", "longitude", "x")
 _LAT_NAMES = ("lat", "latitude", "y")
 _LON_ATTRS = {"standard_name": "longitude", "units": "degrees_east"}
 _LAT_ATTRS = {"standard_name": "latitude", "units": "degrees_north"}
-_MISSING_IN_TEXT = (32767, -9999, -99, -88)
-"""What ISLSCP II writes for no data, where a header does not say it."""
+_MISSING_IN_TEXT = (32767, -9999, -99, -88)  # of ISLSCP II, whose files have no header
 
 
 @dataclass(frozen=True)
@@ -229,8 +228,10 @@ def open_raster(path: Path, how: Opening) -> xr.Dataset:
     # An ellipsoid, such as MCD12C1's Clarke 1866, is of no meaning for cells in degrees.
     crs = raster.rio.crs
     on_globe = placed and abs(raster["x"]).max() <= 360 and abs(raster["y"]).max() <= 90
+    if crs is None or crs.is_geographic:
+        raster = raster.drop_vars("spatial_ref", errors="ignore")
     if (crs is None and on_globe) or (crs is not None and crs.is_geographic):
-        raster = raster.drop_vars("spatial_ref", errors="ignore").rename(x="lon", y="lat")
+        raster = raster.rename(x="lon", y="lat")
         raster["lat"].attrs, raster["lon"].attrs = dict(_LAT_ATTRS), dict(_LON_ATTRS)
     return raster.to_dataset(name="band_data")
 

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.constants import NARR_EARTH_RADIUS
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import FieldError, NarcfError
 from narcf_geo.grid.curvilinear import collapsed, four_corners, interpolated
 from narcf_geo.grid.grid import Grid
 from narcf_geo.grid.sphere import (
@@ -98,7 +98,14 @@ def geographic(ds: xr.Dataset, kind: str) -> xr.DataArray | None:
     if not found:
         return None
     best = max(score for score, _ in found)
-    return ds[next(name for score, name in found if score == best)]
+    axis = ds[next(name for score, name in found if score == best)]
+    unit = str(axis.attrs.get("units", "")).lower()
+    if unit.startswith("rad"):
+        raise FieldError(
+            f"expected the {kind} {axis.name!r} in degrees, found {unit!r}; convert it first, as "
+            f"with ds.assign_coords({axis.name}=np.degrees(ds[{axis.name!r}]))"
+        )
+    return axis
 
 
 def _axis(ds: xr.Dataset, kind: str) -> xr.DataArray | None:
@@ -182,7 +189,8 @@ def _rectilinear(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid:
     lon_b = _edges(ds, lon, limit=None)
     dims = str(lat.dims[0]), str(lon.dims[0])
     return Grid.from_corners(
-        *(lon_b, lat_b),
+        lon_b,
+        lat_b,
         lon=_unrounded(np.unwrap(lon.values.astype("float64"), period=360), lon_b, lon.dtype),
         lat=_unrounded(lat.values.astype("float64"), lat_b, lat.dtype),
         dims=dims,

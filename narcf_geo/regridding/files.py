@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.errors import NarcfError, UsageError
-from narcf_geo.core.files import atomic_path
+from narcf_geo.core.errors import MissingFileError, UsageError
+from narcf_geo.core.files import atomic_path, require_replaceable
+from narcf_geo.fields.formats import Opening, open_format
 from narcf_geo.grid import Grid
-from narcf_geo.regridding.regridder import Quantity, regrid, regridded_names
+from narcf_geo.regridding.regridder import Quantity, regrid, regridded_names, valid
+from narcf_geo.regridding.target import Box, grid_of_file, target_grid
 from narcf_geo.regridding.weights import Weights, compute_weights, source_areas
 from narcf_geo.regridding.weights_file import stored_weights
 
 RASTERS = (".tif", ".tiff")
-GRIB = (".grib", ".grb", ".grib2", ".grb2")
-CHUNK_SIZE = "32MiB"
 
 
 @dataclass(frozen=True)
@@ -56,39 +56,40 @@ class Summary:
 
 
 def regrid_file(
-    source_path: str | Path,
-    target_path: str | Path,
+    source_path: str | os.PathLike[str],
+    target_path: str | os.PathLike[str],
     *,
-    grid: Grid | float | tuple[float, float] | None = None,
-    like: str | Path | None = None,
-    bounds: tuple[float, float, float, float] | None = None,
+    grid: Grid | float | Sequence[float] | None = None,
+    like: str | os.PathLike[str] | None = None,
+    bounds: Box | None = None,
     method: str = "conservative",
     min_coverage: float = 0.5,
     quantity: Quantity = "mean",
-    weights: str | Path | None = None,
+    weights: str | os.PathLike[str] | None = None,
     variables: Sequence[str] | None = None,
 ) -> list[Summary]:
     """Regrid the variables of a file, block by block, and write the result whole.
 
     Parameters
     ----------
-    source_path
-        NetCDF, Zarr, GeoTIFF (``.tif``), or GRIB where cfgrib is installed.
-    target_path
-        ``.nc``, ``.zarr`` or ``.tif`` (one variable with at most one more dimension).
-    grid
+    source_path : path
+        NetCDF, Zarr or GeoTIFF; any other format of `narcf_geo.open_fields` too.
+    target_path : path
+        ``.nc``, ``.zarr`` or ``.tif`` (one variable with at most one more dimension). An older file
+        is replaced when the new one is whole.
+    grid : Grid, float or pair of float, optional
         The target: a `Grid`, or a resolution in degrees, one for both directions or
         (longitude, latitude).
-    like
+    like : path, optional
         A file whose grid is the target; instead of `grid`.
-    bounds
+    bounds : tuple of float, optional
         West, south, east, north in degrees for a resolution; the extent of the source, moved
         outwards to whole cells, when not given.
     method, min_coverage, quantity
         As in `regrid`.
-    weights
+    weights : path, optional
         A weight file to read, or to write when it is absent.
-    variables
+    variables : sequence of str, optional
         Those to regrid; all numeric ones on the grid when not given.
 
     Returns
@@ -99,16 +100,32 @@ def regrid_file(
     Raises
     ------
     UsageError
-        For options that exclude each other and output formats that cannot hold the result.
+        For options that exclude each other, output formats that cannot hold the result, and an
+        output that is one of the inputs or holds one.
+    MissingFileError
+        When there is no such file.
     NarcfError
-        For files that are absent or have no grid.
+        For files that cannot be read or have no grid.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> fine = Grid.regular(-100, 40, -96, 44, 1)
+    >>> nee = xr.Dataset({"nee": (fine.dims, np.full(fine.shape, -1.5))}, fine.coords())
+    >>> nee.to_netcdf(folder / "nee.nc")
+    >>> summary = regrid_file(folder / "nee.nc", folder / "coarse.nc", grid=2)[0]
+    >>> summary.coverage, round(summary.integral_after / summary.integral_before, 9)
+    (1.0, 1.0)
     """
     started = time.perf_counter()
     source_path, target_path = Path(source_path), Path(target_path)
     _require_format(target_path)
-    if source_path.resolve() == target_path.resolve():
-        raise UsageError(f"expected another file for the result, found {target_path} twice")
-    with open_fields(source_path) as ds:
+    if not source_path.exists():
+        raise MissingFileError(f"{source_path}: no such file")
+    inputs = [Path(p) for p in (source_path, like, weights) if p is not None]
+    require_replaceable(target_path, inputs, store=target_path.suffix == ".zarr")
+    with _opened(source_path) as ds:
         if variables:
             missing = sorted(set(variables) - set(map(str, ds.data_vars)))
             if missing:
@@ -119,7 +136,7 @@ def regrid_file(
         source = Grid.from_dataset(ds)
         target = _target(source, grid, like, bounds)
         made = (
-            stored_weights(weights, source, target, method)
+            stored_weights(Path(weights), source, target, method)
             if weights
             else compute_weights(source, target, method)
         )
@@ -127,13 +144,10 @@ def regrid_file(
         others = [n for n in ds.data_vars if n in regridded_names(ds, source.dims)]
         ds = ds.drop_vars([n for n in others if n not in names])
         out = regrid(
-            *(ds, target),
-            source=source,
-            min_coverage=min_coverage,
-            quantity=quantity,
-            weights=made,
+            ds, target, source=source, min_coverage=min_coverage, quantity=quantity, weights=made
         )
-        out = _described(out, source_path, names)
+        how = f"{method} ({quantity}, min_coverage {min_coverage:g}) to {target}"
+        out = _described(out, source_path, names, how)
         sums = _integrals(ds, out, names, made, quantity)
         values = _write(out, target_path, names, sums)
     seconds = time.perf_counter() - started
@@ -152,57 +166,16 @@ def regrid_file(
     ]
 
 
-def open_fields(path: Path) -> xr.Dataset:
+def _opened(path: Path) -> xr.Dataset:
     """Open a file lazily, its numeric variables as dask arrays of moderate chunks.
 
     Times stay the numbers they are, so that odd calendars and climatologies pass unchanged.
-
-    Raises
-    ------
-    NarcfError
-        When the file is absent or its format is not known here.
     """
-    import dask
-
-    if not path.exists():
-        raise NarcfError(f"expected a file to regrid, found nothing at {path}")
-    if path.suffix.lower() in RASTERS:
-        ds = _open_raster(path)
-    elif path.is_dir() or path.suffix == ".zarr":
-        ds = xr.open_zarr(path, decode_times=False, consolidated=False)
-    elif path.suffix.lower() in GRIB:
-        if find_spec("cfgrib") is None:
-            raise NarcfError(f"expected cfgrib for reading {path}; pip install cfgrib")
-        ds = xr.open_dataset(path, engine="cfgrib", decode_times=False)
-    else:
-        try:
-            ds = xr.open_dataset(path, decode_times=False)
-        except (ValueError, OSError) as error:
-            raise NarcfError(
-                f"expected NetCDF, Zarr, GeoTIFF or GRIB, found that {path} cannot be opened "
-                f"({error})"
-            ) from error
-    with dask.config.set({"array.chunk-size": CHUNK_SIZE}):
-        chunked = {n: v.chunk("auto") for n, v in ds.data_vars.items() if v.dtype.kind in "fiub"}
-    return ds.assign(chunked)
-
-
-def _open_raster(path: Path) -> xr.Dataset:
-    import rioxarray
-
-    raster = rioxarray.open_rasterio(path, masked=True, mask_and_scale=True)
-    if not isinstance(raster, xr.DataArray):
-        raise NarcfError(
-            f"expected one raster in {path}, found several of different shapes; "
-            "extract the one to regrid first"
-        )
-    names = raster.attrs.get("long_name", ())
-    if not isinstance(names, str) and len(names) == raster.sizes["band"]:
-        raster.attrs.pop("long_name")
-        raster = raster.assign_coords(band_name=("band", [str(n) for n in names]))
-    if raster.sizes["band"] == 1:
-        raster = raster.squeeze("band", drop=True)
-    return raster.to_dataset(name=re.sub(r"\W", "_", path.stem))
+    ds = open_format(path, how=Opening(chunks="auto", decode_times=False))
+    if set(ds.data_vars) != {"band_data"} or "band" not in ds.dims:
+        return valid(ds)
+    raster = ds.rename(band_data=re.sub(r"\W", "_", path.stem))
+    return valid(raster.squeeze("band", drop=True) if ds.sizes["band"] == 1 else raster)
 
 
 def _require_format(path: Path) -> None:
@@ -212,51 +185,24 @@ def _require_format(path: Path) -> None:
 
 def _target(
     source: Grid,
-    grid: Grid | float | tuple[float, float] | None,
-    like: str | Path | None,
-    bounds: tuple[float, float, float, float] | None,
+    grid: Grid | float | Sequence[float] | None,
+    like: str | os.PathLike[str] | None,
+    bounds: Box | None,
 ) -> Grid:
-    if (grid is None) == (like is None):
-        raise UsageError("expected either a grid (resolution in degrees) or a file to be like")
-    if bounds is not None and (like is not None or isinstance(grid, Grid)):
-        raise UsageError("expected bounds only beside a resolution, found them beside a whole grid")
-    if like is not None:
-        with open_fields(Path(like)) as ds:
-            return Grid.from_dataset(ds)
-    if isinstance(grid, Grid):
-        return grid
-    steps = np.broadcast_to(np.asarray(grid, "float64"), 2)
-    if not (steps > 0).all():
-        raise UsageError(f"expected a positive resolution in degrees, found {grid}")
-    dlon, dlat = steps.tolist()
-    return Grid.regular(*(bounds or _extent(source, dlon, dlat)), (dlon, dlat))
+    if like is None:
+        if grid is None:
+            raise UsageError("expected a grid (resolution in degrees), or a file to be like")
+        return target_grid(grid, source, bounds)
+    if grid is not None or bounds is not None:
+        raise UsageError("expected a grid (and bounds), or a file to be like, found both")
+    return grid_of_file(Path(like))
 
 
-def _extent(source: Grid, dlon: float, dlat: float) -> tuple[float, float, float, float]:
-    """Return the box of whole cells around `source`; all longitudes when it crosses 180 degrees."""
-
-    def outward(low: float, high: float, step: float, limit: float) -> tuple[float, float]:
-        low = np.floor(low / step + 1e-6) * step
-        high = np.ceil(high / step - 1e-6) * step
-        return max(low, -limit), min(high, limit)
-
-    south, north = outward(source.lat_b.min(), source.lat_b.max(), dlat, 90.0)
-    west, east = source.lon_b.min(), source.lon_b.max()
-    if not source.is_rectilinear and np.abs(np.diff(source.lon_b)).max() > 180:
-        west, east = -180.0, 180.0
-    if west >= 180:
-        west, east = west - 360, east - 360
-    if west < -180 or east > 180:
-        west, east = -180.0, 180.0
-    west, east = outward(west, east, dlon, 180.0)
-    return west, south, east, north
-
-
-def _described(out: xr.Dataset, source_path: Path, names: Sequence[str]) -> xr.Dataset:
+def _described(out: xr.Dataset, source_path: Path, names: Sequence[str], how: str) -> xr.Dataset:
     from narcf_geo.core.provenance import VERSION
 
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    line = f"{stamp} narcf-geo {VERSION}: regridded from {source_path.name}"
+    line = f"{stamp} narcf-geo {VERSION}: regridded from {source_path.name}, {how}"
     history = "\n".join(filter(None, [line, str(out.attrs.get("history", ""))]))
     out = out.assign_attrs(Conventions="CF-1.11", history=history)
     fields = {f for name in names for f in (name, f"{name}_valid_fraction")}
@@ -301,7 +247,11 @@ def _integral(
         factors += [da.from_array(area, chunks=tuple(data.chunks[k] for k in index)), index]
     every = tuple(range(data.ndim))
     sums = da.blockwise(
-        *(_weighted_sum, every, data, every, *factors),
+        _weighted_sum,
+        every,
+        data,
+        every,
+        *factors,
         adjust_chunks=dict.fromkeys(axes.values(), 1),
         dtype="float64",
         meta=np.empty((0,) * data.ndim),
@@ -354,11 +304,32 @@ def _raster(ds: xr.Dataset, names: Sequence[str]) -> xr.DataArray:
             ".zarr"
         )
     field = field.sortby(y, ascending=False)
+    for axis in (y, x):
+        _require_even(field[axis].values, ds[f"{axis}_bnds"].values, str(axis))
     if lead:
-        field.attrs["long_name"] = tuple(f"{names[0]} {k}" for k in _labels(field[lead[0]]))
+        field.attrs["long_name"] = tuple(_band_names(field, str(lead[0]), names[0]))
+    field = field.drop_vars("band_name", errors="ignore")
     field.attrs.pop("grid_mapping", None)
     field = field.rio.set_spatial_dims(x, y).rio.write_crs("EPSG:4326")
     return field.rio.write_nodata(np.nan)
+
+
+def _require_even(centers: np.ndarray, bounds: np.ndarray, axis: str) -> None:
+    # Rows of nodes on a pole are half cells: pixels there stand for what is on the globe.
+    whole = (np.abs(bounds).max(1) < 90) | (axis != "lat")
+    sizes = np.abs([*np.diff(centers), *np.diff(bounds, axis=1)[whole, 0]])
+    if sizes.size and np.ptp(sizes) > 1e-4 * sizes.mean():
+        raise UsageError(
+            f"expected evenly spaced cells for a GeoTIFF, found cells of {sizes.min():.4g} to "
+            f"{sizes.max():.4g} degrees along {axis!r}; write .nc or .zarr, or choose a regular "
+            "grid"
+        )
+
+
+def _band_names(field: xr.DataArray, axis: str, name: str) -> list[str]:
+    if "band_name" in field.coords and field["band_name"].dims == (axis,):
+        return [str(label) for label in field["band_name"].values]
+    return [f"{name} {label}" for label in _labels(field[axis])]
 
 
 def _labels(axis: xr.DataArray) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -9,8 +10,10 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.fields.door import valid_only
 from narcf_geo.grid import Grid
 from narcf_geo.regridding.apply import Rule, apply_eager, apply_lazy, result_dtype
+from narcf_geo.regridding.target import Target, target_grid
 from narcf_geo.regridding.weights import (
     SeparableWeights,
     SparseWeights,
@@ -37,13 +40,13 @@ CRS_NAME = "spatial_ref"
 
 def regrid(
     obj: T,
-    target: Grid,
+    target: Target,
     *,
     source: Grid | None = None,
     min_coverage: float = 0.5,
     method: str = "conservative",
     quantity: Quantity = "mean",
-    weights: Weights | Regridder | str | Path | None = None,
+    weights: Weights | Regridder | str | os.PathLike[str] | None = None,
 ) -> T:
     """Move fields to another grid, NaN meaning missing.
 
@@ -53,22 +56,24 @@ def regrid(
 
     Parameters
     ----------
-    obj
-        Dataset or array with dimensions (..., y, x) of any names and order; numpy or dask.
-        Dask arrays stay lazy, chunks along space are used one by one.
-    target
-        The grid to go to.
-    source
+    obj : xarray.Dataset or xarray.DataArray
+        Dimensions (..., y, x) of any names and order, rows and columns in any direction; numpy or
+        dask. Dask arrays stay lazy, chunks along space are used one by one. Values outside
+        ``valid_range``, ``valid_min`` and ``valid_max`` are missing.
+    target : Grid, float, pair of float, xarray.Dataset, xarray.DataArray or path
+        The grid to go to: a `Grid`, that of another dataset or file, or a resolution in degrees,
+        one for both directions or (longitude, latitude), over the extent of `obj`.
+    source : Grid, optional
         The grid of `obj`; found with `Grid.from_dataset` when not given.
-    min_coverage
+    min_coverage : float
         Smallest covered fraction, 0..1, of a valid target cell; at 0 any overlap will do.
-    method
+    method : str
         ``conservative``, or ``bilinear``, ``nearest_s2d``, ``nearest_d2s`` as in xESMF, where
         the covered fraction is the summed weight of the valid source points.
-    quantity
+    quantity : {"mean", "total"}
         ``mean`` for values per area or without an area (flux, temperature), ``total`` for
         amounts per cell (mass, counts), whose sum is kept.
-    weights
+    weights : optional
         Weights made before: of `compute_weights`, an `xesmf.Regridder`, or the path of a weight
         file, which is written when it is absent and refused when it belongs to other grids, or
         of a folder that keeps one such file for each pair of grids.
@@ -83,9 +88,14 @@ def regrid(
     Raises
     ------
     UsageError
-        For an unknown method or quantity, a coverage outside 0..1, or weights of other grids.
+        For a target that is none of these, an unknown method or quantity, a coverage outside 0..1,
+        or weights of other grids.
     NarcfError
         When the grid of `obj` cannot be found or does not touch the target.
+
+    See Also
+    --------
+    narcf_geo.regrid_file : for files of any size.
 
     Examples
     --------
@@ -94,14 +104,11 @@ def regrid(
     >>> out = regrid(field, Grid.regular(0, -1, 2, 1, 2))
     >>> out.item(), out.flux_valid_fraction.item()
     (2.0, 0.75)
+    >>> regrid(field, 2, min_coverage=0.2).lat.values.tolist()
+    [-1.0, 1.0]
     """
     if quantity not in ("mean", "total"):
         raise UsageError(f"expected quantity 'mean' or 'total', found {quantity!r}")
-    if not isinstance(target, Grid):
-        raise UsageError(
-            f"expected a Grid to regrid to, found {type(target).__name__}; Grid.from_dataset makes "
-            "one of a dataset, Grid.regular one of bounds and a resolution"
-        )
     if not 0 <= min_coverage <= 1:
         raise UsageError(f"expected min_coverage within 0..1, found {min_coverage}")
     if isinstance(obj, xr.DataArray):
@@ -118,6 +125,8 @@ def regrid(
         fraction = f"{name}_valid_fraction"
         return ds.set_coords(fraction)[name].rename(obj.name)
     source = source or Grid.from_dataset(obj)
+    target = target_grid(target, source)
+    obj = valid(obj)
     dims = _spatial_dims(obj, source)
     made = _weights(weights, source, target, method)
     if quantity == "total" and made.method != "conservative":
@@ -126,6 +135,16 @@ def regrid(
             "does not keep totals; regrid a density instead"
         )
     return _regrid_dataset(obj, dims, target, made, quantity, min_coverage)
+
+
+def valid(ds: xr.Dataset) -> xr.Dataset:
+    """Return `ds` with NaN for values outside the valid range that a variable states."""
+    limited = [
+        name
+        for name, array in ds.data_vars.items()
+        if array.dtype.kind in "iu" and any(str(key).startswith("valid_") for key in array.attrs)
+    ]
+    return valid_only(ds.assign({n: ds[n].astype(result_dtype(ds[n].dtype)) for n in limited}))
 
 
 def regridded_names(ds: xr.Dataset, dims: tuple[str, str]) -> list[str]:
@@ -199,10 +218,10 @@ def _regrid_variable(
 def _weights(given: Any, source: Grid, target: Grid, method: str) -> Weights:
     if given is None:
         return compute_weights(source, target, method)
-    if isinstance(given, str | Path):
+    if isinstance(given, str | os.PathLike):
         from narcf_geo.regridding.weights_file import stored_weights
 
-        return stored_weights(given, source, target, method)
+        return stored_weights(Path(given), source, target, method)
     if not isinstance(given, SeparableWeights | SparseWeights):
         shapes = tuple(given.shape_in), tuple(given.shape_out)
         if shapes != (source.shape, target.shape):

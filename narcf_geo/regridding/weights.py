@@ -195,9 +195,21 @@ class _SeparablePart:
 
         y, x = self.y, self.x
         apply_separable(
-            *(fields, y.indptr, y.indices, self.y_weights, y.data, y.sum(1)),
-            *(x.indptr, x.indices, self.x_weights, x.data, x.sum(1)),
-            *(values, fraction, least, mean),
+            fields,
+            y.indptr,
+            y.indices,
+            self.y_weights,
+            y.data,
+            y.sum(1),
+            x.indptr,
+            x.indices,
+            self.x_weights,
+            x.data,
+            x.sum(1),
+            values,
+            fraction,
+            least,
+            mean,
         )
 
 
@@ -223,8 +235,17 @@ class _SparsePart:
         few = len(flat) < 4 or 8 * flat.itemsize * (used.stop - used.start) > BUFFER_BYTES
         kernel = apply_sparse_single if few else apply_sparse
         kernel(
-            *(flat, used.start, used.stop, c.indptr, self.indices, self.weights, c.data),
-            *(values, fraction, least, mean),
+            flat,
+            used.start,
+            used.stop,
+            c.indptr,
+            self.indices,
+            self.weights,
+            c.data,
+            values,
+            fraction,
+            least,
+            mean,
         )
 
 

@@ -7,6 +7,7 @@ The weights stand there twice, under the names of ESMF (``S``, ``row``, ``col``)
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ MAP_METHODS = {
 NORMALIZATIONS = {"conservative": "destarea", "conservative_normed": "fracarea"}
 
 
-def save_weights(weights: Weights, path: str | Path) -> Path:
+def save_weights(weights: Weights, path: str | os.PathLike[str]) -> Path:
     """Write weights to a NetCDF file in the SCRIP and ESMF layouts.
 
     Parameters
@@ -98,7 +99,7 @@ def save_weights(weights: Weights, path: str | Path) -> Path:
 
 
 def load_weights(
-    path: str | Path, source: Grid, target: Grid, method: str = "conservative"
+    path: str | os.PathLike[str], source: Grid, target: Grid, method: str = "conservative"
 ) -> SparseWeights:
     """Read weights that `save_weights` wrote for these two grids.
 
@@ -109,7 +110,7 @@ def load_weights(
     """
     path = Path(path)
     try:
-        with xr.open_dataset(path) as ds:
+        with xr.open_dataset(path, engine="netcdf4") as ds:
             attrs = dict(ds.attrs)
             _require_ours(path, attrs)
             data, row, column = (ds[n].values for n in ("S", "row", "col"))
@@ -137,7 +138,7 @@ def load_weights(
 
 
 def stored_weights(
-    path: str | Path, source: Grid, target: Grid, method: str = "conservative"
+    path: str | os.PathLike[str], source: Grid, target: Grid, method: str = "conservative"
 ) -> Weights:
     """Return the weights kept at `path`, computed and written first when they are not there.
 

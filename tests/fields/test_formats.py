@@ -12,7 +12,8 @@ import xarray as xr
 import yaml
 
 from narcf_geo.catalog.catalog import Catalog, Entry
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import NarcfError, UnreadableError
+from narcf_geo.fields.formats import Opening, open_format
 from narcf_geo.grid import Grid
 
 LATS = {"units": "degrees_north", "standard_name": "latitude"}
@@ -152,9 +153,17 @@ def test_projected_land_cover_keeps_its_grid(tmp_path: Path) -> None:
 
     classes = (np.arange(20).reshape(4, 5) % 17).astype("uint8")
     with rasterio.open(
-        tmp_path / "utm.tif", "w", driver="GTiff", height=4, width=5, count=1, dtype="uint8",
-        nodata=255, crs="EPSG:32614", transform=from_origin(500_000, 4_500_000, 1000, 1000),
-    ) as raster:  # fmt: skip
+        tmp_path / "utm.tif",
+        "w",
+        driver="GTiff",
+        height=4,
+        width=5,
+        count=1,
+        dtype="uint8",
+        nodata=255,
+        crs="EPSG:32614",
+        transform=from_origin(500_000, 4_500_000, 1000, 1000),
+    ) as raster:
         raster.write(classes, 1)
     ds = entry(tmp_path, "utm.tif", "rasterio", **LAND).read()
     np.testing.assert_array_equal(ds["land_cover"], classes)
@@ -254,12 +263,17 @@ def test_grib(tmp_path: Path) -> None:
         for month in (1, 2):
             message = eccodes.codes_grib_new_from_samples("regular_ll_sfc_grib2")
             keys = {
-                "Ni": 4, "Nj": 3, "latitudeOfFirstGridPointInDegrees": 42,
-                "latitudeOfLastGridPointInDegrees": 40, "longitudeOfFirstGridPointInDegrees": 10,
-                "longitudeOfLastGridPointInDegrees": 13, "iDirectionIncrementInDegrees": 1,
-                "jDirectionIncrementInDegrees": 1, "dataDate": 20080000 + 100 * month + 1,
+                "Ni": 4,
+                "Nj": 3,
+                "latitudeOfFirstGridPointInDegrees": 42,
+                "latitudeOfLastGridPointInDegrees": 40,
+                "longitudeOfFirstGridPointInDegrees": 10,
+                "longitudeOfLastGridPointInDegrees": 13,
+                "iDirectionIncrementInDegrees": 1,
+                "jDirectionIncrementInDegrees": 1,
+                "dataDate": 20080000 + 100 * month + 1,
                 "shortName": "2t",
-            }  # fmt: skip
+            }
             for key, value in keys.items():
                 eccodes.codes_set(message, key, value)
             eccodes.codes_set_values(message, (values + month).ravel())
@@ -295,9 +309,17 @@ def test_opening_reads_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     field(months=12).to_netcdf(tmp_path / "air.nc")
     with rasterio.open(
-        tmp_path / "c.tif", "w", driver="GTiff", height=4, width=5, count=1, dtype="uint8",
-        nodata=255, crs="EPSG:4326", transform=from_origin(-100, 50, 0.5, 0.5),
-    ) as raster:  # fmt: skip
+        tmp_path / "c.tif",
+        "w",
+        driver="GTiff",
+        height=4,
+        width=5,
+        count=1,
+        dtype="uint8",
+        nodata=255,
+        crs="EPSG:4326",
+        transform=from_origin(-100, 50, 0.5, 0.5),
+    ) as raster:
         raster.write(np.ones((4, 5), "uint8"), 1)
     monkeypatch.setattr(NetCDF4ArrayWrapper, "__getitem__", counted)
     monkeypatch.setattr(RasterioArrayWrapper, "__getitem__", counted_raster)
@@ -313,3 +335,77 @@ def test_opening_reads_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert rasters == []
     cover.load()
     assert rasters
+
+
+def write_raster(path: Path, values: np.ndarray, nodata: float | None = None, **place: Any) -> Path:
+    import rasterio
+
+    bands, height, width = values.shape
+    shape = {"count": bands, "height": height, "width": width, "dtype": values.dtype}
+    with rasterio.open(path, "w", driver="GTiff", nodata=nodata, **shape, **place) as raster:
+        raster.write(values)
+    return path
+
+
+def test_a_raster_is_masked_and_scaled_where_it_has_to_be(tmp_path: Path) -> None:
+    import rasterio
+    from rasterio.transform import from_origin
+
+    place = {"crs": "EPSG:4326", "transform": from_origin(-100, 50, 0.5, 0.5)}
+    values = np.arange(40, dtype="int16").reshape(2, 4, 5)
+    plain = open_format(write_raster(tmp_path / "plain.tif", values, **place))["band_data"]
+    assert plain.dtype == np.int16
+    np.testing.assert_array_equal(plain, values)
+    path = write_raster(tmp_path / "packed.tif", values, nodata=7, **place)
+    with rasterio.open(path, "r+") as raster:
+        raster.scales, raster.offsets, raster.descriptions = (2.0, 3.0), (0.0, 1.0), ("a", "b")
+    expected = np.where(values == 7, np.nan, values) * [[[2.0]], [[3.0]]] + [[[0.0]], [[1.0]]]
+    found = open_format(path)["band_data"]
+    np.testing.assert_allclose(found, expected)
+    assert found["band_name"].values.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(open_format(path, how=Opening(chunks="auto"))["band_data"], found)
+    classes = open_format(path, how=Opening(classes=True))["band_data"]
+    assert classes.dtype == np.int16
+    np.testing.assert_array_equal(classes, values)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_picture_without_a_place_is_on_no_globe(tmp_path: Path) -> None:
+    found = open_format(write_raster(tmp_path / "photo.tif", np.ones((1, 4, 5), "uint8")))
+    assert {"x", "y"} <= set(found.dims)
+    with pytest.raises(NarcfError, match="expected latitude and longitude"):
+        Grid.from_dataset(found)
+
+
+def test_a_file_of_unknown_suffix_is_known_by_its_first_bytes(tmp_path: Path) -> None:
+    field().to_netcdf(tmp_path / "air.dat", engine="netcdf4")
+    field().to_netcdf(tmp_path / "air.v3", format="NETCDF3_CLASSIC")
+    for name in ("air.dat", "air.v3"):
+        np.testing.assert_array_equal(open_format(tmp_path / name)["air"], field()["air"])
+    (tmp_path / "notes.md").write_text("# CDF")
+    with pytest.raises(UnreadableError, match=r"found the suffix '\.md'"):
+        open_format(tmp_path / "notes.md")
+
+
+def test_days_stay_a_number(tmp_path: Path) -> None:
+    ds = field()
+    ds["season"] = ds["air"].assign_attrs(units="days") - 200
+    ds["season"].attrs["units"] = "days"
+    ds.to_netcdf(tmp_path / "air.nc")
+    found = open_format(tmp_path / "air.nc")
+    np.testing.assert_array_equal(found["season"], ds["season"])
+    assert found["time"].dtype.kind == "M"
+
+
+def test_chunks_of_moderate_size(tmp_path: Path) -> None:
+    values = np.zeros((40, 500, 500), "float32")
+    coords = {
+        "lat": ("lat", np.linspace(10, 50, 500), LATS),
+        "lon": ("lon", np.arange(500) / 5, LONS),
+    }
+    xr.Dataset({"v": (("time", "lat", "lon"), values)}, coords).to_netcdf(tmp_path / "v.nc")
+    auto, stored = (
+        4 * np.prod(open_format(tmp_path / "v.nc", how=how)["v"].data.chunksize)
+        for how in (Opening(chunks="auto"), Opening())
+    )
+    assert auto <= 32 * 2**20 < stored == values.nbytes

@@ -64,7 +64,7 @@ def test_regrid_a_file(climatology: Path, tmp_path: Path, suffix: str) -> None:
     assert out["time"].attrs == ds["time"].attrs
     assert out["pr"].dtype == np.float32
     assert out["pr"].attrs["cell_methods"] == "time: sum area: mean"
-    assert out.attrs["history"].endswith("regridded from in.nc\nmade up")
+    assert out.attrs["history"].endswith("longitude -120 to -60)\nmade up")
     assert [row.variable for row in rows] == ["pr", "t"]
     pr = rows[0]
     area = SOURCE.area[::-1]
@@ -90,7 +90,8 @@ def test_totals_and_bounds_and_weights(climatology: Path, tmp_path: Path) -> Non
     box = (-100.0, 30.0, -80.0, 50.0)
     weights = tmp_path / "w.nc"
     rows = regrid_file(
-        *(climatology, tmp_path / "o.nc"),
+        climatology,
+        tmp_path / "o.nc",
         grid=5,
         bounds=box,
         quantity="total",
@@ -146,14 +147,115 @@ def test_wrong_questions(climatology: Path, tmp_path: Path) -> None:
             regrid_file(climatology, out, **wrong)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="ending in"):
         regrid_file(climatology, tmp_path / "o.hdf", grid=1)
-    with pytest.raises(UsageError, match="twice"):
+    with pytest.raises(UsageError, match="found the input"):
         regrid_file(climatology, climatology, grid=1)
-    with pytest.raises(NarcfError, match="found nothing"):
+    with pytest.raises(NarcfError, match="no such file"):
         regrid_file(tmp_path / "absent.nc", out, grid=1)
     (tmp_path / "text.nc").write_text("no data")
     with pytest.raises(NarcfError, match="cannot be opened"):
         regrid_file(tmp_path / "text.nc", out, grid=1)
     assert not out.exists()
+
+
+def test_no_input_is_overwritten(climatology: Path, tmp_path: Path) -> None:
+    before = climatology.read_bytes()
+    (tmp_path / "link.nc").symlink_to(climatology)
+    holder = tmp_path / "holder.zarr"
+    holder.mkdir()
+    inside = holder / "in.nc"
+    inside.write_bytes(before)
+    store = tmp_path / "store.zarr"
+    opened(climatology).to_zarr(store, consolidated=False)
+    coarse = tmp_path / "coarse.nc"
+    regrid_file(climatology, coarse, grid=5)
+    for source, target, more in (
+        (climatology, tmp_path / "link.nc", {}),
+        (tmp_path / "link.nc", climatology, {}),
+        (str(climatology), str(tmp_path / "x" / ".." / "in.nc"), {}),
+        (inside, holder, {}),
+        (store, store, {}),
+        (store, store / "out.nc", {}),
+        (climatology, coarse, {"like": coarse}),
+        (climatology, coarse, {"grid": 5, "weights": coarse}),
+    ):
+        with pytest.raises(UsageError, match="found the input"):
+            regrid_file(source, target, **(more or {"grid": 5}))
+    assert climatology.read_bytes() == inside.read_bytes() == before
+    assert opened(store)["pr"].equals(opened(climatology)["pr"])
+
+
+def test_what_stood_there_is_replaced_when_the_new_is_whole(
+    climatology: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.nc"
+    out.write_text("older")
+    with pytest.raises(NarcfError, match="the source touches"):
+        regrid_file(climatology, out, grid=5, bounds=(0, 20, 40, 60))
+    assert out.read_text() == "older"
+    regrid_file(str(climatology), str(out), grid=5)
+    assert "pr" in opened(out)
+    folder = tmp_path / "thesis.zarr"
+    folder.mkdir()
+    (folder / "years.txt").write_text("of work")
+    for wrong in (folder, tmp_path / "folder.nc"):
+        wrong.mkdir(exist_ok=True)
+        with pytest.raises(UsageError, match="give another name"):
+            regrid_file(climatology, wrong, grid=5)
+    assert (folder / "years.txt").exists()
+    regrid_file(climatology, tmp_path / "o.zarr", grid=5)
+    regrid_file(climatology, tmp_path / "o.zarr", grid=10)
+    assert opened(tmp_path / "o.zarr").sizes["lat"] == 4
+
+
+def test_packed_values_outside_their_valid_range_are_missing(tmp_path: Path) -> None:
+    """The range is in packed numbers, and does not stay with the unpacked result."""
+    values = np.full(SOURCE.shape, 300.0)
+    values[:, :10] = 400.0
+    ds = xr.Dataset({"v": (SOURCE.dims, values, {"units": "K"})}, coords=SOURCE.coords())
+    ds["v"].attrs["valid_range"] = np.array([7500, 32767], "i2")
+    packed = {"dtype": "i2", "scale_factor": 0.02, "add_offset": 100.0, "_FillValue": 0}
+    ds.to_netcdf(tmp_path / "in.nc", encoding={"v": packed})
+    ds["v"].attrs["valid_range"] = np.array([7500, 12000], "i2")
+    ds.to_netcdf(tmp_path / "narrow.nc", encoding={"v": packed})
+    for name, share in (("in", 1.0), ("narrow", 2 / 3)):
+        regrid_file(tmp_path / f"{name}.nc", tmp_path / "out.nc", grid=4)
+        found = opened(tmp_path / "out.nc")["v"]
+        assert float(found.notnull().mean()) == pytest.approx(share)
+        assert "valid_range" not in found.attrs
+    assert float(found.max()) == pytest.approx(300, abs=0.02)
+
+
+def test_bands_keep_names_scales_and_gaps(tmp_path: Path) -> None:
+    import rasterio
+    from rasterio.transform import from_bounds
+
+    profile = {"driver": "GTiff", "count": 2, "width": 60, "height": 40, "dtype": "int16"}
+    place = {"crs": "EPSG:4326", "transform": from_bounds(-120, 20, -60, 60, 60, 40)}
+    with rasterio.open(tmp_path / "in.tif", "w", nodata=-9, **profile, **place) as raster:
+        raster.write(np.full((40, 60), 30, "i2"), 1)
+        rows = np.full((40, 60), 50, "i2")
+        rows[:20] = -9
+        raster.write(rows, 2)
+        raster.scales, raster.offsets = (0.1, 0.5), (0.0, 1.0)
+        raster.set_band_description(1, "January")
+        raster.set_band_description(2, "July")
+    regrid_file(tmp_path / "in.tif", tmp_path / "out.tif", grid=5)
+    with rasterio.open(tmp_path / "out.tif") as raster:
+        assert raster.descriptions == ("January", "July")
+        first, second = raster.read()
+    np.testing.assert_allclose(first, 3.0, rtol=1e-6)
+    np.testing.assert_allclose(second[4:], 26.0, rtol=1e-6)
+    assert np.isnan(second[:4]).all()
+
+
+def test_a_geotiff_of_uneven_rows_is_refused(climatology: Path, tmp_path: Path) -> None:
+    uneven = Grid.from_corners([-120.0, -100, -80], [20.0, 30, 50, 60])
+    xr.Dataset({"f": (uneven.dims, np.zeros(uneven.shape))}, coords=uneven.coords()).to_netcdf(
+        tmp_path / "like.nc"
+    )
+    with pytest.raises(UsageError, match="evenly spaced"):
+        regrid_file(climatology, tmp_path / "o.tif", like=tmp_path / "like.nc", variables=["t"])
+    assert not (tmp_path / "o.tif").exists()
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ def test_xesmf_reads_it(tmp_path: Path) -> None:
 
     path = save_weights(compute_weights(SOURCE, TARGET), tmp_path / "w.nc")
     regridder = xesmf.Regridder(
-        *(xesmf_grid(SOURCE), xesmf_grid(TARGET), "conservative"), weights=str(path)
+        xesmf_grid(SOURCE), xesmf_grid(TARGET), "conservative", weights=str(path)
     )
     out = regrid(field(), TARGET, source=SOURCE, min_coverage=0)
     sums = (out * out.f_valid_fraction).fillna(0)
