@@ -36,8 +36,9 @@ class NarcfAccessor(Generic[T]):
     ...                      coords={"latitude": [46.5, 45.5], "longitude": [259.5, 260.5]})
     >>> field.narcf.grid
     Grid(2 x 2 cells of 1 x 1 degree, latitude 47 to 45, longitude 259 to 261)
-    >>> field.narcf.regrid(2).item()
-    2.5...
+    >>> target = narcf_geo.Grid.regular(-101, 45, -99, 47, 2)
+    >>> round(field.narcf.regrid(target).item(), 3)
+    2.509
     """
 
     def __init__(self, obj: T) -> None:
