@@ -73,10 +73,12 @@ def open_regions(
         )
     labels = _labels(regions, name, where)
     shapes = [_with_area(g, n, where) for g, n in zip(regions.geometry, labels, strict=True)]
-    found = np.array(lonlat_shapes(shapes, labels, regions.crs), dtype=object)
-    names = list(dict.fromkeys(labels))
-    parts = [found[[label == n for label in labels]] for n in names]
-    unions = [p[0] if len(p) == 1 else shapely.union_all(p) for p in parts]
+    found = lonlat_shapes(shapes, labels, regions.crs)
+    parts: dict[str, list[Any]] = {}
+    for label, shape in zip(labels, found, strict=True):
+        parts.setdefault(label, []).append(shape)
+    names = list(parts)
+    unions = [p[0] if len(p) == 1 else shapely.union_all(p) for p in parts.values()]
     if flat := [n for n, union in zip(names, unions, strict=True) if not union.area > 0]:
         raise UsageError(f"{where}region {flat[0]!r}: expected a polygon, found one without area")
     return gpd.GeoSeries(unions, index=names, crs="EPSG:4326")

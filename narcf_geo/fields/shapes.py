@@ -113,7 +113,7 @@ def _as_drawn(shape: Polygonal, label: str) -> tuple[shapely.Geometry, bool]:
 
 
 def _rings(shape: shapely.Geometry) -> list[np.ndarray]:
-    return [shapely.get_coordinates(ring) for ring in shapely.get_rings(shape)]
+    return [shapely.get_coordinates(ring) for ring in shapely.get_rings(shapely.get_parts(shape))]
 
 
 def _without_holes(rings: list[shapely.Geometry]) -> shapely.Geometry:

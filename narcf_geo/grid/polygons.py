@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from narcf_geo.grid.grid import Grid
 
 
+_WIDE = 5.0
+"""Degrees of longitude: a wider cell is so near a pole that its edges bend much."""
+
+_NEAR_POLE = 16
+"""How much finer the edges of such a cell are drawn."""
+
+
 def cell_polygons(grid: Grid) -> gpd.GeoDataFrame:
     """Return the cells of `grid` as a GeoDataFrame; see `Grid.cells`."""
     import geopandas as gpd
@@ -45,16 +52,20 @@ def cell_shapes(grid: Grid, parts: int = 1) -> np.ndarray:
     """
     if grid.is_rectilinear:
         return _boxes(grid)
-    lon_c, lat_c = grid.corners()
-    rings = _along_great_circles(lon_c, lat_c, parts)
+    from narcf_geo.grid.grid import quads
+
+    corners = np.stack([quads(c).reshape(-1, 4) for c in grid.corners()], axis=-1)
+    rings = _along_great_circles(corners, parts)
     lon = np.unwrap(rings[..., 0], period=360, axis=1)
     lon -= 360 * np.floor((lon.min(axis=1, keepdims=True) + 180) / 360)
     closing = np.abs(lon[:, 0] - lon[:, -1])
     at_pole = np.abs(rings[..., 1]).max(axis=1) >= POLE
     turned = (lon.max(axis=1) > 180) | (closing > 180) | at_pole
     shapes = shapely.polygons(np.stack([lon, rings[..., 1]], axis=-1))
-    for k in np.flatnonzero(turned):
-        shapes[k] = enclosed(rings[k])
+    near_pole = (np.ptp(lon, axis=1) > _WIDE) & (parts > 1)
+    for k in np.flatnonzero(turned | near_pole):
+        finer = _NEAR_POLE * parts if near_pole[k] else parts
+        shapes[k] = enclosed(_along_great_circles(corners[k : k + 1], finer)[0])
     return shapes
 
 
@@ -69,16 +80,13 @@ def _boxes(grid: Grid) -> np.ndarray:
     return shapes.ravel()
 
 
-def _along_great_circles(lon_c: np.ndarray, lat_c: np.ndarray, parts: int) -> np.ndarray:
-    """Return rings (cells, 4 * parts, 2) of longitudes and latitudes."""
-    from narcf_geo.grid.grid import quads
-
-    lon, lat = quads(lon_c).reshape(-1, 4), quads(lat_c).reshape(-1, 4)
+def _along_great_circles(corners: np.ndarray, parts: int) -> np.ndarray:
+    """Return rings (cells, 4 * parts, 2) from corners (cells, 4, 2) in degrees."""
     if parts == 1:
-        return np.stack([lon, lat], axis=-1)
-    first = to_xyz(lon, lat)
+        return corners
+    first = to_xyz(corners[..., 0], corners[..., 1])
     after = np.roll(first, -1, axis=1)
     points = np.stack([first + (after - first) * k / parts for k in range(parts)], axis=2)
-    between = np.stack(to_lonlat(points.reshape(len(lon), -1, 3)), axis=-1)
-    between[:, ::parts] = np.stack([lon, lat], axis=-1)
-    return between
+    rings = np.stack(to_lonlat(points.reshape(len(corners), -1, 3)), axis=-1)
+    rings[:, ::parts] = corners
+    return rings

@@ -140,10 +140,13 @@ def _in_rectangles(grid: Grid, shapes: np.ndarray) -> Found:
     y, rows = _rising(np.rad2deg(np.sin(np.deg2rad(grid.lat_b))))
     turns = np.arange(np.floor((x[0] + 180) / 360), np.ceil((x[-1] - 180) / 360) + 1)
     owner = np.tile(np.arange(len(shapes)), turns.size)
-    moved = [shapely.transform(s, lambda p, by=(360 * t, 0): p + by) for t in turns for s in shapes]
-    piece = np.array(moved, dtype=object)
-    block = np.tile([0, rows.size, 0, columns.size], (owner.size, 1))
-    piece = _clipped(piece, block, x, y)
+    piece = np.concatenate(
+        [shapely.transform(shapes, lambda p, by=(360 * t, 0): p + by) for t in turns]
+    )
+    block = _blocks_around(piece, x, y)
+    met = (block[:, 0] < block[:, 1]) & (block[:, 2] < block[:, 3])
+    owner, block = owner[met], block[met]
+    piece = _clipped(piece[met], block, x, y)
     found: list[tuple[np.ndarray, ...]] = []
     while owner.size:
         area = shapely.area(piece)
@@ -159,6 +162,25 @@ def _in_rectangles(grid: Grid, shapes: np.ndarray) -> Found:
         piece = _clipped(piece, block, x, y)
     number, row, column, share, area = (np.concatenate(v) for v in zip(*found, strict=True))
     return number, rows[row] * columns.size + columns[column], share, area
+
+
+def _blocks_around(shapes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the block of cells (n, 4) in the bounds of each shape: rows and columns, from, to."""
+    west, south, east, north = np.nan_to_num(shapely.bounds(shapes)).T
+    ends = [
+        (edges.searchsorted(low, "right") - 1, edges.searchsorted(high))
+        for edges, low, high in ((y, south, north), (x, west, east))
+    ]
+    (row, last_row), (column, last_column) = ends
+    return np.stack(
+        [
+            row.clip(0),
+            last_row.clip(max=y.size - 1),
+            column.clip(0),
+            last_column.clip(max=x.size - 1),
+        ],
+        axis=1,
+    )
 
 
 def _rising(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
