@@ -53,10 +53,12 @@ def _as(first: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
     for name in ("lat", "lon"):
         one, two = first[name], other[name]
         if one.dims != two.dims or one.shape != two.shape or _apart(one, two):
+            names = [f"{a.name!r}" if a.name is not None else "" for a in (first, other)]
+            one_name, other_name = names if names[0] != names[1] else ("", "")
             raise GridMismatchError(
-                f"expected {_name(other, 'the second')} on the grid of {_name(first, 'the first')}"
-                f" ({describe(first)}), found {describe(other)}; regrid one to the other, or "
-                "choose the same cells of both"
+                f"expected {other_name or 'the second array'} on the grid of "
+                f"{one_name or 'the first'} ({describe(first)}), found {describe(other)}; regrid "
+                "one to the other, or choose the same cells of both"
             )
     return other.assign_coords(lat=first["lat"], lon=first["lon"])
 
@@ -78,7 +80,3 @@ def describe(field: xr.DataArray) -> str:
         size = f"{lat.size} x {lon.size}"
     ends = [f"{v.flat[0]:.10g} to {v.flat[-1]:.10g}" for v in (lat, lon)]
     return f"{size} cells, latitude {ends[0]}, longitude {ends[1]}"
-
-
-def _name(field: xr.DataArray, otherwise: str) -> str:
-    return f"{field.name!r}" if field.name is not None else otherwise

@@ -70,7 +70,7 @@ def _decoded(ds: xr.Dataset) -> xr.Dataset:
     """Return `ds` with dates where its time axis is numbers with a unit of time."""
     if ds["time"].dtype.kind in "fiu" and "since" in str(ds["time"].attrs.get("units", "")):
         try:
-            return xr.decode_cf(ds, decode_coords=False)
+            return xr.decode_cf(ds, decode_coords=False, decode_timedelta=False)
         except ValueError as error:
             raise TimeError(f"expected a time axis of dates, found {error}") from None
     return ds
@@ -87,6 +87,9 @@ def _days_of_steps(ds: xr.Dataset) -> float | None:
     if ds.sizes["time"] < 2 or not hasattr(ds["time"], "dt"):
         return None
     steps = _days(np.diff(np.sort(ds["time"].values)))
+    if steps.min() == 0:
+        twice = str(np.sort(ds["time"].values)[int(steps.argmin())])[:19]
+        raise TimeError(f"expected each time once, found {twice} twice; drop what is repeated")
     if steps.min() < SHORTEST_MONTH:
         return float(steps.min())
     year, month = ds["time"].dt.year.values, ds["time"].dt.month.values

@@ -73,16 +73,15 @@ def flux_field(
     >>> flux_field(nbp, sign="uptake").values.round(3).tolist()
     [[-1.0, 2.0]]
     """
+    flux = _labelled(flux, where or "flux")
     where = where or (f"{flux.name!r}" if flux.name is not None else "flux")
-    if not isinstance(flux, xr.DataArray):
-        raise UsageError(f"{where}: expected an xarray.DataArray, found {type(flux).__name__}")
     flux = in_house_order(flux, where)
     if extra := [str(d) for d in flux.dims if d not in ("time", *plane_of(flux))]:
         raise FieldError(
             f"{where}: expected a flux along time, latitude and longitude, found it along "
             f"{', '.join(extra)} too; choose one with .isel or .sel"
         )
-    if monthly and "time" in flux.coords:
+    if monthly and ("time" in flux.coords or "time" in flux.dims):
         flux = on_month_axis(flux.to_dataset(name="flux"), where=where)["flux"].rename(flux.name)
     return in_flux_units(flux, units=units, sign=sign, where=where)
 
@@ -118,7 +117,8 @@ def in_flux_units(
             raise UsageError(f"expected sign 'to_atmosphere' or 'uptake', found {sign!r}")
         if (sign or sign_of(flux)) == "uptake":
             scale = -scale
-            attrs.pop("standard_name", None)
+        if sign_of(flux) == "uptake":
+            attrs.pop("standard_name")
         attrs["sign"] = FLUX_SIGN
     if (scale, offset) == (1.0, 0.0):
         return flux.assign_attrs(attrs)
@@ -146,7 +146,7 @@ def area_field(area: xr.DataArray, where: str = "cell_area") -> xr.DataArray:
     UnitError
         When the unit is not of an area, or values without one cannot be m2.
     """
-    area = in_house_order(area, where)
+    area = in_house_order(_labelled(area, where), where)
     if set(area.dims) != set(plane_of(area)):
         raise FieldError(f"{where}: expected areas along lat and lon, found {area.dims}")
     stated = str(area.attrs.get("units", "")).strip()
@@ -180,7 +180,7 @@ def class_field(classes: xr.DataArray, where: str = "biome") -> xr.DataArray:
     FieldError
         When a value is no IGBP class.
     """
-    classes = in_house_order(classes, where)
+    classes = in_house_order(_labelled(classes, where), where)
     if set(classes.dims) != set(plane_of(classes)):
         raise FieldError(f"{where}: expected classes along lat and lon, found {classes.dims}")
     if classes.dtype.kind == "f":
@@ -193,6 +193,13 @@ def class_field(classes: xr.DataArray, where: str = "biome") -> xr.DataArray:
             f"{values[wrong].flat[0]:g}"
         )
     return classes.astype(np.int16) if classes.dtype.kind == "f" else classes
+
+
+def _labelled(field: object, where: str) -> xr.DataArray:
+    if isinstance(field, xr.DataArray):
+        return field
+    hint = "; choose a variable of it" if isinstance(field, xr.Dataset) else ""
+    raise UsageError(f"{where}: expected an xarray.DataArray, found {type(field).__name__}{hint}")
 
 
 def plane_of(field: xr.DataArray) -> tuple[str, ...]:
