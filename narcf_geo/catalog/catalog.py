@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from narcf_geo.catalog.entry import Entry
@@ -49,25 +50,42 @@ class Catalog(Mapping[str, Entry]):
         self._sources = dict(sources)
 
     @classmethod
-    def open(cls, path: str | Path = PACKAGED, **parameters: str) -> Catalog:
-        """Open the catalog at `path` (default: the packaged one) with values for its parameters.
+    def open(cls, path: str | os.PathLike[str] = PACKAGED, /, **parameters: str) -> Catalog:
+        """Open a catalog file.
+
+        Parameters
+        ----------
+        path : path
+            The YAML file; by default the packaged catalog of real products.
+        **parameters : str
+            Values for the user parameters of its sources, such as ``year="2002"``.
+
+        Returns
+        -------
+        Catalog
+            A mapping of names to entries; no data file is opened.
 
         Raises
         ------
         UsageError
             When the file does not fit the schema, catalogs hold one another in a circle, or a
             value is for no parameter.
+
+        Examples
+        --------
+        >>> "narr" in Catalog.open()
+        True
         """
-        path = Path(path)
-        sources = _collect(path, ())
+        located_at = Path(path)
+        sources = _collect(located_at, ())
         known = {name for located in sources.values() for name in located.source.parameters}
         unknown = sorted(set(parameters) - known)
         if unknown:
             raise UsageError(
-                f"{path}: no source takes the parameter {', '.join(unknown)}; "
+                f"{located_at}: no source takes the parameter {', '.join(unknown)}; "
                 f"known: {', '.join(sorted(known)) or 'none'}"
             )
-        return cls(path, sources, parameters)
+        return cls(located_at, sources, parameters)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sources)
@@ -77,6 +95,29 @@ class Catalog(Mapping[str, Entry]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._sources
+
+    def __repr__(self) -> str:
+        rows = self._rows()
+        widths = [max((len(row[k]) for row in rows), default=0) for k in range(2)]
+        lines = [f"  {n:<{widths[0]}}  {r:<{widths[1]}}  {text}" for n, r, text in rows]
+        count = f"{len(rows)} source{'' if len(rows) == 1 else 's'}"
+        return "\n".join([f"<Catalog {self.path}: {count}>", *lines])
+
+    def _repr_html_(self) -> str:
+        body = "".join(
+            "<tr>" + "".join(f"<td style='text-align:left'>{escape(c)}</td>" for c in row) + "</tr>"
+            for row in self._rows()
+        )
+        head = "".join(f"<th>{title}</th>" for title in ("source", "role", "description"))
+        return (
+            f"<p>Catalog {escape(str(self.path))}</p>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        """Return name, role and description of each source."""
+        sources = {name: self.source(name) for name in self}
+        return [(name, s.metadata.role, s.description) for name, s in sources.items()]
 
     def source(self, name: str) -> SourceEntry:
         """Return what the catalog says of a source, its templates as they are."""

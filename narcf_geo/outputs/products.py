@@ -74,7 +74,22 @@ def write_products(
     Raises
     ------
     NarcfError
-        When the flux is missing, in another unit or not on a regular grid.
+        When the flux is missing, has no unit or one of another quantity, is not monthly, or not on
+        a regular grid of latitudes and longitudes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> flux = xr.DataArray(
+    ...     np.full((12, 4, 5), -0.5), dims=("time", "lat", "lon"), name="flux",
+    ...     coords={"time": pd.date_range("2015-01", periods=12, freq="MS"),
+    ...             "lat": np.arange(40.5, 44), "lon": np.arange(-100.5, -96)},
+    ...     attrs={"units": "umol m-2 s-1"})
+    >>> paths = write_products(flux.to_dataset(), tempfile.mkdtemp())
+    >>> [path.name for path in paths[:3]]
+    ['flux.nc', 'flux_2015.tif', 'narcf.qgz']
     """
     folder = Path(folder)
     ds = product_fields(ds)
