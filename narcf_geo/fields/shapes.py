@@ -32,10 +32,10 @@ JUMP = 270.0
 _CIRCLE = 360 - 1e-6
 _ROUNDS = 20
 
-Polygonal = shapely.Polygon | shapely.MultiPolygon
 
-
-def lonlat_shapes(shapes: list[Polygonal], labels: list[str], crs: CRS) -> list[shapely.Geometry]:
+def lonlat_shapes(
+    shapes: list[shapely.Geometry], labels: list[str], crs: CRS
+) -> list[shapely.Geometry]:
     """Return polygons in longitude and latitude (EPSG:4326) within -180..180 degrees, valid.
 
     Parameters
@@ -92,7 +92,7 @@ def lonlat_shapes(shapes: list[Polygonal], labels: list[str], crs: CRS) -> list[
     return found
 
 
-def _as_drawn(shape: Polygonal, label: str) -> tuple[shapely.Geometry, bool]:
+def _as_drawn(shape: shapely.Geometry, label: str) -> tuple[shapely.Geometry, bool]:
     """Return a polygon of any longitudes, and whether an edge of it was taken to jump."""
     lon, lat = shapely.get_coordinates(shape).T
     if not (np.isfinite(lon).all() and np.abs(lat).max() <= 90 + 1e-6 and np.abs(lon).max() <= 540):
@@ -177,7 +177,7 @@ def _poles(transformer: Transformer) -> dict[float, shapely.Point]:
 
 
 def _reprojected(
-    shape: Polygonal, label: str, transformer: Transformer, poles: dict[float, shapely.Point]
+    shape: shapely.Geometry, label: str, transformer: Transformer, poles: dict[float, shapely.Point]
 ) -> shapely.Geometry:
     polygons = []
     for polygon in shapely.get_parts(polygonal(shapely.make_valid(shape))):
