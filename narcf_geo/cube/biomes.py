@@ -1,4 +1,4 @@
-"""Biomes: the share of each IGBP class in a cell, and the class that has the most of its land."""
+"""Biomes of a grid: class fractions and majority class from a map of IGBP land-cover classes."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.constants import IGBP
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import FieldError, NarcfError, UsageError
 from narcf_geo.grid import Grid
+from narcf_geo.regridding.target import Target, target_grid
 
 NODATA = -1
 UNCLASSIFIED = 17
 MAX_UNCLASSIFIED = 0.05
 """Share of a map without water; real maps of this legend leave next to nothing unclassified."""
 
+SAME_SHARE = 6
+"""Decimals to which shares are compared: equal areas may differ in the last bits of their sums."""
+
 
 def class_fractions(
-    land_cover: xr.DataArray, target: Grid, *, min_coverage: float = 0.5
+    land_cover: xr.DataArray, target: Target, *, min_coverage: float = 0.5
 ) -> xr.DataArray:
-    """Return the area fraction of each of the 18 IGBP classes in each cell of `target`.
+    """Return the area fraction of each of the 18 IGBP classes in each cell of a grid.
 
     Parameters
     ----------
     land_cover : xarray.DataArray
-        Class numbers 0 (water) to 17 (unclassified), -1 for nodata, on any grid.
-    target : Grid
+        Class numbers 0 (water) to 17 (unclassified) on any grid, as integers or floats; -1, NaN,
+        ``_FillValue`` and ``missing_value`` are nodata.
+    target : Grid, or what `narcf_geo.regrid` takes as a target
         The cells.
     min_coverage : float
         Share of a cell that must be mapped, in (0, 1]; below it all fractions are NaN.
@@ -38,23 +43,33 @@ def class_fractions(
     ------
     NarcfError
         When the map does not cover the target grid, or holds numbers outside the legend.
+
+    Examples
+    --------
+    >>> cover = xr.DataArray([[12, 12], [np.nan, 5]], {"lat": [1.5, 0.5], "lon": [0.5, 1.5]},
+    ...                      ("lat", "lon"))
+    >>> fractions = class_fractions(cover, Grid.regular(0, 0, 2, 2, 2))
+    >>> fractions.sel(igbp_class=[5, 12]).values.ravel().astype(float).round(3).tolist()
+    [0.333, 0.667]
     """
     from narcf_geo.regridding import regrid
 
+    source = Grid.from_dataset(land_cover.to_dataset(name="land_cover"))
+    target = target_grid(target, source)
+    land_cover = _classes(land_cover, source)
     found = np.unique(land_cover.values)
     if found.min() < NODATA or found.max() > UNCLASSIFIED:
-        raise NarcfError(
+        raise FieldError(
             f"land cover: expected IGBP classes 0 to 17 and -1 for nodata, found {found.min()} to "
             f"{found.max()}; check the legend of the catalog entry"
         )
     counts = {number: int((land_cover == number).sum()) for number in (0, UNCLASSIFIED)}
     if counts[0] == 0 and counts[UNCLASSIFIED] > MAX_UNCLASSIFIED * land_cover.size:
-        raise NarcfError(
+        raise FieldError(
             f"land cover: {counts[UNCLASSIFIED] / land_cover.size:.0%} of the map is unclassified "
             "and nothing is water, so the legend is probably the other: metadata.legend is "
             "igbp_water0 where water is 0, igbp_water17 where it is 17"
         )
-    source = Grid.from_dataset(land_cover.to_dataset(name="land_cover"))
     mapped = land_cover != NODATA
     fractions = []
     for number in range(len(IGBP)):
@@ -71,22 +86,66 @@ def class_fractions(
     return result.rename("class_fraction")
 
 
-def majority(class_fraction: xr.DataArray, *, min_land: float = 0.5) -> xr.DataArray:
-    """Return the majority class of each cell, int8.
+def _classes(land_cover: xr.DataArray, source: Grid) -> xr.DataArray:
+    """Return a map of two dimensions as whole numbers in memory, -1 for nodata."""
+    single = [d for d in land_cover.dims if land_cover.sizes[d] == 1 and d not in source.dims]
+    field = land_cover.squeeze(single)
+    if field.ndim != 2:
+        raise FieldError(
+            f"land cover: expected one map of latitudes and longitudes, found it along "
+            f"{', '.join(map(str, land_cover.dims))}; choose one with .isel or .sel"
+        )
+    field = field.compute()
+    for key in ("_FillValue", "missing_value"):
+        if key in field.attrs:
+            field = field.where(~np.isin(field, np.asarray(field.attrs[key])))
+    if field.dtype.kind in "iu":
+        return field
+    field = field.fillna(NODATA)
+    wrong = field.values != np.floor(field.values)
+    if wrong.any():
+        raise FieldError(
+            f"land cover: expected whole class numbers, found {field.values[wrong][0]:g}; a map of "
+            "classes cannot be interpolated or averaged: use the original, or nearest neighbours"
+        )
+    return field.clip(-(2**15), 2**15 - 1).astype(np.int16)
 
-    Where land (classes 1 to 16) covers at least `min_land`, the land class with the largest
-    fraction, a tie going to the lowest number; else 0, water; or 17 where the unclassified part is
-    the largest; -1 where nothing is known.
+
+def majority(class_fraction: xr.DataArray, *, min_land: float = 0.5) -> xr.DataArray:
+    """Return the majority class of each cell.
+
+    Parameters
+    ----------
+    class_fraction : xarray.DataArray
+        (igbp_class, lat, lon), as from `class_fractions`.
+    min_land : float
+        Share of a cell that land (classes 1 to 16) must cover to have its majority.
+
+    Returns
+    -------
+    xarray.DataArray
+        ``biome`` (lat, lon), int8. Where land covers at least `min_land`: the land class with the
+        largest share. Elsewhere 0 (water), or 17 (unclassified) where that covers more than water.
+        Equal shares go to the lowest number. -1 where nothing is known.
+
+    Examples
+    --------
+    >>> shares = np.zeros((18, 1, 3), "float32")
+    >>> shares[[0, 5, 12], 0, 0] = 0.3, 0.35, 0.35
+    >>> shares[[0, 5, 17], 0, 1] = 0.3, 0.3, 0.4
+    >>> shares[[0, 5], 0, 2] = 0.6, 0.4
+    >>> majority(xr.DataArray(shares, dims=("igbp_class", "lat", "lon"))).values.tolist()
+    [[5, 17, 0]]
     """
-    # Equal areas may differ in the last bits after summation: call that a tie.
-    fraction = np.round(class_fraction.values.astype(np.float64), 6)
+    shares = class_fraction.values.astype(np.float64)
+    fraction = shares.round(SAME_SHARE)
     land = fraction[1:UNCLASSIFIED]
-    land_fraction = class_fraction.values[1:UNCLASSIFIED].astype(np.float64).sum(axis=0).round(6)
+    land_fraction = shares[1:UNCLASSIFIED].sum(axis=0).round(SAME_SHARE)
     known = np.isfinite(fraction).all(axis=0)
     biome = np.where(
         land_fraction >= min_land,
         1 + np.nan_to_num(land, nan=-1.0).argmax(axis=0),
-        np.where(fraction[UNCLASSIFIED] > 0.5, UNCLASSIFIED, 0),
+        np.where(fraction[UNCLASSIFIED] > fraction[0], UNCLASSIFIED, 0),
     )
     return xr.DataArray(
         np.where(known, biome, NODATA).astype(np.int8),
@@ -104,9 +163,45 @@ def majority(class_fraction: xr.DataArray, *, min_land: float = 0.5) -> xr.DataA
 
 
 def map_biomes(
-    land_cover: xr.DataArray, target: Grid, *, min_land: float = 0.5, min_coverage: float = 0.5
+    land_cover: xr.DataArray, target: Target, *, min_land: float = 0.5, min_coverage: float = 0.5
 ) -> xr.Dataset:
-    """Return ``class_fraction``, ``land_fraction`` and ``biome`` on `target`."""
+    """Return class fractions and the majority class on a grid, from a land-cover map.
+
+    Parameters
+    ----------
+    land_cover : xarray.DataArray
+        IGBP class numbers; see `narcf_geo.cube.biomes.class_fractions`.
+    target : Grid, float, pair of float, xarray.Dataset, xarray.DataArray or path
+        As for `narcf_geo.regrid`.
+    min_land : float
+        Share of a cell, in (0, 1], from which on it has the majority class of its land.
+    min_coverage : float
+        Share of a cell, in (0, 1], that must be mapped.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``class_fraction`` (igbp_class, lat, lon), ``land_fraction`` and ``biome`` (lat, lon). NaN,
+        and -1 for ``biome``, where less than `min_coverage` is mapped.
+
+    Raises
+    ------
+    NarcfError
+        When the map does not cover the grid, holds numbers outside the legend, or no cell is land.
+
+    Examples
+    --------
+    >>> cover = xr.DataArray([[12, 12, 0, 0], [5, 12, 0, 4]], dims=("lat", "lon"),
+    ...                      coords={"lat": [1.5, 0.5], "lon": [0.5, 1.5, 2.5, 3.5]})
+    >>> map_biomes(cover, 2)["biome"].values.tolist()
+    [[12, 0]]
+    """
+    if not isinstance(land_cover, xr.DataArray):
+        raise UsageError(
+            f"expected land cover as an xarray.DataArray of class numbers, found "
+            f"{type(land_cover).__name__}"
+        )
+    target = target_grid(target, Grid.from_dataset(land_cover))
     fraction = class_fractions(land_cover, target, min_coverage=min_coverage)
     land = fraction.isel(igbp_class=slice(1, UNCLASSIFIED)).sum("igbp_class", skipna=False)
     land.attrs = {"long_name": "land fraction", "units": "1", "standard_name": "land_area_fraction"}

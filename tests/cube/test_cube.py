@@ -7,9 +7,16 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import (
+    FieldError,
+    GridMismatchError,
+    NarcfError,
+    TimeError,
+    UnitError,
+    UsageError,
+)
 from narcf_geo.core.months import month_starts, with_month_axis
-from narcf_geo.cube.cube import join, on_months
+from narcf_geo.cube.cube import build_cube, join, on_months
 from narcf_geo.grid import Grid
 
 GRID = Grid.regular(-100, 40, -97, 42, 1)
@@ -81,5 +88,101 @@ def test_join() -> None:
     assert pd.DatetimeIndex(cube["time"].values).equals(months)
     with pytest.raises(ValueError, match="time"):
         join(predictors, biomes, {"flux_target": flux[1:]}, GRID)
-    with pytest.raises(NarcfError, match=r"expected data on the target grid \(2, 3\)"):
+    with pytest.raises(GridMismatchError, match=r"'temp' on the grid of 'the cube' \(2 x 3 cells"):
         join(predictors.isel(lat=[0]), biomes, {}, GRID)
+    moved = flux.assign_coords(lon=flux["lon"] + 0.5)
+    with pytest.raises(GridMismatchError, match="'flux_target'"):
+        join(predictors, biomes, {"flux_target": moved}, GRID)
+    turned = join(predictors[["temp"]].isel(lat=[1, 0]), biomes, {"flux_target": flux}, GRID)
+    xr.testing.assert_identical(turned, cube)
+
+
+def carbon(first: str, last: str) -> xr.DataArray:
+    """A flux that counts uptake as positive, in g C a day, rows north to south, 0 to 360."""
+    flux = monthly(first, last, "nbp")["nbp"].isel(lat=[1, 0]).transpose("lon", "lat", "time")
+    flux = flux.assign_coords(lon=flux["lon"] % 360).rename(lat="latitude", lon="longitude")
+    name = "surface_net_downward_mass_flux_of_carbon_dioxide_expressed_as_carbon"
+    attrs = {"units": "g C m-2 day-1", "standard_name": f"{name}_due_to_all_land_processes"}
+    return (flux * 12.011e-6 * 86400).assign_attrs(attrs)
+
+
+CLASSES = xr.DataArray(
+    [[5.0, 12, np.nan], [0, 12, 10]], {"lat": GRID.lat, "lon": GRID.lon}, ("lat", "lon")
+)
+
+
+def temperature(first: str = "2007-01", last: str = "2007-06") -> xr.DataArray:
+    return monthly(first, last)["temp"].assign_attrs(units="degC")
+
+
+def test_a_cube_of_arrays_laid_out_otherwise() -> None:
+    height = xr.DataArray(
+        [[6.0, 5, 4], [3, 2, 1]],
+        {"y": [41.5, 40.5], "x": [260.5, 261.5, 262.5]},
+        ("y", "x"),
+        "height",
+        {"units": "m"},
+    ).rename(y="latitude", x="longitude")
+    mid_month = temperature().assign_coords(time=temperature()["time"] + np.timedelta64(14, "D"))
+    fluxes = {"target": carbon("2007-03", "2007-12"), "reference": -carbon("2007-01", "2007-02")}
+    fluxes["reference"].attrs = {"units": "g C m-2 day-1"}
+    cube = build_cube([mid_month, height], CLASSES, fluxes)
+    assert cube["temp"].dims == ("time", "lat", "lon")
+    months = month_starts("2007-01", "2007-06")
+    assert pd.DatetimeIndex(cube["time"].values).equals(months)
+    np.testing.assert_array_equal(cube["temp"], temperature())
+    np.testing.assert_array_equal(cube["height"], [[3, 2, 1], [6, 5, 4]])
+    np.testing.assert_array_equal(cube["biome"], [[5, 12, -1], [0, 12, 10]])
+    np.testing.assert_allclose(cube["flux_target"][2:], -temperature()[2:], rtol=1e-12)
+    assert cube["flux_target"][:2].isnull().all()
+    np.testing.assert_allclose(cube["flux_reference"][:2], -temperature()[:2], rtol=1e-12)
+    assert cube["flux_target"].attrs["units"] == "umol m-2 s-1"
+    np.testing.assert_allclose(cube["cell_area"], GRID.area)
+    again = build_cube([mid_month, height], cube[["biome", "class_fraction"]], fluxes, GRID)
+    np.testing.assert_array_equal(again["class_fraction"], cube["class_fraction"])
+
+
+def test_a_climatology_repeats_in_a_cube() -> None:
+    values = np.arange(1.0, 13)[:, None, None] * np.ones((12, 2, 3))
+    ndvi = xr.DataArray(
+        values,
+        {"time": np.arange(1, 13), "lat": GRID.lat, "lon": GRID.lon},
+        ("time", "lat", "lon"),
+        "ndvi",
+        {"units": "1"},
+    )
+    winter = "2007-11", "2008-02"
+    cube = build_cube([temperature(*winter), ndvi], CLASSES, carbon(*winter))
+    assert cube["ndvi"][:, 1, 2].values.tolist() == [11, 12, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"predictors": temperature().drop_attrs()}, UnitError, "'temp': expected a unit"),
+        ({"predictors": []}, UsageError, "at least one predictor"),
+        ({"predictors": [temperature(), temperature()]}, UsageError, "temp twice"),
+        ({"predictors": temperature().expand_dims(level=2)}, FieldError, "along level too"),
+        (
+            {"predictors": [temperature(), temperature("2007-02", "2007-07").rename("t2")]},
+            TimeError,
+            r"'t2' 2007-02 to 2007-07; pass months=\('2007-02', '2007-06'\)",
+        ),
+        ({"months": ("2007-01", "2007-07")}, NarcfError, "'temp': expected every month"),
+        ({"fluxes": carbon("2009-01", "2009-02")}, NarcfError, "flux_target: expected every month"),
+        ({"fluxes": carbon("2007-01", "2007-03").drop_attrs()}, UnitError, "flux_target: expected"),
+        ({"fluxes": carbon("2007-01", "2007-03")[1:]}, GridMismatchError, "'flux_target' on the"),
+        ({"fluxes": {"observed": carbon("2007-01", "2007-03")}}, UsageError, "'observed'"),
+        ({"land_cover": xr.Dataset({"x": 1})}, UsageError, "expected biomes"),
+        ({"target": Grid.regular(-100, 40, -97, 42, (1, 0.5))}, GridMismatchError, "'temp'"),
+    ],
+)
+def test_what_makes_no_cube(changes: dict, error: type[NarcfError], words: str) -> None:
+    given = {
+        "predictors": temperature(),
+        "land_cover": CLASSES,
+        "fluxes": carbon("2007-01", "2007-06"),
+    }
+    assert build_cube(**given).sizes["time"] == 6
+    with pytest.raises(error, match=words):
+        build_cube(**{**given, **changes})
