@@ -183,16 +183,26 @@ def class_field(classes: xr.DataArray, where: str = "biome") -> xr.DataArray:
     classes = in_house_order(_labelled(classes, where), where)
     if set(classes.dims) != set(plane_of(classes)):
         raise FieldError(f"{where}: expected classes along lat and lon, found {classes.dims}")
-    if classes.dtype.kind == "f":
-        classes = classes.fillna(NODATA)
-    values = classes.values
-    wrong = (values != np.floor(values)) | (values < NODATA) | (values >= len(IGBP))
+    values = whole_classes(classes.values, where)
+    return classes if values is classes.values else classes.copy(data=values)
+
+
+def whole_classes(values: np.ndarray, where: str = "biome") -> np.ndarray:
+    """Return IGBP classes as integers 0 to 17, -1 where there is none; see `class_field`.
+
+    Examples
+    --------
+    >>> whole_classes(np.array([12.0, np.nan]))
+    array([12, -1], dtype=int16)
+    """
+    filled = np.nan_to_num(values, nan=NODATA) if values.dtype.kind == "f" else values
+    wrong = (filled != np.floor(filled)) | (filled < NODATA) | (filled >= len(IGBP))
     if wrong.any():
         raise FieldError(
             f"{where}: expected IGBP classes 0 to {len(IGBP) - 1}, and {NODATA} for nodata, found "
-            f"{values[wrong].flat[0]:g}"
+            f"{filled[wrong].flat[0]:g}"
         )
-    return classes.astype(np.int16) if classes.dtype.kind == "f" else classes
+    return filled.astype(np.int16) if values.dtype.kind == "f" else values
 
 
 def _labelled(field: object, where: str) -> xr.DataArray:
