@@ -57,7 +57,11 @@ def in_house_order(obj: T, where: str = "") -> T:
     else:
         plane = tuple(map(str, obj["lat"].dims))
     first = [d for d in ("time",) if d in obj.dims]
-    return obj.transpose(*first, ..., *plane)
+    obj = obj.transpose(*first, ..., *plane)
+    for name in ("lat", "lon"):
+        if f"{name}_bnds" in obj.variables:  # the vertices of a cell come last
+            obj[f"{name}_bnds"] = obj[f"{name}_bnds"].transpose(*obj[name].dims, ...)
+    return obj
 
 
 def _named(ds: xr.Dataset, where: str) -> xr.Dataset:
@@ -86,6 +90,7 @@ def _named(ds: xr.Dataset, where: str) -> xr.Dataset:
     ds = ds.drop_vars([n for n in taken if n in ds.variables and n not in names])
     ds = ds.rename(names).set_coords(["lat", "lon"])
     for name, attrs in (("lat", LAT_ATTRS), ("lon", LON_ATTRS)):
+        ds = _indexed(ds, name)
         kept = {k: v for k, v in ds[name].attrs.items() if k != "bounds"}
         if ds[name].ndim == 1:
             kept = {**attrs, **{k: v for k, v in kept.items() if k not in ("units", "axis")}}
@@ -109,12 +114,17 @@ def with_time(ds: xr.Dataset) -> xr.Dataset:
     if bounds in ds.variables and bounds != "time_bnds":
         names[bounds] = "time_bnds"
     stale = [new for new in names.values() if new in ds.variables]
-    ds = ds.drop_vars(stale).rename(names)
+    ds = _indexed(ds.drop_vars(stale).rename(names), "time")
     if "time_bnds" in ds.variables:
         ds = ds.set_coords("time_bnds")
         ds["time"].attrs["bounds"] = "time_bnds"
         ds["time"].encoding.pop("bounds", None)
     return ds
+
+
+def _indexed(ds: xr.Dataset, name: str) -> xr.Dataset:
+    """Return `ds` with labels along `name`, which a coordinate of another dimension had not."""
+    return ds if ds[name].dims != (name,) or name in ds.xindexes else ds.set_xindex(name)
 
 
 def time_name(ds: xr.Dataset) -> str | None:
@@ -138,14 +148,14 @@ def _holds_dates(array: xr.DataArray) -> bool:
 
 
 def _northward(ds: xr.Dataset, where: str) -> xr.Dataset:
-    values = ds["lat"].values.astype("float64")
+    values = _finite(ds["lat"], "latitude", where)
     order = np.argsort(values, kind="stable")
     _each_once(values[order], "latitude", where)
     return ds if (np.diff(order) > 0).all() else ds.isel(lat=_steps(order))
 
 
 def _eastward(ds: xr.Dataset, where: str) -> xr.Dataset:
-    given = ds["lon"].values.astype("float64")
+    given = _finite(ds["lon"], "longitude", where)
     turned = (given + 180 + _SAME_MERIDIAN) % 360 - 180 - _SAME_MERIDIAN
     order = np.argsort(turned, kind="stable")
     east = turned[order]
@@ -183,12 +193,24 @@ def _steps(order: np.ndarray) -> slice | np.ndarray:
     return order
 
 
+def _finite(axis: xr.DataArray, what: str, where: str) -> np.ndarray:
+    values = axis.values.astype("float64")
+    if not np.isfinite(values).all():
+        wrong = values[~np.isfinite(values)][0]
+        raise FieldError(
+            f"{_prefix(where)}expected a {what} of each row or column, found {wrong}; give every "
+            "cell its place, those without a value too"
+        )
+    return values
+
+
 def _each_once(values: np.ndarray, what: str, where: str) -> None:
     twice = np.flatnonzero(np.diff(values) <= _SAME_MERIDIAN * 1e-3)
-    if not np.isfinite(values).all() or twice.size:
-        found = f"{values[twice[0]]:g} twice" if twice.size else "NaN"
+    if twice.size:
+        found = round(values[twice[0]], 6) + 0.0
         raise FieldError(
-            f"{_prefix(where)}expected each {what} once, found {found}; drop what is repeated"
+            f"{_prefix(where)}expected each {what} once, found {found:g} twice; drop what is "
+            "repeated"
         )
 
 

@@ -86,9 +86,12 @@ def _bounds_names(ds: xr.Dataset) -> set[str]:
 def geographic(ds: xr.Dataset, kind: str) -> xr.DataArray | None:
     """Return the coordinate of `kind`: best by standard name, then units, then name."""
     bounds = _bounds_names(ds)
+    other = "longitude" if kind == "latitude" else "latitude"
     found: list[tuple[int, str]] = []
     for name, v in ds.variables.items():
         if name in bounds or v.ndim not in (1, 2) or v.dtype.kind not in "fiu":
+            continue
+        if str(v.attrs.get("units", "")).lower() in UNITS[other]:
             continue
         named = str(name).lower() in NAMES[kind]
         standard = v.attrs.get("standard_name", "").lower() == kind
