@@ -69,7 +69,7 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
 @run
 def article(options: argparse.Namespace) -> dict[str, Any]:
     """Train by `model.fit`."""
-    from narcf_geo.model.network.recipes import PRESETS
+    from narcf_geo.project.presets import PRESETS
     from narcf_geo.model.network.training import build, keras
 
     given = np.load(options.folder / "table.npz")
@@ -102,7 +102,7 @@ def article(options: argparse.Namespace) -> dict[str, Any]:
 @run
 def trainer(options: argparse.Namespace) -> dict[str, Any]:
     """Train as narcf-geo does."""
-    from narcf_geo.model.network.recipes import PRESETS
+    from narcf_geo.project.presets import PRESETS
     from narcf_geo.model.network.training import Trainer
 
     given = np.load(options.folder / "table.npz")
@@ -131,7 +131,7 @@ def trainer(options: argparse.Namespace) -> dict[str, Any]:
 @run
 def best(options: argparse.Namespace) -> dict[str, Any]:
     """Train the preset best, and all that goes with a bundle."""
-    from narcf_geo.model.fit import fit_project
+    from narcf_geo.model.fit import fit_bundle
     from narcf_geo.project.project import Project, open_cube
 
     project = Project.open(options.folder / "sample")
@@ -141,7 +141,7 @@ def best(options: argparse.Namespace) -> dict[str, Any]:
     def progress(done: int, total: int, text: str) -> None:
         last[0] = time.perf_counter() - start
 
-    fit_project(open_cube(project).load(), project.settings, options.folder / "model", progress)
+    fit_bundle(open_cube(project).load(), project.settings, options.folder / "model", progress)
     return {
         "members": last[0],
         "seconds": time.perf_counter() - start,

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from narcf_geo.cli.options import Directory
+from narcf_geo.project.presets import PRESETS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +22,8 @@ def experiment(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="all (default), or names with commas: linear, wecann, narcf-25, narcf-mid, narcf, "
-            "narcf-published, best, climatology, ridge, boosting.",
+            help="all (default), or names with commas: "
+            f"{', '.join(PRESETS.built_in)}, climatology, ridge, boosting.",
         ),
     ] = None,
     file: Annotated[
@@ -41,7 +43,6 @@ def experiment(
 ) -> None:
     """Fit and score presets and baselines side by side -> experiment/table.csv, table.md."""
     from narcf_geo.cli.show import progress_bar
-
     from narcf_geo.experiment import run_experiment, summarise, write
     from narcf_geo.project.project import Project, open_cube
 
@@ -73,7 +74,6 @@ def _plan(
 
 def _show(plan: Experiment, table: pd.DataFrame, synthetic: str | None) -> None:
     from narcf_geo.cli.show import console
-
     from narcf_geo.experiment import leak_worth
     from narcf_geo.experiment.summary import NARROW, control_verdicts, label, shown, shown_worth
 

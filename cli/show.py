@@ -13,11 +13,11 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from narcf_geo.core.progress import Progress
     from narcf_geo.prediction import Summary as Prediction
     from narcf_geo.project.project import Project
     from narcf_geo.regridding.files import Summary
     from narcf_geo.workflow import Result
-    from narcf_geo.workflow.stages import Progress
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -55,11 +55,11 @@ def initialise(directory: Path, sample: bool) -> None:
 
 def run_stages(project: Project, *stages: str, **options: Any) -> None:
     """Run stages, a line for each as it ends; then say where to look."""
-    from narcf_geo.workflow import run
+    from narcf_geo.workflow import iter_run, locked
 
     results = []
-    with progress_bar() as progress:
-        for result in run(project, *stages, **options, progress=progress):
+    with progress_bar() as progress, locked(project):
+        for result in iter_run(project, *stages, **options, progress=progress):
             progress(0, 1, "")
             results.append(result)
             took = "up to date" if result.seconds is None else f"{result.seconds:8.1f} s"

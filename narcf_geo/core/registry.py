@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -151,11 +151,11 @@ class Registry(Generic[T]):
         found = self._entry_points().get(name, [])
         return _distribution(found[0]) if found else None
 
-    def unknown(self, name: str) -> UsageError:
-        """Return the error for a name that is not known."""
+    def unknown(self, name: str, others: Iterable[str] = ()) -> UsageError:
+        """Return the error for a name that is neither known nor among `others`."""
         from difflib import get_close_matches
 
-        known = list(self)
+        known = [*self, *others]
         close = get_close_matches(name, known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         return UsageError(f"unknown {self.kind} {name!r}; choose from {', '.join(known)}{hint}")
@@ -199,7 +199,7 @@ def _distribution(point: EntryPoint) -> str:
     if dist is None:
         return "an unknown distribution"
     try:
-        name, number = dist.metadata["Name"], dist.version
+        name: str | None = dist.metadata["Name"]
     except (TypeError, KeyError):  # no METADATA file
-        name = number = None
-    return f"{name} {number}" if name else f"the distribution in {dist.locate_file('')}"
+        name = None
+    return f"{name} {dist.version}" if name else f"the distribution in {dist.locate_file('')}"

@@ -7,18 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
-from narcf_geo.model.ensemble_training import Workshop
+from narcf_geo.model.ensemble_training import EnsembleTraining
 from narcf_geo.model.samples.splits import Split
 from narcf_geo.model.samples.table import Table
-
-if TYPE_CHECKING:
-    from narcf_geo.model.network.training import Trainer
 
 LEAKS = ("scaler", "validation", "missing", "random")
 """Scaler fitted on all rows; the test rows validate; a missing predictor is 0; rows at random."""
@@ -60,27 +55,20 @@ def zero_for_missing(cube: xr.Dataset, predictors: Iterable[str]) -> xr.Dataset:
     return cube.assign({name: cube[name].fillna(0.0) for name in predictors})
 
 
-class LeakyWorkshop(Workshop):
+class LeakyTraining(EnsembleTraining):
     """Trains with the features normalised by all rows, test among them."""
 
-    @cached_property
-    def trainer(self) -> Trainer:
-        """The training, blind to which rows may be seen."""
-        trainer = super().trainer
-        everything, prepare = np.arange(self.table.y.size), trainer._prepare
-
-        def leaky_prepare(train_rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-            return prepare(everything, seed)
-
-        trainer._prepare = leaky_prepare  # type: ignore[method-assign]
-        return trainer
+    def normalisation_rows(self, split: Split) -> np.ndarray:
+        """Return all rows of the table."""
+        return np.arange(self.table.y.size)
 
 
 def shuffled(table: Table, seed: int) -> Table:
     """Return the control: the table with its targets in another order, those of the test too.
 
     Nothing can be learned from them, so a score on the test rows would be a leak. The test targets
-    are shuffled with the others, for a correlation knows no scale: of what is learned from noise a
-    whisper of temperature stays, and that alone correlates with fluxes in their order.
+    are shuffled too, because correlation ignores amplitude: a network trained on noise still gives
+    estimates that follow the season slightly, and these would correlate with test fluxes that are
+    in their true order.
     """
     return replace(table, y=np.random.default_rng(seed).permutation(table.y))

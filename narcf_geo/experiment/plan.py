@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.yamlfile import Schema
 from narcf_geo.experiment.leaky import LEAKS
 from narcf_geo.model.baselines import BASELINES
-from narcf_geo.model.network.recipes import PRESETS, Recipe
+from narcf_geo.project.presets import PRESETS, Recipe
 from narcf_geo.project.settings import DerivedFeature, Settings, SplitSettings
 
 OWN = "project"
 """Name of the features, and of the split, that ``narcf.yaml`` has."""
 
-METHODS = (*PRESETS, *BASELINES)
-"""All that can be fitted: the presets, and the baselines."""
 
-Method = Literal[
-    "linear", "wecann", "narcf-25", "narcf-mid", "narcf", "narcf-published", "best",
-    "climatology", "ridge", "boosting",
-]  # fmt: skip
+def methods() -> tuple[str, ...]:
+    """Return the names of all that can be fitted: the presets, and the baselines."""
+    return (*PRESETS, *BASELINES)
+
+
+def _method(name: str) -> str:
+    if name not in BASELINES and name not in PRESETS:
+        raise PRESETS.unknown(name, BASELINES)
+    return name
+
+
+Method = Annotated[str, AfterValidator(_method)]
 Protocol = Literal[
-    "honest", "leaky", "leaky-article", "leaky-scaler", "leaky-validation", "leaky-missing",
-    "leaky-random", "shuffled",
-]  # fmt: skip
+    "honest",
+    "leaky",
+    "leaky-article",
+    "leaky-scaler",
+    "leaky-validation",
+    "leaky-missing",
+    "leaky-random",
+    "shuffled",
+]
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 
 _PARTS: dict[str, tuple[str, ...]] = {
@@ -111,7 +122,7 @@ class Experiment(Schema):
             for features in self.feature_sets or [OWN]
             for protocol in self.protocols
             for split in self.splits or [OWN]
-            if preset in PRESETS or protocol == "honest"
+            if preset not in BASELINES or protocol == "honest"
         ]
         lines = list(dict.fromkeys([*lines, *self.also]))
         return [
@@ -150,7 +161,7 @@ def plan_of(
     Parameters
     ----------
     presets : sequence of str
-        Of `METHODS`; ``all`` stands for all of them.
+        Of `methods`; ``all`` stands for all of them.
     seeds : int
         Repeats.
     epochs : int, optional
@@ -169,18 +180,12 @@ def plan_of(
     >>> [case.protocol for case in plan_of(["narcf", "ridge"], leaky=False).cases(1)]
     ['honest', 'honest']
     """
-    names = list(dict.fromkeys(METHODS if "all" in presets else presets))
-    if unknown := [name for name in names if name not in METHODS]:
-        close = difflib.get_close_matches(unknown[0], METHODS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise UsageError(
-            f"no preset {', '.join(map(repr, unknown))}; there are: all, {', '.join(METHODS)}{hint}"
-        )
+    names = [_method(name) for name in dict.fromkeys(methods() if "all" in presets else presets)]
     protocols = PROTOCOLS[1:] if leaky else ("leaky", "shuffled")
     also = [
         {"preset": name, "protocol": protocol}
         for name in names
-        if name in PRESETS and leaky is not False and (leaky or name == "narcf")
+        if name not in BASELINES and leaky is not False and (leaky or name == "narcf")
         for protocol in protocols
     ]
     content = {"presets": names, "also": also, "seeds": seeds, "epochs": epochs}
@@ -220,7 +225,7 @@ def settings_of(case: Case, experiment: Experiment, settings: Settings) -> Setti
 
 def recipe_of(case: Case, epochs: int | None = None) -> Recipe | None:
     """Return the preset's own recipe, of at most `epochs`; None for a baseline."""
-    plan = PRESETS.get(case.preset)
-    if plan is None or epochs is None:
-        return plan
-    return replace(plan, epochs=min(epochs, plan.epochs))
+    if case.preset in BASELINES:
+        return None
+    plan = PRESETS[case.preset]
+    return plan if epochs is None else replace(plan, epochs=min(epochs, plan.epochs))

@@ -6,7 +6,6 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from importlib.metadata import version
@@ -17,26 +16,23 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.files import atomic_path, remove
+from narcf_geo.core.progress import Progress, silent
 from narcf_geo.core.provenance import VERSION
-from narcf_geo.experiment.leaky import LeakyWorkshop, leaky_split, shuffled, zero_for_missing
+from narcf_geo.experiment.leaky import LeakyTraining, leaky_split, shuffled, zero_for_missing
 from narcf_geo.experiment.plan import Case, Experiment, leaks_of, recipe_of, settings_of
 from narcf_geo.experiment.score import Held, score
 from narcf_geo.model.baselines import fit_baseline
-from narcf_geo.model.ensemble_training import Workshop
+from narcf_geo.model.ensemble_training import EnsembleTraining
 from narcf_geo.model.fit import tabulate
 from narcf_geo.model.network.ensemble import Estimate
-from narcf_geo.model.network.recipes import Recipe
 from narcf_geo.model.samples.splits import Split, splits_of
 from narcf_geo.model.samples.table import Table
+from narcf_geo.project.presets import Recipe
 from narcf_geo.project.project import Project, open_cube
-from narcf_geo.project.settings import Settings
+from narcf_geo.project.settings import Settings, TrainingSettings
 from narcf_geo.workflow import run
 
-Progress = Callable[[int, int, str], None]
-
-_LEARNED_FROM = {
-    "predictors", "features", "coordinates", "biome_features", "missing", "split", "seed",
-}  # fmt: skip
+_LEARNED_FROM = {"predictors", *TrainingSettings.model_fields} - {"model"}
 _STEPS = 1000
 
 
@@ -66,7 +62,7 @@ class Outcome:
 def run_experiment(
     project: Project,
     experiment: Experiment,
-    progress: Progress = lambda done, total, text: None,
+    progress: Progress = silent,
 ) -> list[Outcome]:
     """Run every case of `experiment` on the project's cube, which is built first where needed.
 
@@ -96,8 +92,7 @@ def run_experiment(
     """
     cases = experiment.cases(project.settings.seed)
     settings = {case: settings_of(case, experiment, project.settings) for case in cases}
-    for _ in run(project, "cube", progress=progress):
-        pass
+    run(project, "cube", progress=progress)
     work = project.path(".narcf", "experiment")
     bench = _Bench(open_cube(project).load(), work, experiment.epochs)
     outcomes = []
@@ -142,7 +137,7 @@ class _Bench:
     work: Path
     epochs: int | None
     tables: dict[str, Table] = field(default_factory=dict)
-    workshops: dict[Any, Workshop] = field(default_factory=dict)
+    trainings: dict[Any, EnsembleTraining] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -227,12 +222,12 @@ class _Bench:
         if plan is None:
             return fit_baseline(case.preset, table, split, case.seed), []
         if case.protocol == "honest":
-            if (plan, id(table)) not in self.workshops:
-                self.workshops = {(plan, id(table)): Workshop(plan, table, self.work)}
-            fitted = self.workshops[plan, id(table)].fit(split, case.seed, progress)
+            if (plan, id(table)) not in self.trainings:
+                self.trainings = {(plan, id(table)): EnsembleTraining(plan, table, self.work)}
+            fitted = self.trainings[plan, id(table)].fit(split, case.seed, progress)
             return fitted.ensemble.estimate(table.x), fitted.histories
-        workshop = LeakyWorkshop if "scaler" in leaks_of(case.protocol) else Workshop
+        training = LeakyTraining if "scaler" in leaks_of(case.protocol) else EnsembleTraining
         # What a leaky model or a control has learned is kept nowhere.
         with tempfile.TemporaryDirectory() as scratch:
-            fitted = workshop(plan, table, Path(scratch)).fit(split, case.seed, progress)
+            fitted = training(plan, table, Path(scratch)).fit(split, case.seed, progress)
             return fitted.ensemble.estimate(table.x), fitted.histories

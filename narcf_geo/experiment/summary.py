@@ -48,12 +48,8 @@ def summarise(outcomes: Sequence[Outcome]) -> pd.DataFrame:
         Columns of `LINE`, ``seeds``, and for each score its mean over the seeds and its standard
         deviation as ``<score>_spread`` (NaN from one seed).
     """
-    cases = pd.DataFrame(
-        [
-            {**{name: getattr(o.case, name) for name in LINE}, **o.scores}
-            for o in outcomes
-        ]
-    )  # fmt: skip
+    named = [{name: getattr(o.case, name) for name in LINE} for o in outcomes]
+    cases = pd.DataFrame([{**n, **o.scores} for n, o in zip(named, outcomes, strict=True)])
     groups = cases.groupby(list(LINE), sort=False)
     scores = [name for name in cases.columns if name not in LINE]
     cases[scores] = cases[scores].astype(float)
@@ -118,14 +114,10 @@ def leak_worth(table: pd.DataFrame) -> pd.DataFrame:
     if rows and "misaligned_r" in table and honest["misaligned_r"].notna().any():
         first = honest.iloc[0]
         change = {n: first[f"misaligned_{n}"] - first[f"reference_{n}"] for n in ("r", "rmse")}
-        rows.append(
-            {
-                "preset": "the reference", "features": first["features"], "split": first["split"],
-                "protocol": "leaky-years", **change,
-                "verdict": "makes the reference look worse" if change["r"] < 0
-                else "does not make the reference look worse",
-            }
-        )  # fmt: skip
+        worse = "makes" if change["r"] < 0 else "does not make"
+        line = {"preset": "the reference", "protocol": "leaky-years", **change}
+        line |= {name: first[name] for name in ("features", "split")}
+        rows.append({**line, "verdict": f"{worse} the reference look worse"})
     return pd.DataFrame(rows, columns=[*LINE, *scores, "verdict"])
 
 

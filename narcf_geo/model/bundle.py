@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.files import atomic_path
 from narcf_geo.model.network.ensemble import Ensemble, Estimate
 from narcf_geo.model.samples.features import Features
 from narcf_geo.statistics.applicability import APPLICABILITY, Applicability
@@ -27,7 +29,7 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Bundle:
-    """The ``model/`` folder of a project.
+    """A trained model: the ``model/`` folder of a project, or what `ng.train` returns.
 
     Attributes
     ----------
@@ -44,17 +46,32 @@ class Bundle:
     information: dict[str, Any]
 
     @classmethod
-    def load(cls, directory: Path) -> Bundle:
+    def load(cls, directory: str | os.PathLike[str]) -> Bundle:
         """Open a bundle.
+
+        Parameters
+        ----------
+        directory : path
+            The folder with ``bundle.json``, such as ``"demo/model"``.
 
         Raises
         ------
         NarcfError
             When it is absent, of another version, or a member is not the file that was written.
+
+        Examples
+        --------
+        >>> Bundle.load("nowhere/model")
+        Traceback (most recent call last):
+        narcf_geo.core.errors.NarcfError: nowhere/model/bundle.json: no such file; train a model \
+with `narcf-geo train` or ng.train
         """
+        directory = Path(directory)
         path = directory / "bundle.json"
         if not path.exists():
-            raise NarcfError(f"{path}: no such file; train a model with `narcf-geo train`")
+            raise NarcfError(
+                f"{path}: no such file; train a model with `narcf-geo train` or ng.train"
+            )
         try:
             information = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -90,6 +107,47 @@ class Bundle:
                 f"expected {', '.join(features.names)}, found {', '.join(names)}"
             )
         return cls(directory, features, information)
+
+    def save(self, directory: str | os.PathLike[str]) -> Bundle:
+        """Copy the bundle into a folder, whole or not at all.
+
+        Parameters
+        ----------
+        directory : path
+            An absent or empty folder, or one that holds a bundle, which is replaced.
+
+        Returns
+        -------
+        Bundle
+            The copy.
+
+        Raises
+        ------
+        UsageError
+            When there is something else than a bundle.
+        """
+        target = Path(directory)
+        if target.resolve() != self.directory.resolve():
+            require_bundle_or_nothing(target)
+            with atomic_path(target) as temporary:
+                shutil.copytree(self.directory, temporary)
+        return Bundle.load(target)
+
+    def __repr__(self) -> str:
+        from narcf_geo.model.card import summary
+
+        return f"<narcf_geo.Bundle {self.directory}>\n" + "\n".join(summary(self))
+
+    def _repr_markdown_(self) -> str:
+        from narcf_geo.model.card import model_card
+
+        return model_card(self)
+
+    def _repr_html_(self) -> str:
+        # Of the two, a notebook shows the HTML.
+        from markdown_it import MarkdownIt
+
+        return str(MarkdownIt("js-default").render(self._repr_markdown_()))
 
     @cached_property
     def ensemble(self) -> Ensemble:
@@ -159,6 +217,25 @@ class Bundle:
                 f"expected {len(names)} features ({', '.join(names)}), found {values.shape[1]}"
             )
         return self.ensemble.estimate(values)
+
+
+def require_bundle_or_nothing(directory: Path) -> None:
+    """Refuse a folder to write a bundle into that holds something else.
+
+    Raises
+    ------
+    UsageError
+        When it is a file, or a folder with something in it and no ``bundle.json``.
+    """
+    if not directory.exists():
+        return
+    if not directory.is_dir():
+        raise UsageError(f"{directory}: expected a folder for the bundle, found a file")
+    if any(directory.iterdir()) and not (directory / "bundle.json").exists():
+        raise UsageError(
+            f"{directory}: expected an empty folder or a bundle to replace, found other files; "
+            "name another folder"
+        )
 
 
 def write(directory: Path, features: Features, members: Sequence[Path], **information: Any) -> None:

@@ -13,13 +13,30 @@ UNKNOWN = "not recorded by the version that wrote this bundle"
 def model_card(bundle: Bundle) -> str:
     """Return the card as Markdown.
 
-    Examples
-    --------
-    >>> from rich import print
-    >>> from rich.markdown import Markdown
-    >>> print(Markdown(model_card(Bundle.load("demo/model"))))  # doctest: +SKIP
+    In a terminal: ``rich.print(rich.markdown.Markdown(model_card(Bundle.load("demo/model"))))``.
     """
     return "\n".join(_lines(bundle))
+
+
+def summary(bundle: Bundle) -> list[str]:
+    """Return the model in a few lines: network, features and skill."""
+    known = bundle.information
+    preset = known.get("settings", {}).get("model", {}).get("preset", "?")
+    members = len(known["members"])
+    names, land = bundle.features.names, bundle.features.land_cover
+    shown = [*names[: land.start], *([f"{len(names[land])} of land cover"] if names[land] else [])]
+    lines = [
+        f"network   preset {preset}, {members} member{'s' if members > 1 else ''}",
+        f"features  {', '.join(shown)}",
+    ]
+    if test := known.get("metrics", {}).get("test"):
+        lines.append(
+            f"test      r {_number(test.get('r'))}, RMSE {_number(test.get('rmse'))} and bias "
+            f"{_number(test.get('bias'))} umol m-2 s-1, n {_number(test.get('n'))}"
+        )
+    if synthetic := known.get("data", {}).get("synthetic"):
+        lines.append(f"data      synthetic ({synthetic}): not observations")
+    return lines
 
 
 def _lines(bundle: Bundle) -> Iterator[str]:
@@ -109,10 +126,8 @@ def _features(bundle: Bundle) -> Iterator[str]:
             if made is None
             else ", ".join(f"{k} {v}" for k, v in made.model_dump(exclude_defaults=True).items())
         )
-        rows.append(
-            [name, units.get(name, "1"), _number(low), _number(high),
-             str(missing.get(name, 0)), origin]
-        )  # fmt: skip
+        ends = _number(low), _number(high)
+        rows.append([name, units.get(name, "1"), *ends, str(missing.get(name, 0)), origin])
     yield from _table(["feature", "unit", "lowest", "highest", "missing", "made"], rows)
     masked = ", ".join(features.masked) or "none"
     yield (

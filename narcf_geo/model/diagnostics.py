@@ -1,4 +1,4 @@
-"""What rows teach that no fit has seen: skill, calibration, errors, importance, applicability."""
+"""Diagnostics on rows not used for fitting: skill, calibration, errors, importance and more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from narcf_geo.core.errors import NarcfError
 from narcf_geo.model.network.ensemble import Ensemble, Estimate
 from narcf_geo.model.samples.splits import PARTS, Split, block_of, final_split
 from narcf_geo.model.samples.table import Table
-from narcf_geo.project.settings import PeriodSplit, Settings, YearSplit
+from narcf_geo.project.settings import PeriodSplit, TrainingSettings, YearSplit
 from narcf_geo.statistics.applicability import APPLICABILITY, Applicability
 from narcf_geo.statistics.conformal import conformal_factors, coverage
 from narcf_geo.statistics.error_model import ErrorModel
@@ -26,7 +26,7 @@ from narcf_geo.statistics.scores import scores
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class Diagnostics:
     """The rows of a table, the folds they were split in, and how each part was estimated.
 
     Attributes
@@ -64,7 +64,7 @@ class HeldOut:
         }
 
     def write(
-        self, directory: Path, cube: xr.Dataset, ensemble: Ensemble, settings: Settings
+        self, directory: Path, cube: xr.Dataset, ensemble: Ensemble, settings: TrainingSettings
     ) -> dict[str, Any]:
         """Write errors and applicability into `directory`; return what to say of the features.
 
@@ -117,7 +117,7 @@ class HeldOut:
             cube["flux_target"], on_grid(estimate.flux), on_grid(estimate.std), cube["cell_area"]
         )
 
-    def _label(self, settings: Settings) -> np.ndarray:
+    def _label(self, settings: TrainingSettings) -> np.ndarray:
         """Return what a row is left out with: its year, or its block of land."""
         year = np.asarray(self.table.time.year)[self.table.month]
         if isinstance(settings.split, PeriodSplit | YearSplit):

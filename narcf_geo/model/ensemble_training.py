@@ -15,17 +15,16 @@ import numpy as np
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path
+from narcf_geo.core.progress import Progress
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.model.network.ensemble import Ensemble
-from narcf_geo.model.network.recipes import Recipe
 from narcf_geo.model.samples.splits import Split
 from narcf_geo.model.samples.table import Table
+from narcf_geo.project.presets import Recipe
 from narcf_geo.statistics.scores import scores
 
 if TYPE_CHECKING:
     from narcf_geo.model.network.training import Trainer
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Fitted:
     ensemble: Ensemble
 
 
-class Workshop:
+class EnsembleTraining:
     """Trains ensembles of one recipe on parts of one table.
 
     Each member is kept in a file named by all it depends on, so that a training that is
@@ -45,7 +44,7 @@ class Workshop:
 
     Parameters
     ----------
-    plan : Recipe
+    recipe : Recipe
         The network, its training and the number of members.
     table : Table
         The rows to learn from.
@@ -53,8 +52,8 @@ class Workshop:
         Where finished members are kept.
     """
 
-    def __init__(self, plan: Recipe, table: Table, directory: Path) -> None:
-        self.plan, self.table, self.directory = plan, table, directory
+    def __init__(self, recipe: Recipe, table: Table, directory: Path) -> None:
+        self.recipe, self.table, self.directory = recipe, table, directory
 
     @cached_property
     def trainer(self) -> Trainer:
@@ -62,7 +61,11 @@ class Workshop:
         from narcf_geo.model.network.training import Trainer
 
         table = self.table
-        return Trainer(self.plan, table.x, table.y, table.area, table.features.land_cover)
+        return Trainer(self.recipe, table.x, table.y, table.area, table.features.land_cover)
+
+    def normalisation_rows(self, split: Split) -> np.ndarray:
+        """Return the rows that give each feature its mean and variance: those of training."""
+        return split.train
 
     def fit(self, split: Split, seed: int, progress: Progress) -> Fitted:
         """Train the members on the rows of `split`; `progress` is told of every epoch.
@@ -78,10 +81,10 @@ class Workshop:
             if empty.any():
                 raise NarcfError(
                     f"{', '.join(names[empty])}: no value in any training sample, so nothing can "
-                    "be learned from it; leave it out of predictors: in narcf.yaml, or train on "
-                    "months that have it"
+                    "be learned from it; leave it out of the predictors, or train on months that "
+                    "have it"
                 )
-        members, epochs = self.plan.members, self.plan.epochs
+        members, epochs = self.recipe.members, self.recipe.epochs
         paths: list[Path] = []
         for number in range(members):
 
@@ -96,7 +99,7 @@ class Workshop:
             paths.append(self._member(split, seed + number, on_epoch))
         histories = [json.loads(path.with_suffix(".json").read_text("utf-8")) for path in paths]
         ensemble = Ensemble.load(paths)
-        if self.plan.n_outputs == 1:
+        if self.recipe.n_outputs == 1:
             rows = split.validation
             flux = ensemble.estimate(self.table.x[rows]).flux
             error = scores(flux, self.table.y[rows], self.table.area[rows])
@@ -106,7 +109,8 @@ class Workshop:
     def _member(self, split: Split, seed: int, on_epoch: Callable) -> Path:
         path = self.directory / f"{self._key(split, seed)}.keras"
         if not path.exists():
-            fit = self.trainer.fit(split.train, split.validation, seed, on_epoch)
+            rows = self.normalisation_rows(split)
+            fit = self.trainer.fit(split.train, split.validation, seed, on_epoch, rows)
             history = {
                 "train": fit.history.train,
                 "validation": fit.history.validation,
@@ -120,10 +124,10 @@ class Workshop:
         return path
 
     def _key(self, split: Split, seed: int) -> str:
-        plan = {**asdict(self.plan), "members": None}
+        recipe = {**asdict(self.recipe), "members": None}
         versions = [VERSION, version("keras"), version("tensorflow")]
-        content = json.dumps([self.table.digest, plan, seed, versions])
+        content = json.dumps([self.table.digest, recipe, seed, versions])
         digest = hashlib.sha256(content.encode())
-        for rows in (split.train, split.validation):
+        for rows in (split.train, split.validation, self.normalisation_rows(split)):
             digest.update(np.ascontiguousarray(rows, np.int64).tobytes())
         return digest.hexdigest()[:20]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -13,30 +15,30 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.progress import Progress, silent
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.model import bundle
-from narcf_geo.model.diagnostics import HeldOut
-from narcf_geo.model.ensemble_training import Fitted, Progress, Workshop
+from narcf_geo.model.diagnostics import Diagnostics
+from narcf_geo.model.ensemble_training import EnsembleTraining, Fitted
 from narcf_geo.model.network.ensemble import Estimate
-from narcf_geo.model.network.recipes import recipe
 from narcf_geo.model.samples.features import Features
 from narcf_geo.model.samples.splits import PARTS, Split, final_split, splits_of
 from narcf_geo.model.samples.table import Table
-from narcf_geo.project.settings import BlockSplit, RandomSplit, Settings
+from narcf_geo.project.settings import BlockSplit, RandomSplit, TrainingSettings
 
 CROSS_VALIDATION = "cross_validation.nc"
 
 
-def tabulate(cube: xr.Dataset, settings: Settings) -> Table:
+def tabulate(cube: xr.Dataset, settings: TrainingSettings) -> Table:
     """Return the rows to learn from, with the features that `settings` ask for."""
     return Table.of(cube, Features.of(cube, settings))
 
 
-def fit_project(
+def fit_bundle(
     cube: xr.Dataset,
-    settings: Settings,
+    settings: TrainingSettings,
     directory: Path,
-    progress: Progress,
+    progress: Progress = silent,
     work: Path | None = None,
 ) -> None:
     """Train the members that `settings` asks for and write the bundle into `directory`.
@@ -49,8 +51,9 @@ def fit_project(
     Parameters
     ----------
     cube : xarray.Dataset
-        The analysis-ready cube, in memory.
-    settings : Settings
+        Past the door, in memory: the analysis-ready cube of a project, or as from
+        `narcf_geo.model.samples.training_cube`.
+    settings : TrainingSettings
         Model, split, features and seed.
     directory : Path
         An absent or empty folder.
@@ -66,29 +69,27 @@ def fit_project(
         When there are no samples, or none in a part of the split.
     """
     table = tabulate(cube, settings)
-    plan = recipe(settings.model)
     folds = splits_of(settings.split, table, settings.seed)
-    final = final_split(folds)
     with tempfile.TemporaryDirectory() as scratch:
-        workshop = Workshop(plan, table, work or Path(scratch))
+        training = EnsembleTraining(settings.model.recipe(), table, work or Path(scratch))
         if len(folds) > 1:
-            parts = _cross_validate(cube, settings, folds, workshop, directory, progress)
-        fitted = workshop.fit(final, settings.seed, progress)
+            parts = _cross_validate(cube, settings, folds, training, directory, progress)
+        fitted = training.fit(final_split(folds), settings.seed, progress)
         if len(folds) == 1:
             parts = dict.fromkeys(PARTS, fitted.ensemble.estimate(table.x))
-        held_out = HeldOut(table, folds, parts)
+        diagnostics = Diagnostics(table, folds, parts)
         bundle.write(
             directory,
             table.features,
             fitted.paths,
-            **held_out.describe(),
-            **held_out.write(directory, cube, fitted.ensemble, settings),
+            **diagnostics.describe(),
+            **diagnostics.write(directory, cube, fitted.ensemble, settings),
             **_origin(cube, settings, table, fitted, folds),
         )
 
 
 def _origin(
-    cube: xr.Dataset, settings: Settings, table: Table, fitted: Fitted, folds: list[Split]
+    cube: xr.Dataset, settings: TrainingSettings, table: Table, fitted: Fitted, folds: list[Split]
 ) -> dict[str, Any]:
     """Return what the model was made of and how."""
     final = final_split(folds)
@@ -103,7 +104,7 @@ def _origin(
         "split": [str(fold) for fold in folds],
         "missing": table.missing,
         "history": fitted.histories,
-        "recipe": asdict(recipe(settings.model)),
+        "recipe": asdict(settings.model.recipe()),
         "settings": settings.model_dump(mode="json"),
         "target": {
             "units": cube["flux_target"].attrs["units"],
@@ -133,14 +134,14 @@ def _origin(
 
 def _cross_validate(
     cube: xr.Dataset,
-    settings: Settings,
+    settings: TrainingSettings,
     folds: list[Split],
-    workshop: Workshop,
+    training: EnsembleTraining,
     directory: Path,
     progress: Progress,
 ) -> dict[str, Estimate]:
     """Test every fold, write the estimates, and return those of each part."""
-    table = workshop.table
+    table = training.table
     protocols = {settings.split.kind: folds}
     if isinstance(settings.split, BlockSplit):
         random = RandomSplit(
@@ -151,24 +152,58 @@ def _cross_validate(
     estimates: dict[str, xr.DataArray] = {}
     parts: dict[str, Estimate] = {}
     for protocol, splits in protocols.items():
-        means = {part: _Mean(table.y.size) for part in PARTS}
-        for split in splits:
-            done += 1
-            progress(done, total, f"cross-validation in {protocol}, fold {done} of {total}")
-            fitted = workshop.fit(split, settings.seed, lambda *_: None)
-            estimate = fitted.ensemble.estimate(table.x)
-            for part, mean in means.items():
-                mean.add(getattr(split, part), estimate)
-        for part, mean in means.items():
-            estimate = mean.values()
+
+        def on_fold(number: int, protocol: str = protocol, done: int = done) -> None:
+            now = done + number
+            progress(now, total, f"cross-validation in {protocol}, fold {now} of {total}")
+
+        found = fold_estimates(training, splits, settings.seed, on_fold)
+        done += len(splits)
+        for part, estimate in found.items():
             for suffix, values in (("", estimate.flux), ("_std", estimate.std)):
                 name = f"{protocol}_{part}{suffix}"
                 estimates[name] = table.on_grid(values, cube["flux_target"])
-            if protocol == settings.split.kind:
-                parts[part] = estimate
+        if protocol == settings.split.kind:
+            parts = found
     directory.mkdir(parents=True, exist_ok=True)
     xr.Dataset(estimates).to_netcdf(directory / CROSS_VALIDATION, engine="netcdf4")
     return parts
+
+
+def fold_estimates(
+    training: EnsembleTraining,
+    splits: Sequence[Split],
+    seed: int,
+    on_fold: Callable[[int], None],
+) -> dict[str, Estimate]:
+    """Train every split, and return what each row was estimated as in each part.
+
+    Parameters
+    ----------
+    training : EnsembleTraining
+        The recipe and the rows.
+    splits : sequence of Split
+        The folds.
+    seed : int
+        Of the first member.
+    on_fold : callable
+        Called with the number of the fold, from 1, before it is trained.
+
+    Returns
+    -------
+    dict
+        For each of ``train``, ``validation`` and ``test``, the mean over the folds in which a row
+        belonged to that part, NaN where it never did.
+    """
+    table = training.table
+    means = {part: _Mean(table.y.size) for part in PARTS}
+    for number, split in enumerate(splits, 1):
+        on_fold(number)
+        fitted = training.fit(split, seed, silent)
+        estimate = fitted.ensemble.estimate(table.x)
+        for part, mean in means.items():
+            mean.add(getattr(split, part), estimate)
+    return {part: mean.values() for part, mean in means.items()}
 
 
 class _Mean:
@@ -188,7 +223,7 @@ class _Mean:
             return Estimate(*(self._sum / self._count))
 
 
-def cross_validation(directory: Path) -> xr.Dataset:
+def cross_validation(directory: str | os.PathLike[str]) -> xr.Dataset:
     """Open the estimates of a cross-validated bundle.
 
     Returns
@@ -203,7 +238,7 @@ def cross_validation(directory: Path) -> xr.Dataset:
     NarcfError
         When the model was not trained in folds.
     """
-    path = directory / CROSS_VALIDATION
+    path = Path(directory) / CROSS_VALIDATION
     if not path.exists():
         raise NarcfError(f"{path}: no such file; train again with `narcf-geo train`")
     return xr.load_dataset(path, engine="netcdf4")

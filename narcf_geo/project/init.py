@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from narcf_geo.core.files import atomic_path
 DATA = Path(__file__).parents[1] / "data"
 
 
-def init_project(directory: Path, *, sample: bool = False, seed: int = 2007) -> list[str]:
+def init_project(
+    directory: str | os.PathLike[str], *, sample: bool = False, seed: int = 2007
+) -> list[str]:
     """Write ``narcf.yaml``, ``data_catalog.yaml`` and the embedded land cover into `directory`.
 
     Parameters
     ----------
-    directory : Path
+    directory : path
         Made where absent.
     sample : bool
         Also write the inputs of the synthetic twin experiment, and settings that use them.
@@ -33,7 +36,18 @@ def init_project(directory: Path, *, sample: bool = False, seed: int = 2007) -> 
     ------
     UsageError
         When `directory` holds a project, or is a file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> init_project(folder)
+    ['narcf.yaml', 'data_catalog.yaml', 'data/']
+    >>> init_project(folder)
+    Traceback (most recent call last):
+    narcf_geo.core.errors.UsageError: .../narcf.yaml: is there already and is not overwritten; ...
     """
+    directory = Path(directory)
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory}: expected a folder, found a file; name another")
     for name in ("narcf.yaml", "data_catalog.yaml"):

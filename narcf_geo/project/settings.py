@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from narcf_geo.core.yamlfile import Schema
+from narcf_geo.project.presets import PRESETS, Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,7 +174,7 @@ class DerivedFeature(Schema):
     transform: Literal["log1p", "sqrt", "cbrt"] | None = None
     mean: int = Field(1, ge=1, le=60, description="months of the running mean, the last included")
     lag: int = Field(0, ge=0, le=60, description="months that the feature comes late")
-    replace: bool = Field(False, description="the predictor itself is then no feature")
+    replace: bool = Field(False, description="drop the original predictor")
 
     @model_validator(mode="after")
     def _does_something(self) -> DerivedFeature:
@@ -181,12 +183,16 @@ class DerivedFeature(Schema):
         return self
 
 
+def _preset(name: str) -> str:
+    # Loaded here, so that one that is broken is found before hours of work.
+    PRESETS[name]
+    return name
+
+
 class ModelSettings(Schema):
     """A preset, and what of it to change; ``null`` keeps the preset's own value."""
 
-    preset: Literal[
-        "linear", "wecann", "narcf-25", "narcf-mid", "narcf", "narcf-published", "best"
-    ] = "best"
+    preset: Annotated[str, AfterValidator(_preset)] = "best"
     hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] | None = None
     loss: Literal["mae", "mse", "huber", "nll"] | None = None
     epochs: int | None = Field(None, ge=1)
@@ -202,8 +208,56 @@ class ModelSettings(Schema):
     members: int | None = Field(None, ge=1, le=100)
     unbiased: bool | None = None
 
+    def recipe(self) -> Recipe:
+        """Return the recipe of the preset with the changes.
 
-class Settings(Schema):
+        Examples
+        --------
+        >>> ModelSettings(preset="narcf", epochs=20).recipe().epochs
+        20
+        """
+        changes = self.model_dump(exclude={"preset"}, exclude_none=True)
+        return replace(PRESETS[self.preset], **changes)
+
+
+class TrainingSettings(Schema):
+    """What a model learns from, and how: the part of ``narcf.yaml`` that training reads."""
+
+    missing: Literal["drop", "mask"] = Field(
+        "drop", description="drop rows with a missing predictor, or learn from a has_<name> column"
+    )
+    features: dict[str, DerivedFeature] = Field({}, description="made of predictors")
+    coordinates: list[Literal["lat", "lon", "month", "year"]] = Field(
+        [], description="coordinates or calendar as features: the model may then learn a map"
+    )
+    biome_features: Literal["fractions", "sqrt_fractions", "majority", "none"] = "fractions"
+    model: ModelSettings = ModelSettings()
+    split: SplitSettings
+    seed: int = Field(2007, ge=0, lt=2**31)
+
+    @property
+    def predictor_names(self) -> list[str]:
+        """The names of all predictors, in order."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _features_of_predictors(self) -> Self:
+        names = self.predictor_names
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"predictors named twice: {', '.join(twice)}; keep one each")
+        for name, feature in self.features.items():
+            if feature.of not in names:
+                raise ValueError(
+                    f"features.{name}.of: {feature.of!r} is no predictor; there are: "
+                    f"{', '.join(names)}"
+                )
+            if name in names:
+                raise ValueError(f"features.{name}: a predictor has this name already")
+        return self
+
+
+class Settings(TrainingSettings):
     """Everything ``narcf.yaml`` may say."""
 
     title: str = "narcf-geo project"
@@ -216,38 +270,15 @@ class Settings(Schema):
     min_coverage: float = Field(0.5, gt=0, le=1)
     land_cover: LandCover
     predictors: dict[str, list[str]] = Field(min_length=1)
-    missing: Literal["drop", "mask"] = Field(
-        "drop", description="drop rows with a missing predictor, or learn from a has_<name> column"
-    )
-    features: dict[str, DerivedFeature] = Field({}, description="made of predictors")
-    coordinates: list[Literal["lat", "lon", "month", "year"]] = Field(
-        [], description="coordinates or calendar as features: the model may then learn a map"
-    )
-    biome_features: Literal["fractions", "sqrt_fractions", "majority", "none"] = "fractions"
     target: FluxSource
     reference: FluxSource | None = None
     truth: FluxSource | None = None
-    model: ModelSettings = ModelSettings()
     regions: str | None = Field(
         None, description="polygons (GeoPackage, Shapefile, GeoJSON) to score and sum up"
     )
-    split: SplitSettings
-    seed: int = Field(2007, ge=0, lt=2**31)
 
     @model_validator(mode="after")
-    def _consistent(self) -> Settings:
-        names = self.predictor_names
-        twice = sorted({n for n in names if names.count(n) > 1})
-        if twice:
-            raise ValueError(f"predictors named by two sources: {', '.join(twice)}; keep one each")
-        for name, feature in self.features.items():
-            if feature.of not in names:
-                raise ValueError(
-                    f"features.{name}.of: {feature.of!r} is no predictor; there are: "
-                    f"{', '.join(names)}"
-                )
-            if name in names:
-                raise ValueError(f"features.{name}: a predictor has this name already")
+    def _within_the_period(self) -> Self:
         if self.periods is not None:
             for name in ("train", "validation", "test"):
                 part: Period = getattr(self.periods, name)

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 from narcf_geo.core.datasets import write_netcdf, write_zarr
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path, remove
+from narcf_geo.core.progress import Progress
 from narcf_geo.core.provenance import SOFTWARE
 from narcf_geo.project.project import Project, open_cube, open_prediction
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
-Progress = Callable[[int, int, str], None]
-"""Called with how much is done, of how much, and what it is."""
 
 
 @dataclass(frozen=True)
@@ -216,11 +214,11 @@ def _attributes(project: Project) -> dict[str, str]:
 
 def train_model(project: Project, progress: Progress, options: Options) -> list[Path]:
     """Train the network of the preset -> ``model/``."""
-    from narcf_geo.model.fit import fit_project
+    from narcf_geo.model.fit import fit_bundle
 
     directory, work = project.path("model"), project.path(".narcf", "training")
     with atomic_path(directory) as temporary:
-        fit_project(open_cube(project).load(), project.settings, temporary, progress, work)
+        fit_bundle(open_cube(project).load(), project.settings, temporary, progress, work)
     remove(work)
     return [directory]
 

@@ -43,6 +43,7 @@ class State:
             "settings": self.project.settings.model_dump(mode="json", include=set(stage.settings)),
             "sources": self._sources(stage),
             "needs": [self.fingerprint(STAGES[name]) for name in stage.needs],
+            "added_by": self._added_by(stage),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -57,6 +58,20 @@ class State:
             ]
             for name in names
         ]
+
+    def _added_by(self, stage: Stage) -> list[str]:
+        """Return the other distributions whose code the stage runs, with their versions."""
+        from narcf_geo.catalog.readers import READERS
+        from narcf_geo.catalog.readers.derived import FORMULAS
+        from narcf_geo.project.presets import PRESETS
+
+        names = stage.sources(self.project)
+        found = {READERS.origin(self.project.catalog()[name].metadata.product) for name in names}
+        if names:
+            found |= {FORMULAS.origin(name) for name in FORMULAS}
+        if "model" in stage.settings:
+            found.add(PRESETS.origin(self.project.settings.model.preset))
+        return sorted(name for name in found if name)
 
     def _relative(self, path: Path) -> str:
         """Return `path` as seen from the project, which may move with its data."""

@@ -10,13 +10,13 @@ import pytest
 import xarray as xr
 
 from narcf_geo.core.months import month_starts
-from narcf_geo.experiment.leaky import LeakyWorkshop, leaky_split, shuffled, zero_for_missing
+from narcf_geo.experiment.leaky import LeakyTraining, leaky_split, shuffled, zero_for_missing
 from narcf_geo.model.baselines import boosting
-from narcf_geo.model.ensemble_training import Workshop
-from narcf_geo.model.network.recipes import Recipe
+from narcf_geo.model.ensemble_training import EnsembleTraining
 from narcf_geo.model.samples.features import Features
 from narcf_geo.model.samples.splits import Split
 from narcf_geo.model.samples.table import Table
+from narcf_geo.project.presets import Recipe
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_the_test_rows_choose_the_epoch(table: Table, split: Split, tmp_path: Pa
     plan = Recipe(hidden=(8,), epochs=12, batch_size=32, learning_rate=0.05)
     errors = {}
     for name, parts in (("honest", split), ("leaky", leaky)):
-        fitted = Workshop(plan, table, tmp_path / name).fit(parts, 3, lambda *_: None)
+        fitted = EnsembleTraining(plan, table, tmp_path / name).fit(parts, 3, lambda *_: None)
         flux = fitted.ensemble.estimate(table.x).flux[split.test]
         errors[name] = np.abs(flux - table.y[split.test]).mean()
     assert errors["leaky"] < errors["honest"]
@@ -77,12 +77,12 @@ def test_the_test_rows_choose_the_epoch(table: Table, split: Split, tmp_path: Pa
 def test_the_scaler_sees_the_test_rows(table: Table, split: Split, tmp_path: Path) -> None:
     plan = Recipe(hidden=(4,), epochs=1, batch_size=32)
     means = {}
-    for workshop in (Workshop, LeakyWorkshop):
-        directory = tmp_path / workshop.__name__
-        fitted = workshop(plan, table, directory).fit(split, 3, lambda *_: None)
-        means[workshop] = fitted.ensemble.networks[0].mean[0]
-    assert means[Workshop] == pytest.approx(table.x[split.train, 0].mean(), rel=1e-4)
-    assert means[LeakyWorkshop] == pytest.approx(table.x[:, 0].mean(), rel=1e-4)
+    for training in (EnsembleTraining, LeakyTraining):
+        directory = tmp_path / training.__name__
+        fitted = training(plan, table, directory).fit(split, 3, lambda *_: None)
+        means[training] = fitted.ensemble.networks[0].mean[0]
+    assert means[EnsembleTraining] == pytest.approx(table.x[split.train, 0].mean(), rel=1e-4)
+    assert means[LeakyTraining] == pytest.approx(table.x[:, 0].mean(), rel=1e-4)
 
 
 def test_missing_becomes_zero() -> None:

@@ -14,8 +14,8 @@ from tiny_cube import tiny_settings
 
 from narcf_geo.model import fit
 from narcf_geo.model.bundle import Bundle
-from narcf_geo.model.ensemble_training import Workshop
-from narcf_geo.model.fit import fit_project
+from narcf_geo.model.ensemble_training import EnsembleTraining
+from narcf_geo.model.fit import fit_bundle
 from narcf_geo.model.network.training import Trainer
 from narcf_geo.model.samples.splits import Split
 from narcf_geo.project.settings import Settings
@@ -26,7 +26,7 @@ FITTED = ("noise", "calibration", "training_range", "history", "samples")
 
 def fitted(cube: xr.Dataset, directory: Path, settings: Settings) -> dict[str, Any]:
     """Return all that a training gives: weights, normalisation, calibration, best epoch."""
-    fit_project(cube, settings, directory, lambda *_: None)
+    fit_bundle(cube, settings, directory, lambda *_: None)
     bundle = Bundle.load(directory)
     found = {key: bundle.information[key] for key in FITTED}
     for number, layer in enumerate(bundle.ensemble.networks[0].layers):
@@ -80,9 +80,8 @@ def test_weights_do_not_see_the_validation_months_where_the_last_are_kept(
 
 
 def leak_into_normalisation(monkeypatch: pytest.MonkeyPatch) -> None:
-    prepare = Trainer._prepare
     monkeypatch.setattr(
-        Trainer, "_prepare", lambda self, rows, seed: prepare(self, np.arange(len(self._x)), seed)
+        EnsembleTraining, "normalisation_rows", lambda self, split: np.arange(self.table.y.size)
     )
 
 
@@ -103,14 +102,14 @@ def leak_into_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leak_into_early_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
-    work = Workshop.fit
+    work = EnsembleTraining.fit
 
-    def on_test(self: Workshop, split: Split, seed: int, progress: Any) -> Any:
+    def on_test(self: EnsembleTraining, split: Split, seed: int, progress: Any) -> Any:
         return work(
             self, replace(split, validation=split.test, test=split.validation), seed, progress
         )
 
-    monkeypatch.setattr(Workshop, "fit", on_test)
+    monkeypatch.setattr(EnsembleTraining, "fit", on_test)
 
 
 def leak_into_calibration(monkeypatch: pytest.MonkeyPatch) -> None:

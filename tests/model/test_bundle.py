@@ -15,7 +15,7 @@ from tiny_cube import tiny_settings
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.card import model_card
-from narcf_geo.model.fit import fit_project
+from narcf_geo.model.fit import fit_bundle
 from narcf_geo.model.samples.splits import splits_of
 from narcf_geo.model.samples.table import Table
 from narcf_geo.statistics.scores import scores
@@ -30,7 +30,7 @@ def directory(cube: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pat
         features={"late": {"of": "temp", "lag": 1}},
     )  # fmt: skip
     directory = tmp_path_factory.mktemp("bundle") / "model"
-    fit_project(cube, settings, directory, lambda *_: None)
+    fit_bundle(cube, settings, directory, lambda *_: None)
     return directory
 
 

@@ -14,7 +14,7 @@ from narcf_geo.evaluation import compare
 from narcf_geo.evaluation.project import evaluation_metrics
 from narcf_geo.grid import Grid
 from narcf_geo.model.bundle import Bundle
-from narcf_geo.model.fit import cross_validation, fit_project
+from narcf_geo.model.fit import cross_validation, fit_bundle
 from narcf_geo.prediction import predict
 from narcf_geo.project.settings import Settings
 
@@ -72,7 +72,7 @@ def cube() -> xr.Dataset:
 @pytest.fixture(scope="module")
 def model(cube: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("blocks") / "model"
-    fit_project(cube, SETTINGS, directory, lambda done, total, text: None)
+    fit_bundle(cube, SETTINGS, directory, lambda done, total, text: None)
     return directory
 
 

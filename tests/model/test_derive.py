@@ -11,7 +11,7 @@ from tiny_cube import tiny_settings
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.model.bundle import Bundle
-from narcf_geo.model.fit import fit_project
+from narcf_geo.model.fit import fit_bundle
 from narcf_geo.model.samples.derive import derive
 from narcf_geo.model.samples.features import Features
 from narcf_geo.model.samples.table import Table
@@ -61,7 +61,7 @@ def test_coordinates_are_features_only_when_named(cube: xr.Dataset) -> None:
 
 def test_a_bundle_makes_its_features_itself(cube: xr.Dataset, tmp_path: Path) -> None:
     settings = tiny_settings("temp", "sif", missing="mask", features=HOW, coordinates=["lon"])
-    fit_project(cube, settings, tmp_path / "model", lambda *_: None)
+    fit_bundle(cube, settings, tmp_path / "model", lambda *_: None)
     bundle = Bundle.load(tmp_path / "model")
     assert bundle.features == Features.of(cube, settings)
     # Lags reach before the first month, and what is masked may be missing.
@@ -84,7 +84,7 @@ def test_a_feature_may_take_the_place_of_its_predictor(cube: xr.Dataset, tmp_pat
     assert features.names[3:5] == ("has_root", "has_late")
     kept = Features.of(cube, tiny_settings("sif", features={"root": {**how["root"], "replace": 0}}))
     assert kept.predictors == ("sif", "root")
-    fit_project(cube, settings, tmp_path / "model", lambda *_: None)
+    fit_bundle(cube, settings, tmp_path / "model", lambda *_: None)
     bundle = Bundle.load(tmp_path / "model")
     assert bundle.features == features
     table = Table.of(cube, features)

@@ -10,14 +10,14 @@ import pytest
 import xarray as xr
 from tiny_cube import tiny_settings
 
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import NarcfError, UnitError
 from narcf_geo.model.bundle import Bundle
-from narcf_geo.model.fit import fit_project
+from narcf_geo.model.fit import fit_bundle
 from narcf_geo.model.network.network import Network
-from narcf_geo.model.network.recipes import PRESETS, Recipe, recipe
 from narcf_geo.model.samples.features import Features
 from narcf_geo.model.samples.table import Table
 from narcf_geo.prediction import predict
+from narcf_geo.project.presets import PRESETS, Recipe
 from narcf_geo.project.settings import ModelSettings
 
 QUICK = Recipe(hidden=(8,), epochs=3, batch_size=64)
@@ -30,7 +30,7 @@ def table(rows: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.nd
     return x, y, rng.uniform(0.2, 5, rows)
 
 
-@pytest.mark.parametrize("preset", [*sorted(PRESETS), "nll"])
+@pytest.mark.parametrize("preset", [*PRESETS.built_in, "nll"])
 def test_the_network_is_what_keras_predicts(preset: str, tmp_path: Path) -> None:
     from narcf_geo.model.network.training import Trainer
 
@@ -38,7 +38,7 @@ def test_the_network_is_what_keras_predicts(preset: str, tmp_path: Path) -> None
     named = {"preset": preset}
     if preset == "nll":
         named = {"preset": "narcf", "loss": "nll", "noise": 0.3}
-    plan = recipe(ModelSettings.model_validate({**named, "epochs": 2, "batch_size": 64}))
+    plan = ModelSettings.model_validate({**named, "epochs": 2, "batch_size": 64}).recipe()
     model = Trainer(plan, x, y, area).fit(np.arange(200), np.arange(200, 250), 1).model
     model.save(tmp_path / "m.keras")
     network = Network.load(tmp_path / "m.keras")
@@ -167,7 +167,7 @@ def written(cube: xr.Dataset, directory: Path, missing: str, members: int = 1) -
     """Train on the first year and write a bundle."""
     settings = tiny_settings("temp", "sif", "static", missing=missing)
     model = settings.model.model_copy(update={"members": members})
-    fit_project(cube, settings.model_copy(update={"model": model}), directory, lambda *_: None)
+    fit_bundle(cube, settings.model_copy(update={"model": model}), directory, lambda *_: None)
     return Bundle.load(directory)
 
 
@@ -233,9 +233,11 @@ def test_what_a_bundle_refuses(cube: xr.Dataset, tmp_path: Path) -> None:
     loaded = written(cube, tmp_path / "model", "mask")
     with pytest.raises(NarcfError, match=r"'temp'.*has:"):
         loaded.features.prepare(cube.drop_vars("temp"))
-    other = cube.assign(temp=cube["temp"].assign_attrs(units="K"))
-    with pytest.raises(NarcfError, match=r"trained in 'degC', the cube has 'K'"):
+    other = cube.assign(temp=cube["temp"].assign_attrs(units="hPa"))
+    with pytest.raises(UnitError, match=r"trained in 'degC', the cube has 'hPa'"):
         loaded.features.prepare(other)
+    with pytest.raises(UnitError, match=r"'temp': expected a unit, found none"):
+        loaded.features.prepare(cube.assign(temp=cube["temp"].drop_attrs()))
     path = tmp_path / "model" / "bundle.json"
     text = path.read_text()
     path.write_text(json.dumps({**json.loads(text), "bundle_version": 99}))

@@ -15,9 +15,8 @@ from tiny_cube import tiny_settings
 from tiny_project import SETTINGS, write_project
 
 from narcf_geo.model.bundle import Bundle
-from narcf_geo.model.ensemble_training import Workshop
-from narcf_geo.model.fit import fit_project, tabulate
-from narcf_geo.model.network.recipes import recipe
+from narcf_geo.model.ensemble_training import EnsembleTraining
+from narcf_geo.model.fit import fit_bundle, tabulate
 from narcf_geo.model.network.training import Fit, Trainer
 from narcf_geo.model.samples.splits import splits_of
 
@@ -33,7 +32,7 @@ def test_only_the_members_that_are_not_there_are_trained(
     cube: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = tiny_settings("temp", model=MODEL)
-    fit_project(cube, settings, tmp_path / "whole", lambda *_: None)
+    fit_bundle(cube, settings, tmp_path / "whole", lambda *_: None)
     seeds: list[int] = []
     learn = Trainer.fit
 
@@ -46,8 +45,8 @@ def test_only_the_members_that_are_not_there_are_trained(
 
     monkeypatch.setattr(Trainer, "fit", until_the_third)
     with pytest.raises(KeyboardInterrupt):
-        fit_project(cube, settings, tmp_path / "model", lambda *_: None, tmp_path / "work")
-    fit_project(cube, settings, tmp_path / "model", lambda *_: None, tmp_path / "work")
+        fit_bundle(cube, settings, tmp_path / "model", lambda *_: None, tmp_path / "work")
+    fit_bundle(cube, settings, tmp_path / "model", lambda *_: None, tmp_path / "work")
     first = settings.seed
     assert seeds == [first, first + 1, first + 2, first + 2, first + 3]
     for a, b in zip(weights(tmp_path / "whole"), weights(tmp_path / "model"), strict=True):
@@ -60,9 +59,9 @@ def test_another_recipe_other_rows_or_other_data_are_trained_anew(
     def keys(cube: xr.Dataset, **changes: object) -> set[str]:
         settings = tiny_settings("temp", model={**MODEL, **changes})
         table = tabulate(cube, settings)
-        workshop = Workshop(recipe(settings.model), table, tmp_path)
+        training = EnsembleTraining(settings.model.recipe(), table, tmp_path)
         (split,) = splits_of(settings.split, table, 1)
-        return {workshop._key(split, seed) for seed in range(3)}
+        return {training._key(split, seed) for seed in range(3)}
 
     known = keys(cube)
     assert len(known) == 3

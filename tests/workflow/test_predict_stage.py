@@ -37,7 +37,7 @@ def test_a_stopped_stage_goes_on(tiny_run: Path, copy_of: Copy) -> None:
 
     # Small regions: one chunk, the first of three, is finished.
     with pytest.raises(Stopped):
-        list(run(Project.open(project), "predict", force=True, progress=stop))
+        run(Project.open(project), "predict", force=True, progress=stop)
     assert files(project / "prediction.zarr") == files(tiny_run / "prediction.zarr")
     assert (project / ".narcf" / "prediction").exists()
 
@@ -61,7 +61,7 @@ def test_title_and_license_are_of_the_settings(tiny_run: Path, copy_of: Copy) ->
 
     def attrs() -> dict[str, str]:
         calls: list[str] = []
-        list(run(Project.open(project), "predict", progress=lambda d, t, text: calls.append(text)))
+        run(Project.open(project), "predict", progress=lambda d, t, text: calls.append(text))
         assert not [call for call in calls if "chunks" in call]  # nothing is predicted again
         return xr.open_zarr(project / "prediction.zarr", consolidated=False).attrs
 
@@ -105,6 +105,6 @@ def test_the_lock_is_free_after_an_error(tiny_run: Path, copy_of: Copy) -> None:
     chunk = project / "cube.zarr" / "temp" / "c" / "1" / "0" / "0"
     chunk.write_bytes(chunk.read_bytes()[:20])
     with pytest.raises(NarcfError, match=r"cube\.zarr: variable 'temp', .*reading failed"):
-        list(run(Project.open(project), "predict", force=True))
+        run(Project.open(project), "predict", force=True)
     with hold(project / ".narcf" / "lock", "the project"):
         pass

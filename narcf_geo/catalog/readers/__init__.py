@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from narcf_geo.core.errors import UsageError
+from narcf_geo.core.registry import Registry
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from narcf_geo.catalog.entry import Entry
 
-PRODUCTS = (
-    "carbontracker",
-    "fluxcom",
-    "generic",
-    "geoinv",
-    "gome2_sif",
-    "landcover",
-    "mod13c2",
-    "narr",
+    Reader = Callable[[Entry], xr.Dataset]
+
+READERS: Registry[Reader] = Registry(
+    "narcf_geo.readers",
+    "reader",
+    {
+        product: f"narcf_geo.catalog.readers.{product}:read"
+        for product in (
+            "carbontracker",
+            "fluxcom",
+            "generic",
+            "geoinv",
+            "gome2_sif",
+            "landcover",
+            "mod13c2",
+            "narr",
+        )
+    },
+    valid=callable,
+    expected="a function read(entry) that returns an xarray.Dataset",
 )
-"""Each name is a module here with ``read(entry) -> xarray.Dataset``."""
+"""By product: ``read(entry) -> xarray.Dataset``, of this package or another (docs/extending.md)."""
 
 
 def read(entry: Entry) -> xr.Dataset:
     """Open a catalog entry lazily as canonical variables.
+
+    Parameters
+    ----------
+    entry : Entry
+        The source; its ``product`` names the reader.
 
     Returns
     -------
@@ -43,10 +60,8 @@ def read(entry: Entry) -> xr.Dataset:
         When no reader has the entry's product.
     """
     product = entry.metadata.product
-    if product not in PRODUCTS:
-        raise UsageError(
-            f"{entry.where()}: no reader for product {product!r}; there are: {', '.join(PRODUCTS)}"
-        )
-    module = import_module(f"narcf_geo.catalog.readers.{product}")
-    dataset: xr.Dataset = module.read(entry)
-    return dataset
+    try:
+        reader = READERS[product]
+    except UsageError as error:
+        raise UsageError(f"{entry.where('metadata', 'product')}: {error}") from None
+    return reader(entry)

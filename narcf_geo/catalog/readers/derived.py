@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from narcf_geo.core.constants import FLUX_SIGN
-from narcf_geo.core.variables import SIGNED, VARIABLES
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.registry import Registry
+from narcf_geo.core.variables import SIGNED, VARIABLES, Variable
+
+
+@dataclass(frozen=True)
+class Formula:
+    """How a variable is computed from others.
+
+    Attributes
+    ----------
+    function : callable
+        Takes an array for each input and returns the variable, lazily where they are lazy.
+    inputs : tuple of str
+        Names of the variables it is made of, in the order of the arguments.
+    over_time : bool
+        Whether it needs an axis of time: it is then left out of static data.
+    variable : Variable, optional
+        Unit and name of the result; by default those of the canonical variable.
+    """
+
+    function: Callable[..., xr.DataArray]
+    inputs: tuple[str, ...]
+    over_time: bool = False
+    variable: Variable | None = None
 
 
 def saturation_vapour_pressure(temp: xr.DataArray) -> xr.DataArray:
@@ -109,37 +134,47 @@ def land_flux(bio_flux: xr.DataArray, fire_flux: xr.DataArray) -> xr.DataArray:
 
 _MONTH_DAYS = np.array([31, 28.25, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
-_FORMULAS: dict[str, tuple[Callable[..., xr.DataArray], tuple[str, ...]]] = {
-    "rel_hum": (relative_humidity, ("temp", "sp_hum", "pres")),
-    "vpd": (vapour_pressure_deficit, ("temp", "rel_hum")),
-    "sp_hum": (specific_humidity, ("temp", "rel_hum", "pres")),
-    "precip_30d": (precipitation_30d, ("precip",)),
-    "gdd": (growing_degree_sum, ("temp",)),
-    "nirv": (near_infrared_reflectance_of_vegetation, ("ndvi", "nir")),
-    "flux": (land_flux, ("bio_flux", "fire_flux")),
-}
-"""Name, formula and inputs, in an order that lets one derived variable serve the next."""
-
-_OVER_TIME = ("precip_30d", "gdd")
+FORMULAS: Registry[Formula] = Registry(
+    "narcf_geo.derived",
+    "derived variable",
+    {
+        "rel_hum": Formula(relative_humidity, ("temp", "sp_hum", "pres")),
+        "vpd": Formula(vapour_pressure_deficit, ("temp", "rel_hum")),
+        "sp_hum": Formula(specific_humidity, ("temp", "rel_hum", "pres")),
+        "precip_30d": Formula(precipitation_30d, ("precip",), over_time=True),
+        "gdd": Formula(growing_degree_sum, ("temp",), over_time=True),
+        "nirv": Formula(near_infrared_reflectance_of_vegetation, ("ndvi", "nir")),
+        "flux": Formula(land_flux, ("bio_flux", "fire_flux")),
+    },
+    valid=lambda value: isinstance(value, Formula),
+    expected="a narcf_geo.catalog.readers.derived.Formula",
+)
+"""By name, in an order that lets one derived variable serve the next; see docs/extending.md."""
 
 
 def add(ds: xr.Dataset) -> xr.Dataset:
     """Return `ds` with every derived variable whose inputs it has and which it has not."""
-    for name, (formula, inputs) in _FORMULAS.items():
-        if name in ds or not set(inputs) <= set(ds):
+    for name, formula in FORMULAS.items():
+        if name in ds or not set(formula.inputs) <= set(ds):
             continue
-        if name in _OVER_TIME and "time" not in ds[inputs[0]].dims:
+        inputs = [ds[i] for i in formula.inputs]
+        if formula.over_time and "time" not in inputs[0].dims:
             continue
-        array = formula(*(ds[i] for i in inputs)).astype(np.float32)
-        variable = VARIABLES[name]
+        array = formula.function(*inputs).astype(np.float32)
+        variable = formula.variable or VARIABLES.get(name)
+        if variable is None:
+            raise NarcfError(
+                f"derived variable {name!r} ({FORMULAS.origin(name) or 'registered here'}): "
+                "expected its unit and name in Formula.variable, found none"
+            )
         array.attrs = {
             "units": variable.units,
             "long_name": variable.long_name,
             "cell_methods": "time: mean area: mean",
-            "comment": f"derived from {', '.join(inputs)}",
+            "comment": f"derived from {', '.join(formula.inputs)}",
         }
-        if "grid_mapping" in ds[inputs[0]].attrs:
-            array.attrs["grid_mapping"] = ds[inputs[0]].attrs["grid_mapping"]
+        if "grid_mapping" in inputs[0].attrs:
+            array.attrs["grid_mapping"] = inputs[0].attrs["grid_mapping"]
         if variable.standard_name:
             array.attrs["standard_name"] = variable.standard_name
         if name in SIGNED:

@@ -12,7 +12,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from narcf_geo.model.network.recipes import ACTIVATIONS
+from narcf_geo.model.network.network import ACTIVATIONS
 
 BLOCK_ROWS = 96
 """Rows that pass through all layers at once.
@@ -40,7 +40,7 @@ def apply_chain(x: Any, mean: Any, weights: Any, widths: Any, activations: Any, 
     widths : numpy.ndarray
         Number of features, then of the outputs of each layer.
     activations : numpy.ndarray
-        Of each layer, its place in `narcf_geo.model.network.recipes.ACTIVATIONS`.
+        Of each layer, its place in `narcf_geo.model.network.network.ACTIVATIONS`.
     out : numpy.ndarray
         Shape (n_rows, n_outputs), float32.
     """

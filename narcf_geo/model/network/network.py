@@ -20,7 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from narcf_geo.core.errors import NarcfError
-from narcf_geo.model.network.recipes import ACTIVATIONS
+
+ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
+"""What a layer may apply; `narcf_geo.model.network.chain` knows each by its place here."""
 
 
 @dataclass(frozen=True)

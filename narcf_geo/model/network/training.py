@@ -15,7 +15,7 @@ import numpy as np
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import quiet_stderr
-from narcf_geo.model.network.recipes import Recipe
+from narcf_geo.project.presets import Recipe
 
 # TensorFlow tells of absent GPUs, and once of XLA, before its own log level holds; a Python error
 # still shows.
@@ -115,7 +115,7 @@ class Trainer:
     Notes
     -----
     The table is held once; a call of `fit` says by row numbers what is training and what is
-    validation, so that nothing else can be seen, and folds and members share the compiled program.
+    validation, so that no other row is used, and folds and members share the compiled program.
     """
 
     def __init__(
@@ -145,8 +145,21 @@ class Trainer:
         validation_rows: np.ndarray,
         seed: int,
         on_epoch: Callable[[int, float, float], None] | None = None,
+        normalisation_rows: np.ndarray | None = None,
     ) -> Fit:
         """Train on `train_rows`, and watch the loss of `validation_rows`.
+
+        Parameters
+        ----------
+        train_rows, validation_rows : numpy.ndarray
+            Row numbers.
+        seed : int
+            Of the initial weights and the order of the rows.
+        on_epoch : callable, optional
+            Called with the epoch (from 0) and its training and validation loss.
+        normalisation_rows : numpy.ndarray, optional
+            Rows that give each feature its mean and variance; by default `train_rows`. With others
+            the model sees more than it is trained on.
 
         Raises
         ------
@@ -159,7 +172,9 @@ class Trainer:
                 f"{len(validation_rows)}; check the period and the split in narcf.yaml"
             )
         rng = np.random.default_rng(seed)
-        mean, variance = self._prepare(train_rows, seed)
+        mean, variance = self._prepare(
+            train_rows if normalisation_rows is None else normalisation_rows, seed
+        )
         batch = min(self.recipe.batch_size, len(train_rows))
         batches = len(train_rows) // batch
         per_call = min(BATCHES_PER_CALL, batches)
@@ -197,9 +212,9 @@ class Trainer:
             History(history.train, history.validation, best),
         )
 
-    def _prepare(self, train_rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Normalise the table by the training rows; give network and optimiser a fresh start."""
-        sample = self._x[train_rows].astype(np.float64)
+    def _prepare(self, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Normalise the table by `rows`; give network and optimiser a fresh start."""
+        sample = self._x[rows].astype(np.float64)
         mean, variance = np.nanmean(sample, axis=0), np.nanvar(sample, axis=0)
         if self.recipe.shared_scale:
             shared = variance[self._land_cover]

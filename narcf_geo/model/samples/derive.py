@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
@@ -31,14 +32,14 @@ def derive(
 ) -> xr.Dataset:
     """Return `cube` with the features added, lazily where the cube is.
 
-    Transforms are odd: of a negative value, minus that of its magnitude. A running mean needs every
-    month of it; the first months of a series, for which it or a lag
-    reaches before the beginning, are NaN.
+    Transforms are odd: of a negative value, minus that of its magnitude. A mean and a lag count
+    calendar months: where one of their months is absent, or before the beginning, the feature is
+    NaN.
 
     Parameters
     ----------
     cube : xarray.Dataset
-        Predictors (time, lat, lon) or (lat, lon), every month once.
+        Predictors (time, lat, lon) or (lat, lon) with ``units``, months in order.
     features : mapping
         Name of each new feature, and how it is made.
     coordinates : sequence of str
@@ -70,6 +71,7 @@ def _derived(cube: xr.Dataset, name: str, how: DerivedFeature) -> xr.DataArray:
         )
     values = cube[how.of]
     units = values.attrs["units"]
+    months = values.indexes.get("time")
     if "time" not in values.dims and (how.mean > 1 or how.lag):
         raise NarcfError(
             f"feature {name!r}: {how.of!r} is the same in every month; remove mean and lag"
@@ -77,12 +79,25 @@ def _derived(cube: xr.Dataset, name: str, how: DerivedFeature) -> xr.DataArray:
     if how.transform:
         values = xr.apply_ufunc(_TRANSFORMS[how.transform], values, dask="parallelized")
         units = f"{how.transform}({units})"
+    every = _every_month(months) if how.mean > 1 or how.lag else None
+    if every is not None:
+        values = values.reindex(time=every)
     if how.mean > 1:
         values = values.rolling(time=how.mean, min_periods=how.mean).mean()
     if how.lag:
         values = values.shift(time=how.lag)
+    if every is not None:
+        values = values.sel(time=months)
     values.attrs = {"units": units, "long_name": f"{name}, made of {how.of}"}
     return values.astype(np.float32)
+
+
+def _every_month(months: pd.Index | None) -> pd.DatetimeIndex | None:
+    """Return all months from the first to the last; None where none is absent."""
+    if not isinstance(months, pd.DatetimeIndex):
+        return None
+    every = pd.date_range(months[0], months[-1], freq="MS")
+    return None if every.size == months.size else every
 
 
 def _coordinate(cube: xr.Dataset, name: str) -> dict[str, xr.DataArray]:

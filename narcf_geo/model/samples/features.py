@@ -10,9 +10,11 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.constants import IGBP, LAND_COVER_PREFIXES
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import NarcfError, UnitError
+from narcf_geo.core.units import linear
+from narcf_geo.core.variables import VARIABLES
 from narcf_geo.model.samples.derive import COORDINATE_COLUMNS, derive
-from narcf_geo.project.settings import DerivedFeature, Settings
+from narcf_geo.project.settings import DerivedFeature, TrainingSettings
 
 LAND_CLASSES = range(1, 17)
 
@@ -48,16 +50,23 @@ class Features:
     coordinates: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, cube: xr.Dataset, settings: Settings) -> Features:
-        """Take units from the cube and, to mask, which features have gaps on land."""
+    def of(cls, cube: xr.Dataset, settings: TrainingSettings) -> Features:
+        """Take units from the cube and, to mask, which features have gaps on land.
+
+        Raises
+        ------
+        NarcfError
+            When the cube lacks a predictor, or one states no unit.
+        """
+        for name in settings.predictor_names:
+            _stated_units(_predictor(cube, name), name)
         cube = derive(cube, settings.features, settings.coordinates)
         replaced = {how.of for how in settings.features.values() if how.replace}
         names = [name for name in settings.predictor_names if name not in replaced]
         names += settings.features
         for coordinate in settings.coordinates:
             names += COORDINATE_COLUMNS[coordinate]
-        land = is_land(cube["biome"])
-        gaps = [n for n in names if bool((cube[n].isnull() & land).any())]
+        gaps = [n for n in names if bool((cube[n].isnull() & land_cells(cube)).any())]
         return cls(
             predictors=tuple(names),
             units=tuple(cube[n].attrs["units"] for n in names),
@@ -111,25 +120,34 @@ class Features:
     def prepare(self, cube: xr.Dataset) -> xr.Dataset:
         """Return `cube` with every feature in it, in the unit of the schema.
 
+        Parameters
+        ----------
+        cube : xarray.Dataset
+            Predictors (time, lat, lon) or (lat, lon), in any unit that converts.
+
         Raises
         ------
+        UnitError
+            When a predictor states no unit, or one that does not convert.
         NarcfError
-            When the cube lacks a predictor, or has it in another unit.
+            When the cube lacks a predictor.
         """
-        cube = derive(cube, self.derived, self.coordinates)
-        for name, units in zip(self.predictors, self.units, strict=True):
-            if name not in cube:
-                raise NarcfError(
-                    f"the model needs the predictor {name!r} ({units}), which the cube has not; it "
-                    f"has: {', '.join(map(str, cube.data_vars))}"
-                )
-            found = cube[name].attrs.get("units")
-            if found != units:
-                raise NarcfError(
-                    f"predictor {name!r}: the model was trained in {units!r}, the cube has "
-                    f"{found!r}"
-                )
-        return cube
+        predictors = {
+            name: _converted(_predictor(cube, name, units), name, units)
+            for name, units in self._units_in_cube().items()
+        }
+        return derive(cube.assign(predictors), self.derived, self.coordinates)
+
+    def _units_in_cube(self) -> dict[str, str]:
+        """Return the variables that the cube must have, and the unit that each is wanted in."""
+        units = dict(zip(self.predictors, self.units, strict=True))
+        made = {*self.derived, *(c for n in self.coordinates for c in COORDINATE_COLUMNS[n])}
+        wanted = {name: unit for name, unit in units.items() if name not in made}
+        for name, how in self.derived.items():
+            # Of a predictor that was dropped, the unit stands in that of the feature alone.
+            inner = units[name].removeprefix(f"{how.transform}(") if how.transform else None
+            wanted.setdefault(how.of, units[name] if inner is None else inner.removesuffix(")"))
+        return wanted
 
     def complete(self, predictors: Sequence[np.ndarray]) -> np.ndarray:
         """Return where every predictor that must be there is; the arrays are in their order."""
@@ -170,3 +188,48 @@ class Features:
 def is_land(biome: xr.DataArray) -> xr.DataArray:
     """Return where the majority class is one of land (1 to 16)."""
     return biome.isin(list(LAND_CLASSES))
+
+
+def land_cells(cube: xr.Dataset) -> xr.DataArray:
+    """Return where samples may lie: land, or everywhere in a cube without biomes."""
+    if "biome" in cube:
+        return is_land(cube["biome"])
+    return xr.ones_like(cube["cell_area"], bool)
+
+
+def _predictor(cube: xr.Dataset, name: str, units: str = "") -> xr.DataArray:
+    if name not in cube:
+        raise NarcfError(
+            f"the model needs the predictor {name!r}{f' ({units})' if units else ''}, which the "
+            f"cube has not; it has: {', '.join(map(str, cube.data_vars))}"
+        )
+    return cube[name]
+
+
+def _stated_units(array: xr.DataArray, name: str) -> str:
+    units = str(array.attrs.get("units", "")).strip()
+    if not units:
+        raise UnitError(
+            f"predictor {name!r}: expected a unit, found none; set cube[{name!r}].attrs['units'], "
+            "to '1' where it has no dimension"
+        )
+    return units
+
+
+def _converted(array: xr.DataArray, name: str, units: str) -> xr.DataArray:
+    """Return a predictor in `units`, lazily where it is; as it is where it has them."""
+    found = _stated_units(array, name)
+    if found == units:
+        return array
+    known = VARIABLES.get(name)
+    try:
+        scale, offset = linear(found, units, known.substance if known else None)
+    except NarcfError as error:
+        raise UnitError(
+            f"predictor {name!r}: the model was trained in {units!r}, the cube has {found!r}: "
+            f"{error}"
+        ) from None
+    if (scale, offset) != (1.0, 0.0):
+        # In double precision first: 0.01 K matters more than the few bytes of a chunk.
+        array = (array.astype(np.float64) * scale + offset).astype(np.float32)
+    return array.assign_attrs(units=units)

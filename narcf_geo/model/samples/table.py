@@ -12,7 +12,8 @@ import xarray as xr
 
 from narcf_geo.core.constants import IGBP
 from narcf_geo.core.errors import NarcfError
-from narcf_geo.model.samples.features import Features, is_land
+from narcf_geo.fields.values import NODATA
+from narcf_geo.model.samples.features import Features, land_cells
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Table:
     lat, lon : numpy.ndarray
         Cell centre of each row, degrees.
     biome : numpy.ndarray
-        Majority IGBP class of each row.
+        Majority IGBP class of each row, -1 where it is not known.
     time : pandas.DatetimeIndex
         The time axis.
     missing : dict
@@ -62,9 +63,8 @@ class Table:
         NarcfError
             When the cube lacks a predictor, or no row is left.
         """
-        cube = features.prepare(cube)
-        biome = cube["biome"].values.ravel()
-        cells = np.flatnonzero(is_land(cube["biome"]).values)
+        cube = features.prepare(cube).transpose("time", ..., "lat", "lon", missing_dims="ignore")
+        cells = np.flatnonzero(land_cells(cube).values)
         target = _by_month(cube["flux_target"], cube.sizes["time"])[:, cells]
         columns = [_by_month(cube[p], cube.sizes["time"])[:, cells] for p in features.predictors]
         missing = {
@@ -81,9 +81,9 @@ class Table:
                 f"{target.size} land cell-months these are missing: {counts}"
             )
         cell = cells[position]
-        fractions = cube["class_fraction"].values.reshape(len(IGBP), -1)
+        biome, fractions = _land_cover(cube)
         static = features.static(biome, fractions)
-        row, column = np.unravel_index(cell, cube["biome"].shape)
+        row, column = np.unravel_index(cell, cube["cell_area"].shape)
         return cls(
             features=features,
             x=features.matrix([c[valid] for c in columns], static[cell]),
@@ -111,6 +111,20 @@ class Table:
         raster = np.full((template.sizes["time"], template[0].size), np.nan, np.float32)
         raster[self.month, self.cell] = values
         return template.copy(data=raster.reshape(template.shape))
+
+
+def _land_cover(cube: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the majority class (n_cells,) and class fractions (18, n_cells) of all cells.
+
+    Without them: -1, and NaN.
+    """
+    n_cells = cube["cell_area"].size
+    biome, fractions = np.full(n_cells, NODATA), np.full((len(IGBP), n_cells), np.nan, np.float32)
+    if "biome" in cube:
+        biome = cube["biome"].values.ravel()
+    if "class_fraction" in cube:
+        fractions = cube["class_fraction"].values.reshape(len(IGBP), -1)
+    return biome, fractions
 
 
 def _by_month(array: xr.DataArray, n_months: int) -> np.ndarray:

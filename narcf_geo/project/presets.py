@@ -1,15 +1,10 @@
-"""The architectures of the article and how each was trained."""
+"""Presets: the architectures of the article, how each was trained, and `best`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-if TYPE_CHECKING:
-    from narcf_geo.project.settings import ModelSettings
-
-ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
-"""What a layer may apply; `network.chain` knows each by its place here."""
+from narcf_geo.core.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -57,37 +52,31 @@ class Recipe:
 
 _ARTICLE_DEEP = (50, 100, 100, 100, 50, 50)
 
-PRESETS: dict[str, Recipe] = {
-    "linear": Recipe(hidden=()),
-    "wecann": Recipe(hidden=(15,), activation="sigmoid"),
-    "narcf-25": Recipe(hidden=(25,)),
-    "narcf-mid": Recipe(hidden=(50, 70, 70, 50)),
-    "narcf": Recipe(hidden=_ARTICLE_DEEP),
-    "narcf-published": Recipe(hidden=_ARTICLE_DEEP, batch_normalization=True, dropout=0.25),
-    "best": Recipe(
-        hidden=(100, 100, 100),
-        shared_scale=True,
-        loss="nll",
-        epochs=12,
-        learning_rate=2e-3,
-        schedule="cosine",
-        weight_decay=0.3,
-        keep="last",
-        members=5,
-        unbiased=True,
-    ),
-}
-"""Those of the article: Adam, mean absolute error, batches of 256, 100 epochs; and `best`."""
-
-
-def recipe(settings: ModelSettings) -> Recipe:
-    """Return the preset that `settings` names, with what they change of it.
-
-    Examples
-    --------
-    >>> from narcf_geo.project.settings import ModelSettings
-    >>> recipe(ModelSettings(preset="narcf", epochs=20)).epochs
-    20
-    """
-    changes = settings.model_dump(exclude={"preset"}, exclude_none=True)
-    return replace(PRESETS[settings.preset], **changes)
+PRESETS: Registry[Recipe] = Registry(
+    "narcf_geo.presets",
+    "preset",
+    {
+        "linear": Recipe(hidden=()),
+        "wecann": Recipe(hidden=(15,), activation="sigmoid"),
+        "narcf-25": Recipe(hidden=(25,)),
+        "narcf-mid": Recipe(hidden=(50, 70, 70, 50)),
+        "narcf": Recipe(hidden=_ARTICLE_DEEP),
+        "narcf-published": Recipe(hidden=_ARTICLE_DEEP, batch_normalization=True, dropout=0.25),
+        "best": Recipe(
+            hidden=(100, 100, 100),
+            shared_scale=True,
+            loss="nll",
+            epochs=12,
+            learning_rate=2e-3,
+            schedule="cosine",
+            weight_decay=0.3,
+            keep="last",
+            members=5,
+            unbiased=True,
+        ),
+    },
+    valid=lambda value: isinstance(value, Recipe),
+    expected="a narcf_geo.project.presets.Recipe",
+)
+"""Those of the article (Adam, mean absolute error, batches of 256, 100 epochs), `best`, and those
+of other distributions: see docs/extending.md."""

@@ -1,0 +1,188 @@
+"""Running stages: all that are wanted, in order, or one after the other as they end."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from narcf_geo.core.errors import UsageError
+from narcf_geo.core.lock import hold
+from narcf_geo.core.progress import Progress, silent
+from narcf_geo.project.project import Project
+from narcf_geo.workflow.stages import STAGES, Options, Stage
+from narcf_geo.workflow.state import State
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a stage.
+
+    Attributes
+    ----------
+    stage : str
+        Its name.
+    seconds : float or None
+        How long it took; None when it was up to date.
+    outputs : list of Path
+        The files and stores it wrote, now or before.
+    """
+
+    stage: str
+    seconds: float | None
+    outputs: list[Path]
+
+
+def run(
+    project: Project | str | os.PathLike[str],
+    *stages: str,
+    force: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    memory: str | None = None,
+    progress: Progress = silent,
+) -> list[Result]:
+    """Bring stages up to date, with all they need.
+
+    Parameters
+    ----------
+    project : Project or path
+        The project, or its folder.
+    *stages : str
+        Names of the stages wanted, of regrid, biomes, cube, train, predict, evaluate, map and
+        report; none means all of them.
+    force : bool
+        Run the stages named even where they are up to date.
+    workers, scheduler, memory
+        Who predicts, as for `narcf_geo.prediction.open_pool`, and what each process
+        may take, such as "2GB".
+    progress : callable
+        Called within a stage with how much is done, of how much, and what it is.
+
+    Returns
+    -------
+    list of Result
+        What became of each stage, in the order of running.
+
+    Raises
+    ------
+    UsageError
+        When there is no stage of that name, or no project.
+    NarcfError
+        When a stage fails, or another process runs the project; what was finished before stays.
+
+    See Also
+    --------
+    iter_run : to see each stage as it ends.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from narcf_geo.project.init import init_project
+    >>> folder = Path(tempfile.mkdtemp()) / "demo"
+    >>> _ = init_project(folder, sample=True)
+    >>> [(done.stage, done.outputs[0].name) for done in run(folder, "biomes")]
+    [('biomes', 'biomes.nc')]
+    """
+    opened = _opened(project)
+    with locked(opened):
+        return list(
+            iter_run(
+                opened,
+                *stages,
+                force=force,
+                workers=workers,
+                scheduler=scheduler,
+                memory=memory,
+                progress=progress,
+            )
+        )
+
+
+def iter_run(
+    project: Project | str | os.PathLike[str],
+    *stages: str,
+    force: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    memory: str | None = None,
+    progress: Progress = silent,
+) -> Iterator[Result]:
+    """Bring stages up to date, and yield what became of each as it ends.
+
+    Nothing is done before the first result is asked for. The project is locked while a stage
+    runs, not between stages, so that an iterator that is left alone locks nobody out; hold `locked`
+    around the loop to keep others out until it ends.
+
+    Parameters
+    ----------
+    project, stages, force, workers, scheduler, memory, progress
+        As for `run`.
+
+    Yields
+    ------
+    Result
+        What became of the stage.
+
+    Raises
+    ------
+    NarcfError
+        As for `run`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from narcf_geo.project.init import init_project
+    >>> folder = Path(tempfile.mkdtemp()) / "demo"
+    >>> _ = init_project(folder, sample=True)
+    >>> for done in iter_run(folder, "biomes"):
+    ...     print(done.stage, done.seconds is not None)
+    biomes True
+    """
+    project = _opened(project)
+    unknown = [name for name in stages if name not in STAGES]
+    if unknown:
+        raise UsageError(f"no stage {', '.join(unknown)}; there are: {', '.join(STAGES)}")
+    for stage in _wanted(stages):
+        forced = force and (not stages or stage.name in stages)
+        with locked(project):
+            result = _run_stage(
+                project, stage, progress, Options(forced, workers, scheduler, memory)
+            )
+        yield result
+
+
+def locked(project: Project) -> AbstractContextManager[None]:
+    """Keep other processes and threads from running `project` within a ``with`` block."""
+    lock = project.path(".narcf", "lock")
+    return hold(lock, f"the project {project.directory.resolve()}", reentrant=True)
+
+
+def _opened(project: Project | str | os.PathLike[str]) -> Project:
+    return project if isinstance(project, Project) else Project.open(project)
+
+
+def _run_stage(project: Project, stage: Stage, progress: Progress, options: Options) -> Result:
+    # Read anew for each stage: between two of them another run may have written it.
+    state = State.open(project)
+    if state.is_current(stage) and not options.force:
+        return Result(stage.name, None, state.outputs(stage))
+    if options.force:
+        state.forget(stage)
+    start = time.perf_counter()
+    outputs = stage.run(project, progress, options)
+    seconds = time.perf_counter() - start
+    state.record(stage, outputs, seconds)
+    return Result(stage.name, seconds, outputs)
+
+
+def _wanted(names: tuple[str, ...]) -> list[Stage]:
+    """Return the stages named and all they need, in order of running."""
+    wanted = set(names or STAGES)
+    for stage in reversed(STAGES.values()):
+        if stage.name in wanted:
+            wanted.update(stage.needs)
+    return [stage for stage in STAGES.values() if stage.name in wanted]
