@@ -15,7 +15,7 @@ from narcf_geo.core.units import linear
 from narcf_geo.fields.axes import in_house_order
 from narcf_geo.fields.formats import open_format
 from narcf_geo.fields.time import on_month_axis
-from narcf_geo.fields.values import Sign, flux_field, in_flux_units
+from narcf_geo.fields.values import Sign, flux_field, in_flux_units, sign_of
 
 PREFERRED = ("flux", "nee")
 """Names of the flux where a file has several candidates; small or capital letters."""
@@ -128,22 +128,20 @@ def open_flux(
     ds = open_fields(ds, average=average)
     at = f"{where}: variable {name!r}"
     flux = flux_field(_squeezed(ds[name]), units=units, sign=sign, monthly=False, where=at)
-    turned = flux.attrs.get("standard_name") != ds[name].attrs.get("standard_name")
+    turned = (sign or sign_of(ds[name])) == "uptake"
     ds = ds.drop_vars(name).assign(flux=flux.rename("flux"))
     if name != "flux":
         ds["flux"].attrs["original_name"] = name
-    return _with_unit_of_flux(ds, where, sign, turned)
+    return _with_unit_of_flux(ds, where, turned)
 
 
-def _with_unit_of_flux(ds: xr.Dataset, where: str, sign: Sign | None, turned: bool) -> xr.Dataset:
-    turned = turned or sign == "uptake"
+def _with_unit_of_flux(ds: xr.Dataset, where: str, turned: bool) -> xr.Dataset:
     for name in SPREADS:
         if name in ds:
             ds[name] = in_flux_units(ds[name], where=f"{where}: variable {name!r}", signed=False)
+    sign: Sign = "uptake" if turned else "to_atmosphere"
     found = {
-        name: in_flux_units(
-            ds[name], where=f"{where}: variable {name!r}", sign="uptake" if turned else None
-        )
+        name: in_flux_units(ds[name], where=f"{where}: variable {name!r}", sign=sign)
         for name in ENDS
         if name in ds
     }
@@ -180,7 +178,7 @@ def valid_only(ds: xr.Dataset) -> xr.Dataset:
     found = {}
     for name, array in ds.data_vars.items():
         limits = _limits(array)
-        if limits is None or array.dtype.kind != "f":
+        if limits is None or array.dtype.kind not in "fiu":
             continue
         low, high = limits
         attrs = {k: v for k, v in array.attrs.items() if not k.startswith("valid_")}
