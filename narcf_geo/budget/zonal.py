@@ -189,8 +189,10 @@ def _checked(statistics: Iterable[Statistic] | None) -> tuple[Statistic, ...] | 
         return None
     chosen = tuple(statistics)
     known = get_args(Statistic)
-    if unknown := [s for s in chosen if s not in known] or ([] if chosen else ["none"]):
-        raise UsageError(f"expected statistics among {', '.join(known)}, found {unknown[0]!r}")
+    unknown = [str(s) for s in chosen if s not in known]
+    if unknown or not chosen:
+        found = repr(unknown[0]) if unknown else "none"
+        raise UsageError(f"expected statistics among {', '.join(known)}, found {found}")
     return chosen
 
 

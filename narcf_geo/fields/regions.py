@@ -235,9 +235,6 @@ def read_regions(path: str | os.PathLike[str]) -> gpd.GeoDataFrame:
     return regions
 
 
-named_regions = open_regions
-
-
 def _polygons_of(source: Any) -> tuple[gpd.GeoDataFrame, str]:
     """Return polygons as a table, and what to call it in an error."""
     import geopandas as gpd

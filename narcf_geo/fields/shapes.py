@@ -183,25 +183,20 @@ def _reprojected(
     for polygon in shapely.get_parts(polygonal(shapely.make_valid(shape))):
         rings = []
         for path in _rings(polygon):
-            course = _on_course(path, transformer)
-            if not np.isfinite(course).all():
-                raise UsageError(
-                    f"region {label!r}: expected coordinates within its CRS, found some that have "
-                    "no longitude and latitude; check the CRS"
-                )
+            course = _on_course(path, transformer, label)
             inside = [p for p, xy in poles.items() if shapely.Polygon(path).contains(xy)]
             rings.append(enclosed(course[:-1], inside[0] if len(inside) == 1 else None))
         polygons.append(_without_holes(rings))
     return polygonal(shapely.union_all(polygons))
 
 
-def _on_course(path: np.ndarray, transformer: Transformer) -> np.ndarray:
+def _on_course(path: np.ndarray, transformer: Transformer, label: str) -> np.ndarray:
     """Return longitudes and latitudes (m, 2) of a path, dense enough to keep straight edges.
 
     Each edge is cut in three until its inner points lie where straight lines in longitude and
     latitude would put them; thirds show what a midpoint would miss of a curve shaped like an S.
     """
-    lonlat = _transformed(path, transformer)
+    lonlat = _transformed(path, transformer, label)
     active = np.ones(len(path) - 1, bool)
     for _ in range(_ROUNDS):
         edge = np.flatnonzero(active)
@@ -209,7 +204,7 @@ def _on_course(path: np.ndarray, transformer: Transformer) -> np.ndarray:
             break
         span = path[edge + 1] - path[edge]
         inner = np.stack([path[edge] + span * t for t in (1 / 3, 2 / 3)], axis=1)
-        inner_lonlat = _transformed(inner.reshape(-1, 2), transformer).reshape(inner.shape)
+        inner_lonlat = _transformed(inner.reshape(-1, 2), transformer, label).reshape(inner.shape)
         off = _beside(lonlat[edge], lonlat[edge + 1], inner_lonlat) > COURSE
         bent = edge[off]
         path = np.insert(path, np.repeat(bent + 1, 2), inner[off].reshape(-1, 2), axis=0)
@@ -220,8 +215,14 @@ def _on_course(path: np.ndarray, transformer: Transformer) -> np.ndarray:
     return lonlat
 
 
-def _transformed(xy: np.ndarray, transformer: Transformer) -> np.ndarray:
-    return np.stack(transformer.transform(xy[:, 0], xy[:, 1]), axis=1)
+def _transformed(xy: np.ndarray, transformer: Transformer, label: str) -> np.ndarray:
+    lonlat = np.stack(transformer.transform(xy[:, 0], xy[:, 1]), axis=1)
+    if not np.isfinite(lonlat).all():
+        raise UsageError(
+            f"region {label!r}: expected edges within the domain of its CRS, found points that "
+            "have no longitude and latitude; check the CRS"
+        )
+    return lonlat
 
 
 def _beside(start: np.ndarray, end: np.ndarray, inner: np.ndarray) -> np.ndarray:
