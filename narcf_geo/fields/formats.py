@@ -59,9 +59,9 @@ class Opening:
 
     Attributes
     ----------
-    chunks : mapping or "auto"
+    chunks : mapping, "auto" or "none"
         Dask chunks; by default those in which the file is stored. "auto" makes chunks of about
-        32 MiB, whatever the file has.
+        32 MiB, whatever the file has; with "none" arrays are lazy without dask.
     xarray_kwargs, csv_kwargs : mapping
         For the library that reads the format.
     decode_times : bool
@@ -72,7 +72,7 @@ class Opening:
         The data sets to read of a file that holds many; none means all.
     """
 
-    chunks: Mapping[str, int] | Literal["auto"] | None = None
+    chunks: Mapping[str, int] | Literal["auto", "none"] | None = None
     xarray_kwargs: Mapping[str, Any] = field(default_factory=dict)
     csv_kwargs: Mapping[str, Any] = field(default_factory=dict)
     decode_times: bool = True
@@ -81,8 +81,8 @@ class Opening:
 
     @property
     def stored_chunks(self) -> dict[str, int] | None:
-        """What an engine takes as ``chunks``; None where the chunks are made afterwards."""
-        return None if self.chunks == "auto" else dict(self.chunks or {})
+        """What an engine takes as ``chunks``; None for arrays without dask."""
+        return None if isinstance(self.chunks, str) else dict(self.chunks or {})
 
 
 def open_format(path: Path, driver: str | None = None, how: Opening | None = None) -> xr.Dataset:
@@ -157,7 +157,7 @@ def driver_of(path: Path) -> str:
 
 
 def open_netcdf(path: Path, how: Opening) -> xr.Dataset:
-    """Open a NetCDF file; times that numpy cannot hold become cftime, as they should, quietly."""
+    """Open a NetCDF file; times that numpy cannot hold become cftime."""
     # A variable in days, such as a length of season, stays a number.
     kwargs: dict[str, Any] = {"engine": "netcdf4", "decode_timedelta": False, **how.xarray_kwargs}
     if not how.decode_times:
@@ -167,12 +167,13 @@ def open_netcdf(path: Path, how: Opening) -> xr.Dataset:
         return xr.open_dataset(path, chunks=how.stored_chunks, **kwargs)
 
 
-def open_zarr(path: Path, how: Opening) -> xr.Dataset:
-    """Open a Zarr store."""
+def open_zarr(path: Path | str, how: Opening) -> xr.Dataset:
+    """Open a Zarr store, by its path or as fsspec names it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated")
         decode = {"decode_times": how.decode_times, "decode_timedelta": False}
-        kwargs = {"chunks": how.stored_chunks or {}, **decode, **how.xarray_kwargs}
+        chunks = {} if how.chunks == "auto" else how.stored_chunks
+        kwargs = {"chunks": chunks, **decode, **how.xarray_kwargs}
         return xr.open_zarr(path, **kwargs)
 
 

@@ -86,6 +86,32 @@ def corners_from_centers(lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, 
     return to_lonlat(xyz[:-1, :-1] + xyz[1:, :-1] + xyz[:-1, 1:] + xyz[1:, 1:])
 
 
+def places_differ(one: np.ndarray, other: np.ndarray, tolerance: float = 1e-6) -> bool:
+    """Return whether the centres of cells along an axis are apart, or of another number.
+
+    Parameters
+    ----------
+    one, other : numpy.ndarray
+        Degrees, 1-D, or 2-D with the axis of interest last.
+    tolerance : float
+        Share of a cell. The rounding of the coordinates' own type is allowed for.
+
+    Examples
+    --------
+    >>> places_differ(np.array([0.5, 1.5]), np.array([0.5, 1.5 + 1e-13]))
+    False
+    >>> places_differ(np.array([0.5, 1.5]), np.array([0.5, 1.5001]))
+    True
+    """
+    if one.shape != other.shape:
+        return True
+    a, b = one.astype("float64"), other.astype("float64")
+    cell = np.median(np.abs(np.diff(a, axis=-1))) if a.shape[-1] > 1 else 1.0
+    eps = max(np.finfo(v.dtype).eps if v.dtype.kind == "f" else 0.0 for v in (one, other))
+    # 360 is the largest coordinate; half a unit in the last place each, and as much for arithmetic.
+    return bool((np.abs(a - b) > max(tolerance * cell, 360 * eps)).any())
+
+
 def edges_from_centers(centers: np.ndarray) -> np.ndarray:
     """Return n + 1 edges half way between n >= 2 centres, the outer ones extrapolated."""
     middle = (centers[1:] + centers[:-1]) / 2

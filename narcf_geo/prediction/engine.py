@@ -14,17 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.files import require_replaceable
 from narcf_geo.core.lock import hold
 from narcf_geo.core.provenance import VERSION
-from narcf_geo.model.samples.features import is_land
-from narcf_geo.prediction.arrays import inputs
+from narcf_geo.fields.formats import Opening, open_zarr
+from narcf_geo.fields.values import whole_classes
+from narcf_geo.model.samples.features import LAND_CLASSES
+from narcf_geo.prediction.arrays import inputs, require_months_in_a_row
 from narcf_geo.prediction.journal import Journal
 from narcf_geo.prediction.layout import Shape
+from narcf_geo.prediction.parts import files_let_go, files_of
 from narcf_geo.prediction.scheduler import Pool, Threads, threads
-from narcf_geo.prediction.source import Source, files_let_go
+from narcf_geo.prediction.source import Source
 from narcf_geo.prediction.store import describe, write_template
 from narcf_geo.prediction.task import Task
 
@@ -71,7 +76,7 @@ def predict_file(
     *,
     memory: str | float | None = None,
     pool: Pool | None = None,
-    state: Path | None = None,
+    state: str | os.PathLike[str] | None = None,
     attrs: Mapping[str, Any] | None = None,
     force: bool = False,
     progress: Progress = lambda done, total, text: None,
@@ -86,8 +91,10 @@ def predict_file(
     ----------
     source : path, URL or pattern
         A Zarr store, a NetCDF file, or files such as ``cube/*.nc``, with predictors (time, lat,
-        lon) or (lat, lon), ``biome`` and, if the model takes them, ``class_fraction``. Workers on
-        other machines must see it, `model` and `output` under the same path.
+        lon) or (lat, lon), ``biome`` and, if the model takes them, ``class_fraction``. Axes of any
+        names, order and direction, a value a month, predictors in any unit that converts; each
+        file for itself. Workers on other machines must see it, `model` and `output` under the same
+        path.
     output : path
         The store to write; an older one is replaced.
     model : path
@@ -115,14 +122,23 @@ def predict_file(
     Raises
     ------
     UsageError
-        When the source is absent, the output is no store, or the memory not enough.
+        When the source is absent, the output is an input or no store, or the memory not enough.
+    GridMismatchError, TimeError, UnitError
+        When files have different grids, are not monthly, or have units that do not convert.
     NarcfError
         When the cube is not what the model needs, a file cannot be read or written, or another
         process writes the same store; what was finished stays.
+
+    Examples
+    --------
+    >>> summary = predict_file("cube.zarr", "flux.zarr", "demo/model")  # doctest: +SKIP
+    >>> predict_file("cube/*.none", "flux.zarr", "demo/model")
+    Traceback (most recent call last):
+    narcf_geo.core.errors.UsageError: cube/*.none: no file matches this pattern
     """
     began = time.perf_counter()
     output, model = Path(output).resolve(), Path(model).resolve()
-    folder = state.resolve() if state else output.with_name(f".{output.name}")
+    folder = Path(state).resolve() if state else output.with_name(f".{output.name}")
     limit = _bytes(memory)
     task = Task.of(Source.open(source), model)
     _check(task, output)
@@ -217,7 +233,8 @@ def work(folder: str, key: str, job: str, digests: dict[Shape, str]) -> tuple[in
     axes = list(zip(*digests, strict=True))
     at = task.reach(_shape(map(min, axes)), _shape(map(max, axes)))
     rows = 0
-    land = bool(is_land(task.source.read(["biome"], at)["biome"]).any())
+    biome = whole_classes(task.source.read(["biome"], at)["biome"].values)
+    land = bool(np.isin(biome, LAND_CLASSES).any())
     cube = task.source.read(task.names, at) if land else None
     for chunk, digest in digests.items():
         if cube is not None:
@@ -286,17 +303,12 @@ def _open(folder: str, key: str, digest: str) -> tuple[Journal, Task]:
 
 def _check(task: Task, output: Path) -> None:
     """Raise at once for what would go wrong in every region, and for what must not be replaced."""
-    if str(output) in [part.location.removeprefix("reference::") for part in task.source.parts]:
-        raise UsageError(f"{output}: expected another place for the prediction, found the input")
-    if output.exists() and not any((output / n).exists() for n in ("zarr.json", ".zgroup")):
-        raise UsageError(
-            f"{output}: expected a Zarr store to replace, or nothing, found something else; give "
-            "another name"
-        )
+    require_replaceable(output, [*files_of(task.source.parts), task.model], store=True)
     corner = task.source.read(task.names, (slice(0, 1), slice(0, 1), slice(0, 1)))
     bundle = task.predictor.bundle
     inputs(bundle.features.prepare(corner), bundle)
     task.source.require(task.names)
+    require_months_in_a_row(pd.DatetimeIndex(task.source.months), bundle, "the cube")
 
 
 def _fewer(pool: Threads, task: Task, memory: float | None) -> Threads:
@@ -318,8 +330,8 @@ def _bytes(memory: str | float | None) -> float | None:
 def _land_cells(store: Path) -> int:
     from dask.threaded import get
 
-    biome = xr.open_dataset(store, engine="zarr", consolidated=False, chunks={})["biome"]
-    return int(is_land(biome).sum().compute(scheduler=get))
+    biome = open_zarr(store, Opening())["biome"]
+    return int(biome.isin(list(LAND_CLASSES)).sum().compute(scheduler=get))
 
 
 def _shape(numbers: Iterable[int]) -> Shape:

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-
-from narcf_geo.core.files import remove
+from narcf_geo.core.files import remove, require_replaceable
 from narcf_geo.core.lock import hold
+from narcf_geo.fields.formats import Opening, open_zarr
 from narcf_geo.prediction.engine import Summary, predict_file
+from narcf_geo.prediction.parts import files_of, parts_of
 
 
 def predict_netcdf(
@@ -36,15 +36,22 @@ def predict_netcdf(
     -------
     Summary
         As of `narcf_geo.prediction.predict_file`.
+
+    Raises
+    ------
+    UsageError
+        When the output is an input or holds one; and as `narcf_geo.prediction.predict_file`.
     """
     from narcf_geo.outputs.netcdf import BLOCK, write_flux_netcdf
 
     output = Path(output).resolve()
+    inputs = [*files_of(parts_of(os.fspath(source))), os.fspath(model)]
+    require_replaceable(output, inputs, store=False)
     folder = output.with_name(f".{output.name}")
     store, state = folder / "flux.zarr", folder / "state"
     with hold(folder / "lock", str(output)):
         done = predict_file(source, store, model, state=state, **options)
-        with xr.open_dataset(store, engine="zarr", consolidated=False, chunks=None) as ds:
+        with open_zarr(store, Opening(chunks="none")) as ds:
             write_flux_netcdf(ds.chunk(BLOCK), output)
         remove(store)
         remove(state)

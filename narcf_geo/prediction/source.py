@@ -6,45 +6,35 @@ which months, and opens those that a piece needs.
 
 from __future__ import annotations
 
-import glob
-import hashlib
-import json
 import os
-import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import product
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from narcf_geo.core.errors import NarcfError, UsageError
-from narcf_geo.core.months import to_month_starts, with_month_axis
+from narcf_geo.core.errors import GridMismatchError, NarcfError, UnitError
+from narcf_geo.core.months import with_month_axis
+from narcf_geo.core.units import linear
+from narcf_geo.fields.door import valid_only
+from narcf_geo.grid.sphere import places_differ
+from narcf_geo.prediction.parts import Part, open_part, parts_of, stamps
 
 Slices = tuple[slice, slice, slice]
 """Along time, lat and lon."""
 
 
-class Part(NamedTuple):
-    """A file or store, and what tells it from another one that stood there before."""
-
-    location: str
-    version: str
-
-
 class Place(NamedTuple):
     """Where months of a variable are: the numbers of a part, of its first month and of the month
-    after its last; of a variable without time, in no month, both are None.
+    after its last; of a variable without time, in no month, both are None. And its unit there.
     """
 
     part: int
     start: int | None
     stop: int | None
+    units: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +66,7 @@ class Source:
         NarcfError
             When it cannot be read, a part has another grid, or months of another between its own.
         """
-        parts = _parts(os.fspath(location))
+        parts = parts_of(os.fspath(location))
         looked = [_look(part, parts[0]) for part in parts]
         whole = sorted({month for axis, _ in looked for month in axis})
         if not whole:
@@ -90,9 +80,9 @@ class Source:
                     f"{part.location}: expected months in a row, found {axis[0]} to {axis[-1]} "
                     "with other months between them in other files"
                 )
-            for name, moves in variables.items():
+            for name, (moves, units) in variables.items():
                 at = months if moves else slice(None)
-                places.setdefault(name, []).append(Place(number, at.start, at.stop))
+                places.setdefault(name, []).append(Place(number, at.start, at.stop, units))
         in_order = {n: sorted(at, key=lambda place: place.start or 0) for n, at in places.items()}
         return cls(tuple(parts), tuple(whole), in_order)
 
@@ -117,10 +107,19 @@ class Source:
         return with_month_axis(frame, pd.DatetimeIndex(self.months))
 
     def require(self, names: Iterable[str]) -> None:
-        """Raise NarcfError unless every variable of `names` has every month once, or no time."""
+        """Refuse variables of which a month is absent or twice there, or whose units do not fit.
+
+        Raises
+        ------
+        NarcfError
+            When a month is absent, or stands in two parts.
+        UnitError
+            When the unit of a part does not convert to that of the first.
+        """
         for name in names:
             covered, before = 0, -1
-            for number, start, stop in self.places.get(name, []):
+            for number, start, stop, units in self.places.get(name, []):
+                self._convert(name, number, units)
                 if start is None or stop is None:
                     covered = len(self.months)
                 elif start < covered:
@@ -155,7 +154,8 @@ class Source:
     def _array(self, name: str, at: Slices) -> xr.Variable:
         space = dict(zip(("lat", "lon"), at[1:], strict=True))
         pieces = []
-        for part, within in self._touched(name, at[0]):
+        for place, within in self._touched(name, at[0]):
+            part = self.parts[place.part]
             array = open_part(part)[name].variable
             try:
                 piece = array[
@@ -170,21 +170,46 @@ class Source:
                     f"{self.months[at[0].stop - 1]}: reading failed ({type(error).__name__}: "
                     f"{error}); the file may be damaged: fetch or make it again"
                 ) from None
+            pieces[-1] = self._in_one_unit(name, place, pieces[-1])
         whole = pieces[0] if len(pieces) == 1 else xr.Variable.concat(pieces, "time")
         if np.issubdtype(whole.dtype, np.floating):
             whole = whole.astype(np.float32, copy=False)
         return whole
 
-    def _touched(self, name: str, months: slice) -> Iterator[tuple[Part, slice]]:
-        """Yield the parts of a variable that have some of `months`, in order, and which of them."""
+    def _in_one_unit(self, name: str, place: Place, piece: xr.Variable) -> xr.Variable:
+        """Return what was read with NaN for what is invalid, in the unit of the first part."""
+        if any(key.startswith("valid_") for key in map(str, piece.attrs)):
+            piece = valid_only(xr.Dataset({name: piece}))[name].variable
+        if place.units == self.places[name][0].units:
+            return piece
+        scale, offset = self._convert(name, place.part, place.units)
+        converted = piece.astype("float64") * scale + offset
+        converted.attrs = {**piece.attrs, "units": self.places[name][0].units}
+        return converted
+
+    def _convert(self, name: str, number: int, units: str) -> tuple[float, float]:
+        """Return scale and offset to the unit of the first part of a variable."""
+        first = self.places[name][0]
+        if units == first.units:
+            return 1.0, 0.0
+        try:
+            return linear(units, first.units)
+        except NarcfError as error:
+            raise UnitError(
+                f"{self._name(number)}: variable {name!r}: expected a unit that converts to "
+                f"{first.units!r}, as in {self._name(first.part)}, found {units!r} ({error})"
+            ) from None
+
+    def _touched(self, name: str, months: slice) -> Iterator[tuple[Place, slice]]:
+        """Yield where a variable has some of `months`, in order, and which of them."""
         at = months.start
-        for number, start, stop in self.places[name]:
-            if start is None or stop is None:
-                yield self.parts[number], slice(None)
+        for place in self.places[name]:
+            if place.start is None or place.stop is None:
+                yield place, slice(None)
                 return
-            stop = min(months.stop, stop)
-            if start <= at < stop:
-                yield self.parts[number], slice(at - start, stop - start)
+            stop = min(months.stop, place.stop)
+            if place.start <= at < stop:
+                yield place, slice(at - place.start, stop - place.start)
                 at = stop
 
     def chunk_shapes(self, names: Iterable[str]) -> list[tuple[int, int, int]]:
@@ -208,166 +233,35 @@ class Source:
         """
         space = dict(zip(("lat", "lon"), at[1:], strict=True))
         for name in names:
-            for part, within in self._touched(name, at[0]) if name in self.places else ():
-                yield name, *_stamps(part, name, {**space, "time": within})
+            for place, within in self._touched(name, at[0]) if name in self.places else ():
+                yield name, *stamps(self.parts[place.part], name, {**space, "time": within})
 
 
-def _parts(location: str) -> list[Part]:
-    if _is_url(location):
-        return [Part(url, "") for url in _expanded(location)]
-    found = sorted(glob.glob(location, recursive=True)) if glob.has_magic(location) else [location]
-    if not found:
-        raise UsageError(f"{location}: no file matches this pattern")
-    if not Path(found[0]).exists():
-        raise UsageError(f"{location}: no such file or store")
-    paths = [Path(path).resolve() for path in found]
-    return [Part(f"{_prefix(path)}{path}", _version(path)) for path in paths]
-
-
-def _expanded(url: str) -> list[str]:
-    """Return the URLs that a pattern such as ``s3://bucket/*.nc`` stands for."""
-    if "*" not in url:
-        return [url]
-    import fsspec
-
-    system, path = fsspec.url_to_fs(url)
-    if not (found := sorted(system.glob(path))):
-        raise UsageError(f"{url}: no file matches this pattern")
-    return [system.unstrip_protocol(path) for path in found]
-
-
-def _prefix(path: Path) -> str:
-    """Return how fsspec opens what kerchunk and VirtualiZarr write: references to other files."""
-    return "reference::" if path.suffix == ".json" else ""
-
-
-def _look(part: Part, first: Part) -> tuple[list[str], dict[str, bool]]:
-    """Return the months of a part, none where it has no time, and which variables have time.
+def _look(part: Part, first: Part) -> tuple[list[str], dict[str, tuple[bool, str]]]:
+    """Return the months of a part, none where it has no time, and of each variable whether it has
+    time, and its unit.
 
     Raises
     ------
     NarcfError
         When its axes are not those of the first part.
     """
-    ds = open_part(part)
+    ds, expected = open_part(part), open_part(first)
     for name in ("lat", "lon"):
-        found = ds.variables.get(name)
-        if found is None or found.dims != (name,):
-            raise NarcfError(
-                f"{part.location}: expected the dimensions time, lat and lon with coordinates; "
-                f"found {', '.join(map(str, ds.dims))}"
+        if places_differ(ds[name].values, expected[name].values):
+            raise GridMismatchError(
+                f"{part.location}: expected the {name} of {first.location} "
+                f"({_axis(expected[name])}), found {_axis(ds[name])}; bring both to one grid with "
+                "`narcf-geo regrid`"
             )
-        expected = open_part(first).variables[name]
-        if found.shape != expected.shape or not np.allclose(found, expected, 0, 1e-4):
-            raise NarcfError(
-                f"{part.location}: expected the {name} of {first.location} ({_axis(expected)}), "
-                f"found {_axis(found)}; bring both to one grid with `narcf-geo regrid`"
-            )
-    return _months(part), {str(name): "time" in ds[name].dims for name in ds.data_vars}
+    months = [str(month)[:7] for month in ds["time"].values] if "time" in ds.dims else []
+    variables = {
+        str(name): ("time" in array.dims, str(array.attrs.get("units", "")))
+        for name, array in ds.data_vars.items()
+    }
+    return months, variables
 
 
-def _axis(axis: xr.Variable) -> str:
+def _axis(axis: xr.DataArray) -> str:
     values = axis.values
     return f"{values[0]:g} to {values[-1]:g}, {values.size} cells"
-
-
-def _version(path: Path) -> str:
-    """Return the time of a file, or of the file that describes a Zarr store."""
-    described = [path / name for name in ("zarr.json", ".zmetadata", ".zgroup")]
-    return str(_stamp(next((p for p in described if p.exists()), path)))
-
-
-def _is_url(location: str) -> bool:
-    return "://" in location or "::" in location
-
-
-def _is_zarr(location: str) -> bool:
-    if _is_url(location):
-        return location.startswith("reference::") or location.rstrip("/").endswith(".zarr")
-    return Path(location).is_dir()
-
-
-@lru_cache(maxsize=256)
-def open_part(part: Part) -> xr.Dataset:
-    """Open a Zarr store or a NetCDF file lazily, once in each process.
-
-    Raises
-    ------
-    NarcfError
-        When it is neither.
-    """
-    location = part.location
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a store without consolidated metadata
-            if _is_zarr(location):
-                return xr.open_dataset(location, engine="zarr", chunks=None)
-            if _is_url(location):
-                import fsspec
-
-                cached = location if "::" in location else f"simplecache::{location}"
-                location = fsspec.open_local(cached)
-            return xr.open_dataset(location, chunks=None)
-    except Exception as error:
-        raise NarcfError(
-            f"{part.location}: expected a Zarr store or a NetCDF file, found something else "
-            f"({type(error).__name__}: {error})"
-        ) from None
-
-
-@contextmanager
-def files_let_go() -> Iterator[None]:
-    """Close at the end what `open_part` has opened, so that it can be written again."""
-    try:
-        yield
-    finally:
-        open_part.cache_clear()
-
-
-def _months(part: Part) -> list[str]:
-    ds = open_part(part)
-    if "time" not in ds.dims:
-        return []
-    try:
-        return [str(month)[:7] for month in to_month_starts(ds["time"])]
-    except NarcfError as error:
-        raise NarcfError(f"{part.location}: {error}") from None
-
-
-@lru_cache(maxsize=256)
-def _zarr_array(part: Part, name: str) -> tuple[Any, str]:
-    """Return an array, and a hash of what describes it."""
-    import zarr
-
-    array = zarr.open_array(part.location, path=name, mode="r")
-    text = json.dumps(array.metadata.to_dict(), default=str, sort_keys=True)
-    return array, hashlib.sha256(text.encode()).hexdigest()
-
-
-def _stamps(part: Part, name: str, at: dict[str, slice]) -> Iterator[tuple]:
-    location = part.location
-    if not _is_zarr(location):
-        yield (part.version,)
-        return
-    array, described = _zarr_array(part, name)
-    yield (described,)
-    if _is_url(location):
-        yield (part.version,)
-        return
-    ranges = []
-    stored = array.shards or array.chunks
-    for dim, size, step in zip(open_part(part)[name].dims, array.shape, stored, strict=True):
-        first, last, _ = at.get(str(dim), slice(None)).indices(size)
-        ranges.append(range(first // step, (last - 1) // step + 1))
-    for chunk in product(*ranges):
-        key = array.metadata.encode_chunk_key(chunk)
-        yield (key, *_stamp(os.path.join(location, name, key)))
-
-
-def _stamp(path: str | Path) -> tuple[int, ...]:
-    """Return size and modification time of a file; nothing where it is absent."""
-    try:
-        stat = os.stat(path)
-    except FileNotFoundError:
-        return ()
-    return stat.st_size, stat.st_mtime_ns

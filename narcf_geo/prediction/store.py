@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from narcf_geo.core.months import with_month_axis
+from narcf_geo.core.units import linear
+from narcf_geo.fields.values import whole_classes
 from narcf_geo.prediction.arrays import KEPT, attributes
 from narcf_geo.prediction.task import Task
 
@@ -30,10 +33,12 @@ def write_template(task: Task, path: Path) -> None:
     from dask.threaded import get
 
     frame = task.source.frame()
-    frame = frame.drop_vars([n for n in frame.data_vars if n not in KEPT]).drop_encoding()
+    others = [n for n, a in frame.data_vars.items() if n not in KEPT or a.ndim != 2]
+    frame = frame.drop_vars(others).drop_encoding()
     # Many chunks at a time cost little more than one.
     chunks = {d: 8 * n for d, n in zip(("lat", "lon"), task.layout.chunk[1:], strict=True)}
-    frame = frame.assign({n: a.variable.chunk(chunks) for n, a in frame.data_vars.items()})
+    maps = {n: _in_house_terms(str(n), a.variable.chunk(chunks)) for n, a in frame.items()}
+    frame = frame.assign(maps)
     with dask.config.set(scheduler=get):  # here, even where a cluster predicts
         with_month_axis(frame, frame["time"].values).to_zarr(
             path,
@@ -56,6 +61,19 @@ def write_template(task: Task, path: Path) -> None:
             dimension_names=("time", "lat", "lon"),
             attributes={**attributes(name, task.predictor.bundle)},
         )
+
+
+def _in_house_terms(name: str, lazy: xr.Variable) -> xr.Variable:
+    """Return a map (lat, lon): classes as integers, areas in m2."""
+    lazy = lazy.transpose("lat", "lon")
+    if name == "biome" and lazy.dtype.kind == "f":
+        data = lazy.data.map_blocks(whole_classes, dtype="int16")
+        return xr.Variable(lazy.dims, data, lazy.attrs)
+    units = str(lazy.attrs.get("units", "m2"))
+    if name == "cell_area" and units != "m2":
+        scale, _ = linear(units, "m2")
+        return xr.Variable(lazy.dims, lazy.data * scale, {**lazy.attrs, "units": "m2"})
+    return lazy
 
 
 def describe(store: Path, attrs: Mapping[str, Any]) -> None:
