@@ -50,6 +50,9 @@ def on_one_grid(first: xr.DataArray, *others: xr.DataArray | None) -> tuple:
 
 
 def _as(first: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
+    plane = first["lat"].dims
+    if len(plane) == 2 and set(plane) == set(other["lat"].dims):
+        other = other.transpose(..., *plane)
     for name in ("lat", "lon"):
         one, two = first[name], other[name]
         if one.dims != two.dims or one.shape != two.shape or _apart(one, two):
@@ -65,11 +68,13 @@ def _as(first: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
 
 def _apart(one: xr.DataArray, two: xr.DataArray) -> bool:
     a, b = one.values.astype("float64"), two.values.astype("float64")
-    cell = np.median(np.abs(np.diff(a, axis=-1))) if a.shape[-1] > 1 else 1.0
+    steps = [np.median(np.abs(np.diff(a, axis=k))) for k in range(a.ndim) if a.shape[k] > 1]
+    cell = max(steps, default=1.0)
     eps = max(np.finfo(v.dtype).eps if v.dtype.kind == "f" else 0.0 for v in (one, two))
     # 360 is the largest coordinate; half a unit in the last place each, and as much for arithmetic.
     tolerance = max(TOLERANCE * cell, 360 * eps)
-    return bool((np.abs(a - b) > tolerance).any())
+    # Longitudes of a curvilinear grid may be on another turn; latitudes never are.
+    return bool((np.abs((a - b + 180) % 360 - 180) > tolerance).any())
 
 
 def describe(field: xr.DataArray) -> str:

@@ -120,9 +120,10 @@ def in_flux_units(
         if sign_of(flux) == "uptake":
             attrs.pop("standard_name")
         attrs["sign"] = FLUX_SIGN
-    if (scale, offset) == (1.0, 0.0):
-        return flux.assign_attrs(attrs)
-    return (flux.astype("float64") * scale + offset).assign_attrs(attrs)
+    as_it_is = (scale, offset) == (1.0, 0.0)
+    result = flux.copy(deep=False) if as_it_is else flux.astype("float64") * scale + offset
+    result.attrs = attrs  # assign_attrs would leave the standard name of the other sign
+    return result
 
 
 def sign_of(flux: xr.DataArray) -> Sign:
@@ -157,7 +158,7 @@ def area_field(area: xr.DataArray, where: str = "cell_area") -> xr.DataArray:
         scale, _ = linear(stated, "m2")
     except NarcfError as error:
         raise UnitError(f"{where}: {error}; expected a unit of area, such as m2") from None
-    return area if scale == 1.0 else (area * scale).assign_attrs(area.attrs, units="m2")
+    return (area if scale == 1.0 else area * scale).assign_attrs({**area.attrs, "units": "m2"})
 
 
 def _require_m2(area: xr.DataArray, where: str) -> None:
@@ -195,7 +196,7 @@ def whole_classes(values: np.ndarray, where: str = "biome") -> np.ndarray:
     >>> whole_classes(np.array([12.0, np.nan]))
     array([12, -1], dtype=int16)
     """
-    filled = np.nan_to_num(values, nan=NODATA) if values.dtype.kind == "f" else values
+    filled = np.where(np.isnan(values), NODATA, values) if values.dtype.kind == "f" else values
     wrong = (filled != np.floor(filled)) | (filled < NODATA) | (filled >= len(IGBP))
     if wrong.any():
         raise FieldError(
