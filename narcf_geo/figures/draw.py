@@ -88,8 +88,13 @@ def _variability(ds: xr.Dataset, **options: Any) -> Figure:
 def _uncertainty(ds: xr.Dataset, **options: Any) -> Figure:
     from narcf_geo.figures.uncertainty import uncertainty_map
 
-    parts = {"spread": ds.get("flux_std_spread"), "noise": ds.get("flux_std_noise")}
-    return uncertainty_map(ds["flux_std"], area=ds.get("cell_area"), **parts, **options)
+    return uncertainty_map(
+        ds["flux_std"],
+        spread=ds.get("flux_std_spread"),
+        noise=ds.get("flux_std_noise"),
+        area=ds.get("cell_area"),
+        **options,
+    )
 
 
 def _applicability(ds: xr.Dataset, **options: Any) -> Figure:

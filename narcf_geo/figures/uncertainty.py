@@ -63,7 +63,11 @@ def uncertainty_map(
     limit : float, optional
         End of the colour scale of all maps; by default a round number that holds 98 % of the cells.
     """
-    std, spread, noise = on_one_grid(*(_deviation(v) for v in (std, spread, noise)))
+    std, spread, noise = on_one_grid(
+        _deviation(std),
+        None if spread is None else _deviation(spread),
+        None if noise is None else _deviation(noise),
+    )
     note = synthetic_note(std, synthetic)
     if subtitle is None:
         many = "time" in std.dims and std.sizes["time"] > 1
@@ -265,10 +269,8 @@ def reliability(
     return fig
 
 
-def _deviation(std: xr.DataArray | None) -> xr.DataArray | None:
+def _deviation(std: xr.DataArray) -> xr.DataArray:
     """Return a standard deviation of the flux past the door; it has no sign."""
-    if std is None:
-        return None
     return in_flux_units(_monthly(std), where=str(std.name or "std"), signed=False)
 
 
