@@ -12,6 +12,7 @@ import xarray as xr
 
 from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.grid.check import checked_corners
 from narcf_geo.grid.sphere import band, great_circle_area, to_lonlat, to_xyz
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ LON_ATTRS = {
 class Grid:
     """The cells of a structured grid on the sphere; immutable, compared by content.
 
-    Build one with `Grid.regular`, `Grid.from_corners` or `Grid.from_dataset`.
+    Build one with `Grid.regular`, `Grid.from_corners` or `Grid.from_dataset`. Two grids are equal
+    when corners and centres, rounded to 1e-9 degree, are the same, in the same order and the same
+    turn of longitude; names of dimensions do not count. `Grid.matches` asks for the same cells
+    within a tolerance.
 
     Attributes
     ----------
@@ -56,7 +60,7 @@ class Grid:
     dims: tuple[str, str] = ("lat", "lon")
 
     def __post_init__(self) -> None:
-        lon_b, lat_b = _checked(self.lon_b, self.lat_b)
+        lon_b, lat_b = checked_corners(self.lon_b, self.lat_b)
         ny, nx = lat_b.shape[0] - 1, lon_b.shape[-1] - 1
         if self.lon is None or self.lat is None:
             lon, lat = _centers(lon_b, lat_b)
@@ -87,10 +91,15 @@ class Grid:
 
         Parameters
         ----------
-        west, south, east, north
+        west, south, east, north : float
             Edges of the box in degrees. `east` below `west` means: across the dateline.
-        resolution
+        resolution : float or pair of float
             Cell size in degrees, or (longitude size, latitude size); must divide the box.
+
+        Returns
+        -------
+        Grid
+            Dimensions ``lat`` and ``lon``, both rising.
 
         Raises
         ------
@@ -133,13 +142,22 @@ class Grid:
 
         Parameters
         ----------
-        lon_b, lat_b
+        lon_b, lat_b : array_like
             Edges of shapes (nx + 1,) and (ny + 1,), any direction, or corners of shape
             (ny + 1, nx + 1) joined by great circles.
-        lon, lat
+        lon, lat : array_like, optional
             Cell centres where they are not the middle of the cells.
-        dims
+        dims : tuple of str, optional
             Names of the row and the column dimension.
+
+        Returns
+        -------
+        Grid
+
+        Raises
+        ------
+        NarcfError
+            When shapes do not fit, edges turn back, or a corner is not on the globe.
 
         Examples
         --------
@@ -161,14 +179,26 @@ class Grid:
 
         Parameters
         ----------
-        ds
-            A dataset or array with latitude and longitude (or x and y and a grid mapping).
+        ds : xarray.Dataset or xarray.DataArray
+            With latitude and longitude of any names (or x and y and a grid mapping).
+
+        Returns
+        -------
+        Grid
+            Its dimensions are those of the dataset.
 
         Raises
         ------
         NarcfError
             When no structured grid is found, when cells leave gaps, or when 2-D latitudes and
             longitudes lie more than half a cell from where x and y put them.
+
+        Examples
+        --------
+        >>> field = xr.DataArray(np.zeros((2, 3)), dims=("latitude", "longitude"),
+        ...                      coords={"latitude": [49.5, 48.5], "longitude": [358, 0, 2]})
+        >>> Grid.from_dataset(field)
+        Grid(2 x 3 cells of 1 x 2 degree, latitude 50 to 48, longitude 357 to 363)
         """
         from narcf_geo.grid.detect import grid_of
 
@@ -195,6 +225,32 @@ class Grid:
         return EARTH_RADIUS**2 * np.multiply.outer(
             np.abs(band(self.lat_b[1:], self.lat_b[:-1])), np.abs(np.radians(np.diff(self.lon_b)))
         )
+
+    def matches(self, other: Grid, tolerance: float = 1e-6) -> bool:
+        """Return whether another grid has the same cells in the same order.
+
+        Parameters
+        ----------
+        other : Grid
+            Longitudes of any turn.
+        tolerance : float
+            How far apart corners may be, as a share of a cell.
+
+        Examples
+        --------
+        >>> grid = Grid.regular(-100, 40, -90, 50, 1)
+        >>> grid.matches(Grid.regular(260, 40, 270, 50, 1)), grid.matches(
+        ...     Grid.regular(-99.5, 40, -89.5, 50, 1)
+        ... )
+        (True, False)
+        """
+        shapes = [(g.lon_b.shape, g.lat_b.shape) for g in (self, other)]
+        if shapes[0] != shapes[1]:
+            return False
+        apart = (self.lon_b - other.lon_b + 180) % 360 - 180
+        cells = [np.median(np.abs(np.diff(edges, axis=-1))) for edges in (self.lon_b, self.lat_b.T)]
+        off = np.abs(apart).max() / cells[0], np.abs(self.lat_b - other.lat_b).max() / cells[1]
+        return bool(max(off) <= tolerance)
 
     def corners(self) -> tuple[np.ndarray, np.ndarray]:
         """Return corner longitudes and latitudes in degrees, both (ny + 1, nx + 1)."""
@@ -274,58 +330,29 @@ class Grid:
     def __dask_tokenize__(self) -> tuple[str, str]:
         return "narcf_geo.Grid", self.digest
 
+    @property
+    def cell_size(self) -> str:
+        """The size of a cell in words: latitude x longitude in degrees, or about so many km."""
+        if self.is_rectilinear:
+            return f"{_step(self.lat_b)} x {_step(self.lon_b)} degree"
+        return f"about {np.sqrt(self.area.mean()) / 1000:.3g} km, curvilinear"
+
+    def _repr_html_(self) -> str:
+        from narcf_geo.grid.html import table
+
+        return table(self)
+
     def __repr__(self) -> str:
         ny, nx = self.shape
         if self.is_rectilinear:
-            lat, lon = _step(self.lat_b), _step(self.lon_b)
-            size = f"{lat} x {lon} degree"
             edges = (self.lat_b[0], self.lat_b[-1]), (self.lon_b[0], self.lon_b[-1])
         else:
-            km = np.sqrt(self.area.mean()) / 1000
-            size = f"about {km:.3g} km, curvilinear"
             edges = (self.lat_b.min(), self.lat_b.max()), (self.lon_b.min(), self.lon_b.max())
         (south, north), (west, east) = edges
         return (
-            f"Grid({ny} x {nx} cells of {size}, latitude {south:.6g} to {north:.6g}, "
+            f"Grid({ny} x {nx} cells of {self.cell_size}, latitude {south:.6g} to {north:.6g}, "
             f"longitude {west:.6g} to {east:.6g})"
         )
-
-
-def _checked(lon_b: ArrayLike, lat_b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.array(lon_b, "float64"), np.array(lat_b, "float64")
-    if (
-        not ((x.ndim == y.ndim == 1) or (x.ndim == 2 and x.shape == y.shape))
-        or min(x.shape + y.shape) < 2
-    ):
-        raise NarcfError(
-            "expected 1-D cell edges or 2-D corners of one shape, at least 2 along each axis, "
-            f"found shapes {x.shape} (longitude) and {y.shape} (latitude)"
-        )
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise NarcfError(
-            "expected finite cell corners, found NaN or infinity; a grid needs the position of "
-            "every cell, masked ones too"
-        )
-    if np.abs(y).max() > 90 + 1e-6:
-        raise NarcfError(
-            f"expected latitudes of cell corners within -90..90 degrees, found {y.min():g} to "
-            f"{y.max():g}; are longitude and latitude swapped?"
-        )
-    y = np.clip(y, -90, 90)
-    if x.ndim == 1:
-        for name, edges in (("longitude", x), ("latitude", y)):
-            steps = np.diff(edges)
-            if not ((steps > 0).all() or (steps < 0).all()):
-                raise NarcfError(
-                    f"expected {name} edges that rise or fall throughout, found a turn at "
-                    f"{edges[1:-1][np.diff(np.sign(steps)) != 0][:3]} degrees"
-                )
-        if abs(x[-1] - x[0]) > 360 + 1e-6:
-            raise NarcfError(
-                f"expected longitudes that go round the globe once, found {x[0]:g} to {x[-1]:g}; "
-                "drop the repeated columns"
-            )
-    return x, y
 
 
 def _centers(lon_b: np.ndarray, lat_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

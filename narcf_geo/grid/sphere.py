@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import roots_legendre
 
 from narcf_geo.core.constants import EARTH_RADIUS
 
@@ -129,6 +128,8 @@ def gaussian_edges(lat: np.ndarray) -> np.ndarray | None:
     outermost = 90 - np.degrees(2.404825557695773 / (n + 0.5))
     if n < 4 or n % 2 or abs(max(lat[0], lat[-1]) - outermost) > tolerance:
         return None
+    from scipy.special import roots_legendre
+
     nodes, weights = roots_legendre(n)
     if lat[0] > lat[-1]:
         nodes = -nodes

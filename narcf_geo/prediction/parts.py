@@ -169,7 +169,7 @@ def on_house_axes(ds: xr.Dataset, where: str) -> Turned:
     positions = {name: (dim, np.arange(ds.sizes[dim])) for name, dim in names.items()}
     # Axes, bounds and positions pass the door; the fields follow them.
     fields = [name for name, array in ds.data_vars.items() if array.ndim > 2]
-    axes = in_house_order(ds.drop_vars(fields).assign_coords(positions), where)
+    axes = in_house_order(ds.drop_vars(fields).assign(positions), where)
     if axes["lat"].dims != ("lat",) or axes["lon"].dims != ("lon",):
         raise FieldError(
             f"{where}: expected the dimensions time, lat and lon with coordinates; found "
@@ -193,7 +193,7 @@ def on_house_axes(ds: xr.Dataset, where: str) -> Turned:
         for name in ds.data_vars
         if name in fields or name in axes.data_vars
     }
-    coords = axes.drop_vars([*axes.data_vars, *names]).coords
+    coords = axes.drop_vars(list(axes.data_vars)).coords
     return Turned(xr.Dataset(kept, coords, dict(ds.attrs)), stored)
 
 

@@ -146,7 +146,7 @@ def test_what_is_wrong_with_the_input_is_said_at_once(
     for changed, message in (
         (fine_cube.drop_vars("sif"), "'sif'"),
         (fine_cube.drop_vars("biome"), "'biome'.*narcf-geo biomes"),
-        (fine_cube.assign(height=fine_cube["height"].assign_attrs(units="ft")), "'ft'"),
+        (fine_cube.assign(height=fine_cube["height"].assign_attrs(units="hPa")), "'hPa'"),
     ):
         changed.to_netcdf(tmp_path / "cube.nc")
         with pytest.raises(NarcfError, match=message):
