@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from narcf_geo.cli.options import Directory
 
 app = typer.Typer(help="Look at a trained model.", no_args_is_help=True)
@@ -19,9 +20,9 @@ def show(
     directory: Directory = Path(),
 ) -> None:
     """Print the model card: features and their ranges, split, skill, uncertainty, origin."""
-    from narcf_geo.cli.show import console
     from rich.markdown import Markdown
 
+    from narcf_geo.cli.show import console
     from narcf_geo.model.bundle import Bundle
     from narcf_geo.model.card import model_card
 

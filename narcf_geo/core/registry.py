@@ -200,6 +200,6 @@ def _distribution(point: EntryPoint) -> str:
         return "an unknown distribution"
     try:
         name: str | None = dist.metadata["Name"]
-    except (TypeError, KeyError):  # no METADATA file
+    except (TypeError, LookupError, OSError):  # no METADATA file
         name = None
     return f"{name} {dist.version}" if name else f"the distribution in {dist.locate_file('')}"

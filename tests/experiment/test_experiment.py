@@ -143,8 +143,15 @@ def test_what_is_finished_is_not_run_again(project: Path, monkeypatch: pytest.Mo
 
 def test_a_killed_run_goes_on(project: Path, cli: Callable) -> None:
     command = Path(sys.executable).with_name("narcf-geo")
-    arguments = ["experiment", "-C", project, "--preset", "climatology,ridge,linear", "--epochs",
-                 "3000"]  # fmt: skip
+    arguments = [
+        "experiment",
+        "-C",
+        project,
+        "--preset",
+        "climatology,ridge,linear",
+        "--epochs",
+        "3000",
+    ]
     running = subprocess.Popen([command, *arguments], stdout=subprocess.DEVNULL)
     cases = project / "experiment" / "cases"
     deadline = time.monotonic() + 120

@@ -100,9 +100,15 @@ def test_the_control_finds_nothing_unless_a_leak_is_planted(table: Table, split:
         features=table.features,
         x=rng.normal(size=(month.size, 2)).astype(np.float32),
         y=rng.normal(size=month.size).astype(np.float32),
-        month=month, cell=cell, area=np.ones(month.size), lat=cell * 1.0, lon=cell * 1.0,
-        biome=np.full(month.size, 5), time=table.time, missing={},
-    )  # fmt: skip
+        month=month,
+        cell=cell,
+        area=np.ones(month.size),
+        lat=cell * 1.0,
+        lon=cell * 1.0,
+        biome=np.full(month.size, 5),
+        time=table.time,
+        missing={},
+    )
     control = shuffled(wide, 4)
     assert sorted(control.y) == sorted(wide.y)
     parts = [np.flatnonzero(month // 12 == year) for year in range(3)]

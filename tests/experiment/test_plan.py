@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from narcf_geo.core.errors import UsageError
 from narcf_geo.core.yamlfile import load
 from narcf_geo.experiment import Experiment, plan_of
 from narcf_geo.experiment.plan import Case, methods, recipe_of, settings_of
+from narcf_geo.model.baselines import BASELINES
+from narcf_geo.project.presets import PRESETS
 from narcf_geo.project.settings import Settings
 
 
@@ -55,6 +59,11 @@ def test_what_it_refuses(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "experiment.yaml").write_text(text)
     with pytest.raises(UsageError, match=words):
         load(tmp_path / "experiment.yaml", Experiment)
+
+
+def test_the_help_names_every_method(cli: Callable) -> None:
+    text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", cli("experiment", "--help").stdout).split())
+    assert ", ".join((*PRESETS.built_in, *BASELINES)) in text
 
 
 def test_an_unknown_preset_is_refused_with_the_nearest() -> None:

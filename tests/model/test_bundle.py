@@ -26,9 +26,13 @@ MODEL = {"preset": "narcf-25", "epochs": 20, "batch_size": 64, "members": 2}
 @pytest.fixture(scope="module")
 def directory(cube: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = tiny_settings(
-        "temp", "sif", missing="mask", model=MODEL, coordinates=["lat"],
+        "temp",
+        "sif",
+        missing="mask",
+        model=MODEL,
+        coordinates=["lat"],
         features={"late": {"of": "temp", "lag": 1}},
-    )  # fmt: skip
+    )
     directory = tmp_path_factory.mktemp("bundle") / "model"
     fit_bundle(cube, settings, directory, lambda *_: None)
     return directory
@@ -99,9 +103,18 @@ def test_the_version_before_loads(directory: Path, tmp_path: Path) -> None:
     bundle = Bundle.load(directory)
     features = json.loads((directory / "bundle.json").read_text())["features"]
     old = altered(
-        directory, tmp_path, bundle_version=1, noise=None, calibration=None, recipe=None,
-        metrics=None, data=None, grid=None, split=None, features=features,
-    )  # fmt: skip
+        directory,
+        tmp_path,
+        bundle_version=1,
+        noise=None,
+        calibration=None,
+        recipe=None,
+        metrics=None,
+        data=None,
+        grid=None,
+        split=None,
+        features=features,
+    )
     loaded = Bundle.load(old)
     x = np.random.default_rng(5).normal(0, 1, (9, len(features["names"]))).astype("f4")
     np.testing.assert_array_equal(loaded.estimate(x).flux, bundle.estimate(x).flux)

@@ -36,8 +36,9 @@ def test_only_the_members_that_are_not_there_are_trained(
     seeds: list[int] = []
     learn = Trainer.fit
 
-    def until_the_third(self: Trainer, train: np.ndarray, validation: np.ndarray, seed: int,
-                        *rest: object) -> Fit:  # fmt: skip
+    def until_the_third(
+        self: Trainer, train: np.ndarray, validation: np.ndarray, seed: int, *rest: object
+    ) -> Fit:
         seeds.append(seed)
         if len(seeds) == 3:
             raise KeyboardInterrupt

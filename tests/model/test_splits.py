@@ -55,9 +55,7 @@ def test_parts_by_period_are_disjoint_and_whole(table: Table) -> None:
     (split,) = splits_of(PERIODS, table, 1)
     rows = np.concatenate([split.train, split.validation, split.test])
     assert sorted(rows) == list(range(table.y.size))
-    assert of(table, split, table.month) == [
-        set(range(12)), set(range(12, 18)), set(range(18, 36))
-    ]  # fmt: skip
+    assert of(table, split, table.month) == [set(range(12)), set(range(12, 18)), set(range(18, 36))]
     assert final_split([split]) is split
     early = dataclasses.replace(table, month=np.minimum(table.month, 17))
     with pytest.raises(NarcfError, match=r"split\.test .* has no sample"):
@@ -131,8 +129,10 @@ def test_a_new_place_in_a_new_year(table: Table, kind: str) -> None:
     alone = splits_of(schema.model_validate({"kind": kind}), table, 1)
     for split, place in zip(folds, alone, strict=True):
         assert of(table, split, table.month) == [
-            set(range(12)), set(range(12, 18)), set(range(18, 36))
-        ]  # fmt: skip
+            set(range(12)),
+            set(range(12, 18)),
+            set(range(18, 36)),
+        ]
         for part in PARTS:
             assert np.isin(getattr(split, part), getattr(place, part)).all()
     final = final_split(folds)
