@@ -66,13 +66,15 @@ def test_rounding_is_no_other_place(axis: str) -> None:
         OTHER.assign_coords(lat=OTHER["lat"] - 1e-5),
         OTHER.assign_coords(lon=OTHER["lon"] + xr.DataArray([0, 0, 0, 0.1], dims="lon")),
         OTHER.assign_coords(lon=OTHER["lon"] + 180),
+        OTHER.assign_coords(lon=(OTHER["lon"] + 1e-4).astype("f4")),
         OTHER.isel(lon=slice(1, None)),
         OTHER.isel(lat=slice(None, 2)),
         OTHER.pad(lon=(0, 1)).assign_coords(lon=[-4.5, -1.5, 1.5, 4.5, 7.5]),
         OTHER.pad(lat=(1, 0)).assign_coords(lat=[39.0, 41, 43, 45]),
     ],
     ids=["half a cell east", "half a cell north", "a little east", "a little south",
-         "one column", "half round the globe", "a column less", "a row less", "a column more",
+         "one column", "half round the globe", "beyond single precision",
+        "a column less", "a row less", "a column more",
          "a row more"],
 )  # fmt: skip
 def test_another_grid_is_refused_and_both_are_named(moved: xr.DataArray) -> None:
