@@ -199,7 +199,9 @@ def test_an_interval_turns_with_the_sign_of_its_flux(flux: xr.DataArray) -> None
     ds = xr.Dataset(
         {
             "flux": flux.assign_attrs(standard_name="net_ecosystem_production"),
-            "flux_std": (flux * 0 + 0.002).assign_attrs(milli),
+            "flux_std": (flux * 0 + 0.002).assign_attrs(
+                milli, standard_name="net_ecosystem_production standard_error"
+            ),
             "flux_lower": (flux / 1e3 - 0.002).assign_attrs(milli),
             "flux_upper": (flux / 1e3 + 0.006).assign_attrs(milli),
             "biome": cells(np.full((3, 4), 5)),
