@@ -29,6 +29,9 @@ COURSE = 1e-6
 JUMP = 270.0
 """Degrees of longitude: an edge over more, but not the whole circle, crosses 180 degrees."""
 
+FRAME = 0.01
+"""Degrees: a ring of which all vertices are so near one meridian is the frame of a world map."""
+
 _CIRCLE = 360 - 1e-6
 _ROUNDS = 20
 
@@ -46,8 +49,8 @@ def lonlat_shapes(
         What to call each of them in an error.
     crs : pyproj.CRS
         Edges are straight lines in this CRS. Where it is one of longitudes and latitudes they may
-        be those of any turn, and an edge over more than 270 degrees of longitude crosses 180
-        degrees (or 0, where longitudes run to 360) unless it spans the whole circle.
+        be those of any turn. In any CRS an edge over more than 270 degrees of longitude crosses
+        180 degrees (or 0, where longitudes run to 360) unless it spans the whole circle.
 
     Returns
     -------
@@ -73,23 +76,31 @@ def lonlat_shapes(
     degrees = {axis.unit_name for axis in crs.axis_info[:2]} == {"degree"}
     if not (crs.is_geographic and not crs.is_derived and greenwich and degrees):
         poles = _poles(transformer)
-        return [_reprojected(s, n, transformer, poles) for s, n in zip(shapes, labels, strict=True)]
+        drawn = [
+            _reprojected(s, n, transformer, poles) for s, n in zip(shapes, labels, strict=True)
+        ]
+        _warn_of_jumps([label for label, (_, jumped) in zip(labels, drawn, strict=True) if jumped])
+        return [shape for shape, _ in drawn]
     same = crs.equals("EPSG:4326") or crs.equals("OGC:CRS84")
     found, jumps = [], []
     for shape, label in zip(shapes, labels, strict=True):
         drawn, jumped = _as_drawn(shape, label)
         jumps += [label] * jumped
         found.append(drawn if same else _shifted(drawn, transformer))
-    if jumps:
-        more = " and others" if len(jumps) > 5 else ""
+    _warn_of_jumps(jumps)
+    return found
+
+
+def _warn_of_jumps(labels: list[str]) -> None:
+    if labels:
+        more = " and others" if len(labels) > 5 else ""
         warnings.warn(
-            f"regions {', '.join(map(repr, jumps[:5]))}{more}: an edge over more than "
+            f"regions {', '.join(map(repr, labels[:5]))}{more}: an edge over more than "
             f"{JUMP:g} degrees of longitude was taken to cross 180 degrees; if it goes the long "
             "way round, add vertices along it",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-    return found
 
 
 def _as_drawn(shape: shapely.Geometry, label: str) -> tuple[shapely.Geometry, bool]:
@@ -145,6 +156,8 @@ def _ring_as_drawn(ring: np.ndarray, label: str) -> tuple[shapely.Geometry, bool
     # pole.
     if circle.sum() == 1:
         jump |= circle & ~along_pole
+    if jump.any() and _is_frame(ring):
+        jump[:] = False
     steps = np.where(jump, shortest(steps), steps)
     turns = round(steps.sum() / 360)
     if turns and along_pole.any():
@@ -153,6 +166,11 @@ def _ring_as_drawn(ring: np.ndarray, label: str) -> tuple[shapely.Geometry, bool
     if turns and polar.any():
         return enclosed(ring), True
     return unrolled(ring, steps, turns), bool((jump & ~circle).any())
+
+
+def _is_frame(ring: np.ndarray) -> bool:
+    """Say whether all vertices lie near one meridian, as those of a map of the world do."""
+    return bool(np.abs(shortest(ring[:, 0] - ring[0, 0])).max() < FRAME)
 
 
 def _shifted(shape: shapely.Geometry, transformer: Transformer) -> shapely.Geometry:
@@ -178,26 +196,41 @@ def _poles(transformer: Transformer) -> dict[float, shapely.Point]:
 
 def _reprojected(
     shape: shapely.Geometry, label: str, transformer: Transformer, poles: dict[float, shapely.Point]
-) -> shapely.Geometry:
-    polygons = []
+) -> tuple[shapely.Geometry, bool]:
+    """Return a polygon of a projected CRS, and whether an edge of it was taken to jump."""
+    polygons, jumped = [], False
     for polygon in shapely.get_parts(polygonal(shapely.make_valid(shape))):
         rings = []
         for path in _rings(polygon):
-            course = _on_course(path, transformer, label)
+            course, jump = _without_jumps(*_on_course(path, transformer, label))
+            jumped |= jump
             inside = [p for p, xy in poles.items() if shapely.Polygon(path).contains(xy)]
             rings.append(enclosed(course[:-1], inside[0] if len(inside) == 1 else None))
         polygons.append(_without_holes(rings))
-    return polygonal(shapely.union_all(polygons))
+    return polygonal(shapely.union_all(polygons)), jumped
 
 
-def _on_course(path: np.ndarray, transformer: Transformer, label: str) -> np.ndarray:
-    """Return longitudes and latitudes (m, 2) of a path, dense enough to keep straight edges.
+def _without_jumps(course: np.ndarray, edge: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Return a path without the inner points of edges across nearly a whole map of the world."""
+    width = np.abs(np.bincount(edge, shortest(np.diff(course[:, 0]))))
+    jump = (width > JUMP) & (width < _CIRCLE)
+    if not jump.any() or _is_frame(course[np.append(True, edge[1:] != edge[:-1])]):
+        return course, False
+    inner = np.append(False, edge[1:] == edge[:-1]) & jump[edge]
+    return course[~np.append(inner, False)], True
+
+
+def _on_course(
+    path: np.ndarray, transformer: Transformer, label: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return longitudes and latitudes (m, 2) of a path, and the edge (m - 1,) of each step.
 
     Each edge is cut in three until its inner points lie where straight lines in longitude and
     latitude would put them; thirds show what a midpoint would miss of a curve shaped like an S.
     """
     lonlat = _transformed(path, transformer, label)
     active = np.ones(len(path) - 1, bool)
+    origin = np.arange(len(path) - 1)
     for _ in range(_ROUNDS):
         edge = np.flatnonzero(active)
         if not edge.size:
@@ -212,7 +245,8 @@ def _on_course(path: np.ndarray, transformer: Transformer, label: str) -> np.nda
         counts = np.ones(active.size, int)
         counts[bent] = 3
         active = np.repeat(counts == 3, counts)
-    return lonlat
+        origin = np.repeat(origin, counts)
+    return lonlat, origin
 
 
 def _transformed(xy: np.ndarray, transformer: Transformer, label: str) -> np.ndarray:

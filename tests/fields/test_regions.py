@@ -99,6 +99,31 @@ def test_an_edge_that_jumps_crosses_180_with_a_warning(kind: str) -> None:
     assert on_globes(regions) == pytest.approx([box_area(*bounds)] * 3, rel=1e-12)
 
 
+def test_a_jump_across_a_map_of_the_world_crosses_180() -> None:
+    fiji = box(177, -19, 182, -16)
+    crossing = one(fiji).to_crs("EPSG:3857")
+    assert np.ptp(crossing.total_bounds[::2]) > 3.9e7
+    with pytest.warns(UserWarning, match="taken to cross 180"):
+        regions = open_regions(crossing)
+    expected = box_area(177, -19, 182, -16)
+    assert region_areas(regions).iloc[0] == pytest.approx(expected, rel=1e-9)
+    for crs in ("EPSG:3832", "EPSG:3460", "EPSG:32601"):
+        local = one(shapely.segmentize(fiji, 0.1)).to_crs(crs)
+        found = region_areas(open_regions(local)).iloc[0]
+        assert found == pytest.approx(expected, rel=1e-5)
+    # What spans the whole circle does not jump.
+    world = open_regions(one(box(-20037508.342789244, 0, 20037508.342789244, 5e6), "EPSG:3857"))
+    assert world.total_bounds[:3] == pytest.approx((-180, 0, 180), abs=1e-9)
+    assert world.iloc[0].area == pytest.approx(360 * world.total_bounds[3])
+
+
+@pytest.mark.parametrize(("crs", "east", "north"), [(4326, 179.9999, 80), (6933, 17367520, 7e6)])
+def test_the_frame_of_a_world_map_is_the_world(crs: int, east: float, north: float) -> None:
+    regions = open_regions(one(box(-east, -north, east, north), f"EPSG:{crs}"))
+    assert regions.total_bounds[[0, 2]] == pytest.approx((-180, 180), abs=2e-4)
+    assert regions.iloc[0].area > 359 * 140
+
+
 def test_an_edge_that_could_go_either_way_is_refused() -> None:
     with pytest.raises(UsageError, match=r"'1'.*from -10 to 180 degrees.*either way; add a vertex"):
         open_regions(one(box(-10, 35, 180, 80)))
