@@ -214,7 +214,7 @@ def _without_jumps(course: np.ndarray, edge: np.ndarray) -> tuple[np.ndarray, bo
     """Return a path without the inner points of edges across nearly a whole map of the world."""
     width = np.abs(np.bincount(edge, shortest(np.diff(course[:, 0]))))
     jump = (width > JUMP) & (width < _CIRCLE)
-    if not jump.any() or _is_frame(course[np.append(True, edge[1:] != edge[:-1])]):
+    if not jump.any() or _is_frame(course[:-1][np.append(True, edge[1:] != edge[:-1])]):
         return course, False
     inner = np.append(False, edge[1:] == edge[:-1]) & jump[edge]
     return course[~np.append(inner, False)], True
@@ -238,7 +238,7 @@ def _on_course(
         span = path[edge + 1] - path[edge]
         inner = np.stack([path[edge] + span * t for t in (1 / 3, 2 / 3)], axis=1)
         inner_lonlat = _transformed(inner.reshape(-1, 2), transformer, label).reshape(inner.shape)
-        off = _beside(lonlat[edge], lonlat[edge + 1], inner_lonlat) > COURSE
+        off = _off_course(lonlat[edge], lonlat[edge + 1], inner_lonlat)
         bent = edge[off]
         path = np.insert(path, np.repeat(bent + 1, 2), inner[off].reshape(-1, 2), axis=0)
         lonlat = np.insert(lonlat, np.repeat(bent + 1, 2), inner_lonlat[off].reshape(-1, 2), axis=0)
@@ -259,15 +259,20 @@ def _transformed(xy: np.ndarray, transformer: Transformer, label: str) -> np.nda
     return lonlat
 
 
-def _beside(start: np.ndarray, end: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """Return how far, in degrees, two inner points (n, 2, 2) lie beside straight edges."""
+def _off_course(start: np.ndarray, end: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """Say which straight edges (n,) in longitude and latitude miss two inner points (n, 2, 2)."""
     at_start, at_end = (np.abs(p[:, 1]) >= POLE for p in (start, end))
     lon0 = np.where(at_start, end[:, 0], start[:, 0])
     lon1 = np.where(at_end, start[:, 0], end[:, 0])
-    off = np.zeros(len(start))
-    for k, t in enumerate((1 / 3, 2 / 3)):
-        lon, lat = inner[:, k].T
-        east = shortest(lon - lon0 - t * shortest(lon1 - lon0)) * np.cos(np.deg2rad(lat))
-        north = lat - start[:, 1] - t * (end[:, 1] - start[:, 1])
-        off = np.maximum(off, np.hypot(east, north))
-    return off
+    scale = np.cos(np.deg2rad(inner[..., 1]))
+    east = shortest(inner[..., 0] - lon0[:, None]) * scale
+    north = inner[..., 1] - start[:, 1:]
+    whole_east = shortest(lon1 - lon0)[:, None] * scale
+    whole_north = (end[:, 1] - start[:, 1])[:, None]
+    length = np.maximum(np.hypot(whole_east, whole_north), 1e-300)
+    beside = np.abs(east * whole_north - north * whole_east) / length
+    along = (east * whole_east + north * whole_north) / length
+    # Points beyond the ends belong to an edge that goes the long way round.
+    ahead = (along[:, 0] >= -COURSE) & (along[:, 1] >= along[:, 0] - COURSE)
+    within = ahead & (np.hypot(east, north) <= length + 2 * COURSE).all(axis=1)
+    return (beside > COURSE).any(axis=1) | ~within
