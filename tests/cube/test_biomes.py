@@ -70,6 +70,7 @@ def fractions(**shares: float) -> xr.DataArray:
         ({"c0": 0.3, "c17": 0.3, "c4": 0.4}, 0),
         # The unclassified part is no land.
         ({"c0": 0.4, "c17": 0.35, "c4": 0.25}, 0),
+        ({"c17": 0.4, "c5": 0.3, "c12": 0.3}, 5),
         # Shares a rounding apart are equal, others are not.
         ({"c5": 0.5, "c12": 0.50000006}, 5),
         ({"c5": 0.2, "c12": 0.20000002, "c0": 0.6}, 0),
