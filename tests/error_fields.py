@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from places import cells, monthly
 
 from narcf_geo.core.constants import EARTH_RADIUS
-from narcf_geo.core.months import month_starts
 from narcf_geo.grid import Grid
 
 GRID = Grid.regular(-130, 20, -60, 70, 2.5)
 _LON, _LAT = np.meshgrid(GRID.lon, GRID.lat)
 LAND = np.hypot((_LAT - 45) / 28, (_LON + 95) / 36) < np.sqrt(1 + 0.2 * np.sin(_LON / 7))
-AREA = xr.DataArray(GRID.area, {"lat": GRID.lat, "lon": GRID.lon}, ("lat", "lon"))
+AREA = cells(GRID.area, GRID.lat, GRID.lon, units="m2")
 
 
 def std() -> np.ndarray:
@@ -25,10 +25,7 @@ def field(values: np.ndarray, year: int) -> xr.DataArray:
     """A year of values (month, land cell) on the grid."""
     full = np.full((12, *LAND.shape), np.nan)
     full[:, LAND] = values
-    months = month_starts(f"{year}-01", f"{year}-12")
-    return xr.DataArray(
-        full, {"time": months, "lat": GRID.lat, "lon": GRID.lon}, ("time", "lat", "lon")
-    )
+    return monthly(full, f"{year}-01", f"{year}-12", GRID.lat, GRID.lon)
 
 
 class Errors:

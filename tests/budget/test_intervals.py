@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from error_fields import AREA, GRID, LAND, Errors, field, std
+from places import cells, like_a_map, like_an_inversion
 
 from narcf_geo.budget.intervals import half_width, total_draws, total_intervals
 from narcf_geo.budget.tables import (
@@ -133,22 +134,27 @@ def test_budgets_get_their_intervals_and_without_errors_none() -> None:
     geopandas = pytest.importorskip("geopandas")
     shapely = pytest.importorskip("shapely")
     learned = model(std() * Errors(400, 0.5, 2).draw())
-    flux = field(np.full_like(std(), -0.5), 2014)
-    biome = xr.DataArray(np.where(LON < -95, 5, 12), AREA.coords)
+    flux = like_an_inversion(field(np.full_like(std(), -0.5), 2014))
+    plain = cells(np.where(LON < -95, 5, 12), GRID.lat, GRID.lon)
     fraction = xr.concat(
-        [(biome == 5) * 0.8, (biome == 12) * 1.0, (biome == 5) * 0.2], "igbp_class"
+        [(plain == 5) * 0.8, (plain == 12) * 1.0, (plain == 5) * 0.2], "igbp_class"
     )
-    fraction = fraction.assign_coords(igbp_class=[5, 12, 14])
+    fraction = like_a_map(fraction.assign_coords(igbp_class=[5, 12, 14]))
+    biome = like_a_map(plain)
     boxes = geopandas.GeoDataFrame(
         {"name": ["west"]}, geometry=[shapely.box(-140, 10, -95, 80)], crs="EPSG:4326"
     )
-    given = {"std": SPREAD, "errors": learned}
+    given = {"std": like_a_map(SPREAD), "errors": learned}
     majority = biome_budget(flux, biome, AREA, **given)
     assert tuple(majority.columns) == (*COLUMNS, *INTERVAL_COLUMNS)
     pd.testing.assert_frame_equal(majority[list(COLUMNS)], biome_budget(flux, biome, AREA))
     assert (majority["flux_TgC_lower"] < majority["flux_TgC"]).all()
     assert (majority["flux_TgC"] < majority["flux_TgC_upper"]).all()
     majority = majority.set_index("biome")
+    parts = np.stack([plain == n for n in (5, 12)]).astype(float)
+    drawn = total_draws(SPREAD, learned, AREA, parts).sum(axis=2).std(axis=0)
+    found = majority.loc[["5", "12"], "flux_TgC_std"].tolist()
+    assert found == pytest.approx(drawn.tolist(), rel=1e-9)
     shared = fraction_budget(flux, fraction, AREA, **given).set_index("biome")
     region = region_budget(flux, boxes, AREA, **given).set_index("region")
     names = list(INTERVAL_COLUMNS)

@@ -5,28 +5,30 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from places import cells, like_a_map, like_an_inversion, monthly
 
 from narcf_geo.budget.tables import COLUMNS, biome_budget, fraction_budget, region_budget
 from narcf_geo.budget.totals import biome_series, cell_total, monthly_total
-from narcf_geo.core.errors import UsageError
-from narcf_geo.core.months import month_starts
+from narcf_geo.core.errors import FieldError, GridMismatchError, TimeError, UnitError, UsageError
 from narcf_geo.grid import Grid
 
 GRAMS = 1e-6 * 12.011 * 86400
 """g C m-2 day-1 in 1 umol m-2 s-1."""
 
 
-def field(values: np.ndarray, first: str, last: str) -> xr.DataArray:
-    months = month_starts(first, last)
-    return xr.DataArray(
-        np.broadcast_to(values, (months.size, *np.shape(values)[-2:])).astype(np.float64),
-        dims=("time", "lat", "lon"),
-        coords={"time": months},
-    )
+def field(values: object, first: str, last: str) -> xr.DataArray:
+    """A flux whose rows run north to south, on longitudes of 0 to 360."""
+    return like_an_inversion(monthly(values, first, last))
 
 
-def areas(values: list) -> xr.DataArray:
-    return xr.DataArray(values, dims=("lat", "lon"))
+def areas(values: object) -> xr.DataArray:
+    """Areas (longitude, latitude), east to west: as by position they would be other cells'."""
+    return like_a_map(cells(values, units="m2"))
+
+
+def classes(values: object) -> xr.DataArray:
+    """Classes with rows north to south within -180..180: a third order."""
+    return cells(np.asarray(values, dtype=np.int8)).isel(lat=slice(None, None, -1))
 
 
 @pytest.mark.parametrize(("year", "days"), [(2007, 365), (2008, 366), (1900, 365), (2000, 366)])
@@ -47,13 +49,13 @@ def test_months_of_thirty_days_would_be_seen() -> None:
 
 def test_two_by_two_by_hand() -> None:
     # January and February 2008: 31 and 29 days. Biome 5 holds three cells, biome 12 one.
-    flux = field(np.zeros((2, 2)), "2008-01", "2008-02").copy()
-    flux[0] = [[1.0, -2.0], [0.5, 4.0]]
-    flux[1] = [[3.0, np.nan], [-1.0, 2.0]]
+    january, february = [[1.0, -2.0], [0.5, 4.0]], [[3.0, np.nan], [-1.0, 2.0]]
+    flux = field([january, february], "2008-01", "2008-02")
     area = areas([[1e9, 2e9], [4e9, 8e9]])
-    biome = xr.DataArray(np.int8([[5, 5], [5, 12]]), dims=("lat", "lon"))
-    other = flux.copy(data=np.full(flux.shape, 0.25))
-    other[0, 0, 0] = np.nan
+    biome = classes([[5, 5], [5, 12]])
+    values = np.full((2, 2, 2), 0.25)
+    values[0, 0, 0] = np.nan
+    other = like_a_map(monthly(values, "2008-01", "2008-02"))
     table = biome_budget(flux, biome, area, other)
     assert tuple(table.columns) == COLUMNS
     assert table["biome"].tolist() == ["5", "12", "all"]
@@ -74,16 +76,20 @@ def test_two_by_two_by_hand() -> None:
     assert table["reference_TgC"].tolist() == pytest.approx(
         (0.25 * GRAMS / 1e12 * np.array(pairs)).tolist(), rel=1e-12
     )
+    # The control: paired by position the whole is another.
+    by_position = np.nansum(flux.values * area.values * np.array([31, 29])[:, None, None])
+    assert abs(by_position * GRAMS / 1e12 - forest - crops) > 0.05 * abs(forest + crops)
 
 
 def test_parts_sum_to_the_whole() -> None:
     rng = np.random.default_rng(5)
     grid = Grid.regular(-100, 40, -88, 50, 1)
-    flux = field(np.zeros(grid.shape), "2007-03", "2009-10").copy()
-    flux.values[:] = rng.normal(-0.1, 1.5, flux.shape)
-    flux.values[rng.random(flux.shape) < 0.1] = np.nan
-    biome = xr.DataArray(rng.integers(0, 18, grid.shape).astype(np.int8), dims=("lat", "lon"))
-    area = xr.DataArray(grid.area, dims=("lat", "lon"))
+    values = rng.normal(-0.1, 1.5, (32, *grid.shape))
+    values[rng.random(values.shape) < 0.1] = np.nan
+    plain = monthly(values, "2007-03", "2009-10", grid.lat, grid.lon)
+    flux = like_an_inversion(plain)
+    biome = like_a_map(cells(rng.integers(0, 18, grid.shape).astype(np.int8), grid.lat, grid.lon))
+    area = cells(grid.area, grid.lat, grid.lon, units="m2")
     table = biome_budget(flux, biome, area)
     months = monthly_total(flux, area).groupby("time.year").sum()
     for year in (2007, 2008, 2009):
@@ -94,16 +100,16 @@ def test_parts_sum_to_the_whole() -> None:
         assert float(months.sel(year=year)) == pytest.approx(rows.loc["all", "flux_TgC"], rel=1e-9)
     assert table["reference_TgC"].isna().all()
     # The control: days counted as 30 do not close.
-    wrong = float((flux.sum("time") * area).sum()) * 30 * GRAMS / 1e12
+    wrong = float((plain.sum("time") * area).sum()) * 30 * GRAMS / 1e12
     assert abs(wrong - float(months.sum())) > 1e-3 * abs(float(months.sum()))
 
 
 def test_months_of_parts_sum_to_their_years_and_to_the_whole() -> None:
     rng = np.random.default_rng(6)
-    flux = field(np.zeros((3, 4)), "2007-11", "2008-04").copy()
-    flux.values[:] = rng.normal(-0.1, 1.5, flux.shape)
-    flux.values[rng.random(flux.shape) < 0.2] = np.nan
-    biome = xr.DataArray(rng.integers(-1, 4, (3, 4)).astype(np.int8), dims=("lat", "lon"))
+    values = rng.normal(-0.1, 1.5, (6, 3, 4))
+    values[rng.random(values.shape) < 0.2] = np.nan
+    flux = field(values, "2007-11", "2008-04")
+    biome = classes(rng.integers(-1, 4, (3, 4)))
     area = areas(rng.uniform(1e9, 9e9, (3, 4)).tolist())
     months = biome_budget(flux, biome, area, by="month")
     years = biome_budget(flux, biome, area).set_index(["biome", "year"])
@@ -118,29 +124,28 @@ def test_months_of_parts_sum_to_their_years_and_to_the_whole() -> None:
 
 def test_the_reference_is_taken_by_its_months() -> None:
     flux = field(np.ones((1, 2)), "2008-01", "2008-03")
-    late = field(np.ones((1, 2)), "2008-02", "2008-04") * xr.DataArray(
-        [2.0, 3.0, 50.0], dims="time"
-    )
+    factors = np.array([2.0, 3.0, 50.0])[:, None, None]
+    late = field(factors * np.ones((1, 2)), "2008-02", "2008-04")
     area = areas([[1e9, 3e9]])
-    biome = xr.DataArray(np.int8([[1, 1]]), dims=("lat", "lon"))
+    biome = classes([[1, 1]])
     found = biome_budget(flux, biome, area, late)["reference_TgC"].to_list()
     assert found == pytest.approx([GRAMS / 1e12 * 4e9 * (29 * 2 + 31 * 3)] * 2, rel=1e-12)
 
 
 def test_nothing_known_is_missing_not_zero() -> None:
-    flux = field(np.array([[1.0, np.nan]]), "2008-01", "2008-01")
-    total = cell_total(flux, areas([[1e9, 1e9]]))
+    flux = field([[1.0, np.nan]], "2008-01", "2008-01")
+    total = cell_total(monthly([[1.0, np.nan]], "2008-01", "2008-01"), cells([[1e9, 1e9]]))
     assert np.isnan(total.values[0, 0, 1])
-    biome = xr.DataArray(np.int8([[1, 2]]), dims=("lat", "lon"))
-    table = biome_budget(flux, biome, areas([[1e9, 1e9]]), flux * np.nan)
+    biome = classes([[1, 2]])
+    table = biome_budget(flux, biome, areas([[1e9, 1e9]]), (flux * np.nan).assign_attrs(flux.attrs))
     assert table["biome"].tolist() == ["1", "all"]
     assert table["reference_TgC"].isna().all()
 
 
 def test_cells_without_a_class_are_shown_and_the_parts_still_sum() -> None:
-    flux = field(np.array([[1.0, -3.0, 5.0]]), "2008-01", "2008-02")
+    flux = field([[1.0, -3.0, 5.0]], "2008-01", "2008-02")
     area = areas([[1e9, 2e9, 4e9]])
-    biome = xr.DataArray(np.int8([[12, -1, 12]]), dims=("lat", "lon"))
+    biome = classes([[12, -1, 12]])
     table = biome_budget(flux, biome, area).set_index("biome")
     assert list(table.index) == ["12", "rest", "all"]
     assert table.loc["rest", "flux_TgC"] == pytest.approx(-6e9 * GRAMS * 60 / 1e12, rel=1e-12)
@@ -148,17 +153,16 @@ def test_cells_without_a_class_are_shown_and_the_parts_still_sum() -> None:
 
 
 def test_a_cell_shared_by_fractions_by_hand() -> None:
-    flux = field(np.array([[2.0, -1.0, 4.0]]), "2009-02", "2009-02")
+    flux = field([[2.0, -1.0, 4.0]], "2009-02", "2009-02")
     area = areas([[10e9, 20e9, 5e9]])
     # Half water: the land of the first cell is 3/5 class 4 and 2/5 class 12. The third has none.
     fraction = np.zeros((18, 1, 3))
     fraction[[0, 4, 12], 0, 0] = [0.5, 0.3, 0.2]
     fraction[4, 0, 1] = 1.0
     fraction[0, 0, 2] = 1.0
-    shares = xr.DataArray(
-        fraction, {"igbp_class": np.arange(18)}, dims=("igbp_class", "lat", "lon")
-    )
-    table = fraction_budget(flux, shares, area, 0.5 * flux).set_index("biome")
+    shares = cells(fraction, dims=("igbp_class",)).assign_coords(igbp_class=np.arange(18))
+    half = (0.5 * flux).assign_attrs(flux.attrs)
+    table = fraction_budget(flux, like_a_map(shares), area, half).set_index("biome")
     unit = GRAMS * 28 / 1e12
     forest, crops, rest = unit * (0.6 * 20e9 - 20e9), unit * 0.4 * 20e9, unit * 20e9
     assert list(table.index) == ["4", "12", "rest", "all"]
@@ -169,7 +173,7 @@ def test_a_cell_shared_by_fractions_by_hand() -> None:
     assert parts["flux_TgC"] == pytest.approx(table.loc["all", "flux_TgC"], rel=1e-12)
     assert parts["area_km2"] == pytest.approx(table.loc["all", "area_km2"], rel=1e-12)
     # The control: by majority the first cell is all forest.
-    majority = biome_budget(flux, xr.DataArray([[4, 4, -1]], dims=("lat", "lon")), area)
+    majority = biome_budget(flux, classes([[4, 4, -1]]), area)
     assert majority.set_index("biome").loc["4", "flux_TgC"] != pytest.approx(forest)
 
 
@@ -178,19 +182,21 @@ def test_regions_take_the_part_of_a_cell_inside() -> None:
     shapely = pytest.importorskip("shapely")
     grid = Grid.regular(-100, 40, -97, 42, 1)
     values = np.arange(1.0, 7.0).reshape(grid.shape)
-    flux = field(values, "2007-01", "2007-01")
-    flux = flux.assign_coords(lat=grid.lat, lon=grid.lon)
-    area = xr.DataArray(grid.area, dims=("lat", "lon"))
+    flux = like_an_inversion(monthly(values, "2007-01", "2007-01", grid.lat, grid.lon))
+    area = like_a_map(cells(grid.area, grid.lat, grid.lon, units="m2"))
     boxes = {"west": (-100, 40, -98.5, 41), "north": (-99, 41, -90, 50)}
     regions = geopandas.GeoDataFrame(
         {"name": list(boxes)}, geometry=[shapely.box(*b) for b in boxes.values()], crs="EPSG:4326"
     )
-    table = region_budget(flux, regions.to_crs("ESRI:102008"), area).set_index("region")
+    fine = regions.set_geometry(regions.segmentize(0.02)).to_crs("ESRI:102008")
+    table = region_budget(flux, fine, area).set_index("region")
     unit = GRAMS * 31 / 1e12
     south, north = grid.area[0, 0], grid.area[1, 0]
     wanted = [unit * south * (1 + 0.5 * 2), unit * north * (5 + 6)]
-    # Edges straight in the other CRS bend in this one.
-    assert table["flux_TgC"][:2].tolist() == pytest.approx(wanted, rel=2e-3)
+    assert table["flux_TgC"][:2].tolist() == pytest.approx(wanted, rel=2e-5)
+    # Edges straight in the other CRS bend in this one: without points along them it is another box.
+    bent = region_budget(flux, regions.to_crs("ESRI:102008"), area).set_index("region")
+    assert bent["flux_TgC"][:2].tolist() != pytest.approx(wanted, rel=2e-3)
     table = region_budget(flux, regions, area).set_index("region")
     assert table["flux_TgC"][:2].tolist() == pytest.approx(wanted, rel=1e-9)
     assert table.drop("all")["flux_TgC"].sum() == pytest.approx(
@@ -207,9 +213,125 @@ def test_regions_take_the_part_of_a_cell_inside() -> None:
 
 
 def test_series_of_biomes_sum_to_the_region() -> None:
-    flux = field(np.array([[1.0, -2.0, np.nan]]), "2007-11", "2008-02")
+    flux = field([[1.0, -2.0, np.nan]], "2007-11", "2008-02")
     area = areas([[1e9, 2e9, 4e9]])
-    biome = xr.DataArray(np.int8([[12, 5, 1]]), dims=("lat", "lon"))
+    biome = classes([[12, 5, 1]])
     series = biome_series(flux, biome, area)
     assert list(series) == [5, 12]
     assert sum(series.values()).values == pytest.approx(monthly_total(flux, area).values)
+
+
+SHAPE = (4, 6)
+
+
+@pytest.fixture
+def plain() -> dict[str, xr.DataArray]:
+    """A flux and what belongs to it, all of them different in every cell, in one order."""
+    rng = np.random.default_rng(9)
+    flux = monthly(rng.normal(-0.1, 1.5, (3, *SHAPE)), "2007-12", "2008-02")
+    fraction = rng.dirichlet(np.ones(5), SHAPE).transpose(2, 0, 1)
+    shares = cells(fraction, dims=("igbp_class",)).assign_coords(igbp_class=[0, 1, 5, 12, 14])
+    return {
+        "flux": flux,
+        "biome": cells(rng.integers(-1, 18, SHAPE).astype(np.int8)),
+        "cell_area": cells(rng.uniform(1e9, 9e9, SHAPE), units="m2"),
+        "reference": monthly(rng.normal(0.3, 1, (3, *SHAPE)), "2007-12", "2008-02"),
+        "class_fraction": shares,
+    }
+
+
+@pytest.mark.parametrize("kind", [biome_budget, fraction_budget])
+def test_arrays_are_paired_by_label_in_any_order_unit_and_sign(
+    plain: dict[str, xr.DataArray], kind: object
+) -> None:
+    names = ["flux", "biome", "cell_area", "reference"]
+    if kind is fraction_budget:
+        names[1] = "class_fraction"
+    given = {n: plain[n] for n in names}
+    wanted = kind(**given)
+    orders = (like_an_inversion, like_a_map, like_an_inversion, like_a_map)
+    turned = {n: order(plain[n]) for n, order in zip(names, orders, strict=True)}
+    grams = (plain["flux"] * -1e-6 * 12.011 * 86400).assign_attrs(
+        units="g C m-2 day-1", standard_name="net_biome_production"
+    )
+    area = plain["cell_area"]
+    ways = {
+        "turned": {},
+        "turned the other way": {"flux": like_a_map(plain["flux"])},
+        "grams of uptake": {"flux": like_an_inversion(grams)},
+        "single precision": {"cell_area": area.assign_coords(lat=area["lat"].astype("f4") / 1)},
+        "a little rounded": {"cell_area": area.assign_coords(lon=area["lon"] + 1e-13)},
+        "km2": {"cell_area": like_a_map((area / 1e6).assign_attrs(units="km2"))},
+        "months in another order": {"flux": turned["flux"].isel(time=[2, 0, 1])},
+    }
+    for way, other in ways.items():
+        found = kind(**{**turned, **other})
+        assert found[["biome", "name", "year"]].equals(wanted[["biome", "name", "year"]]), way
+        for column in COLUMNS[3:]:
+            np.testing.assert_allclose(found[column], wanted[column], rtol=1e-9, err_msg=way)
+    # The control: one of them turned by position alone gives another budget.
+    for name in names:
+        column = "reference_TgC" if name == "reference" else "flux_TgC"
+        other = plain[name].copy(data=plain[name].values[..., ::-1, :])
+        table = kind(**{**given, name: other})
+        by_year = table.set_index(["biome", "year"])[column]
+        wrong = by_year.reindex(wanted.set_index(["biome", "year"]).index)
+        assert not np.allclose(wrong, wanted[column], rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["biome", "cell_area", "reference", "std", "class_fraction"])
+@pytest.mark.parametrize(
+    "moved",
+    [
+        lambda f: f.assign_coords(lon=f["lon"] + 1.5),
+        lambda f: f.assign_coords(lat=f["lat"] - 0.01),
+        lambda f: f.isel(lat=slice(1, None)),
+        lambda f: f.isel(lon=slice(None, -1)),
+        lambda f: f.assign_coords(lon=f["lon"] + 180),
+    ],
+    ids=["half a cell east", "a little south", "a row less", "a column less", "half round"],
+)
+def test_another_grid_is_refused(plain: dict, name: str, moved: object) -> None:
+    std = abs(plain["flux"]).assign_attrs(plain["flux"].attrs)
+    given = {n: plain[n] for n in ("flux", "biome", "cell_area", "reference")} | {"std": std}
+    kind = biome_budget
+    if name == "class_fraction":
+        kind, given["class_fraction"] = fraction_budget, plain[name]
+        given.pop("biome")
+    kind(**given)
+    given[name] = moved(given[name])
+    with pytest.raises(GridMismatchError, match=r"expected .* on the grid of .*4 x 6 cells"):
+        kind(**given)
+
+
+def test_what_is_no_monthly_flux_is_refused(plain: dict[str, xr.DataArray]) -> None:
+    flux, biome, area = plain["flux"], plain["biome"], plain["cell_area"]
+    for other in (flux.drop_attrs(deep=False), flux.assign_attrs(units="K")):
+        with pytest.raises(UnitError, match="expected a unit of a CO2 flux"):
+            biome_budget(other, biome, area)
+        with pytest.raises(UnitError, match="reference"):
+            biome_budget(flux, biome, area, other)
+        assert len(biome_budget(other, biome, area, units="umol m-2 s-1")) > 3
+    days = flux.assign_coords(
+        time=np.arange("2008-01-01", "2008-01-04", dtype="M8[D]").astype("M8[ns]")
+    )
+    with pytest.raises(TimeError, match="found one for 1 days"):
+        biome_budget(days, biome, area)
+    with pytest.raises(TimeError, match="expected months along time"):
+        monthly_total(flux[0, :, :], area)
+    with pytest.raises(FieldError, match="found 100"):
+        biome_budget(flux, biome.where(biome != 5, 100), area)
+    with pytest.raises(UnitError, match="expected areas in m2"):
+        monthly_total(flux, (area / 1e6).drop_attrs(deep=False))
+
+
+def test_without_areas_they_are_those_of_the_cells(plain: dict[str, xr.DataArray]) -> None:
+    flux = like_an_inversion(plain["flux"])
+    grid = Grid.from_dataset(plain["flux"])
+    area = cells(grid.area, grid.lat, grid.lon, units="m2")
+    wanted = monthly_total(plain["flux"], area).values
+    np.testing.assert_allclose(monthly_total(flux).values, wanted, rtol=1e-12)
+    np.testing.assert_allclose(
+        monthly_total(like_a_map(flux), sign="uptake").values, -wanted, rtol=1e-12
+    )
+    assert np.abs(monthly_total(flux, plain["cell_area"]).values / wanted - 1).min() > 0.1
