@@ -20,7 +20,7 @@ def moved(grid: Grid, lon: float = 0.0, lat: float = 0.0) -> Grid:
 @pytest.mark.parametrize("grid", [GRID, TURNED])
 def test_equal_and_matching(grid: Grid) -> None:
     assert grid == moved(grid)
-    assert GRID == moved(GRID, lat=1e-11)
+    assert moved(GRID, lat=1e-11) == GRID
     assert grid != moved(grid, lat=1e-7)
     assert grid != moved(grid, lon=360)
     assert hash(grid) == hash(moved(grid))
