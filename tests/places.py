@@ -62,3 +62,17 @@ def like_a_map(field: xr.DataArray) -> xr.DataArray:
     lon = xr.DataArray(turned, dims="lon", attrs=LON)
     field = field.assign_coords(lon=lon).sortby("lon", ascending=False).sortby("lat")
     return field.transpose("lon", "lat", ...).rename(lat="latitude", lon="longitude")
+
+
+def east_first(field: xr.DataArray) -> xr.DataArray:
+    """Return the same cells with columns east to west, the rest as it is."""
+    return field.isel(lon=slice(None, None, -1))
+
+
+def sorted_cells(field: xr.DataArray) -> xr.DataArray:
+    """Return the cells as a test gave them: (..., lat, lon), south to north and west to east."""
+    field = field.rename(
+        {k: v for k, v in (("latitude", "lat"), ("longitude", "lon")) if k in field.coords}
+    )
+    turned = (field["lon"].values + 180) % 360 - 180
+    return field.assign_coords(lon=turned).sortby(["lat", "lon"]).transpose(..., "lat", "lon")

@@ -126,6 +126,9 @@ def compare_on_common(
         Name to what `compare` returns; ``n`` and ``period`` are the same in all.
     """
     pairs = {name: Pair.of(flux, observed, cell_area) for name, flux in fluxes.items()}
+    # Labels a rounding apart would be lost where masks are combined.
+    first = next(iter(pairs.values())).estimate
+    pairs = {name: Pair(*on_one_grid(first, *pair)[1:]) for name, pair in pairs.items()}
     common = next(iter(pairs.values())).valid()
     for pair in pairs.values():
         common, known = xr.align(common, pair.valid(), join="inner")

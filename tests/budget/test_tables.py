@@ -202,6 +202,13 @@ def test_regions_take_the_part_of_a_cell_inside() -> None:
     assert table.drop("all")["flux_TgC"].sum() == pytest.approx(
         table.loc["all", "flux_TgC"], rel=1e-9
     )
+    # Small shares outside count too.
+    most = geopandas.GeoDataFrame(
+        {"name": ["most"]}, geometry=[shapely.box(-100, 40, -97.001, 42)], crs="EPSG:4326"
+    )
+    most = region_budget(flux, most, area).set_index("region")["flux_TgC"]
+    outside = unit * 0.001 * (south * 3 + north * 6)
+    assert most.tolist() == pytest.approx([most["all"] - outside, outside, most["all"]], rel=1e-9)
     with pytest.raises(UsageError, match="do not overlap"):
         region_budget(flux, geopandas.pd.concat([regions, regions.assign(name="again")]), area)
     twice = region_budget(flux, geopandas.pd.concat([regions, regions]), area)

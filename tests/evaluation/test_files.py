@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from places import cells, like_a_map, like_an_inversion
 from shapely.geometry import box
 
 from narcf_geo.core.errors import NarcfError, UsageError
@@ -25,7 +26,7 @@ COORDS = {
     "lat": ("lat", LAT, {"units": "degrees_north"}),
     "lon": ("lon", LON, {"units": "degrees_east"}),
 }
-AREA = xr.DataArray(Grid.regular(-100, 40, -93, 45, 1).area, dims=("lat", "lon"))
+AREA = like_a_map(cells(Grid.regular(-100, 40, -93, 45, 1).area, LAT, LON, units="m2"))
 
 
 def dataset(values: np.ndarray, name: str, units: str, time: Any = MONTHS) -> xr.Dataset:
@@ -47,14 +48,14 @@ def files(tmp_path: Path, values: tuple) -> tuple[Path, Path]:
     ours = dataset(estimate, "flux", "umol m-2 s-1")
     ours["flux_std"] = ours["flux"] * 0 + 0.3
     ours["biome"] = ("lat", "lon"), np.arange(35).reshape(5, 7) % 2 * 11 + 1
-    ours.to_netcdf(one)
+    like_an_inversion(ours).to_netcdf(one)
     grams = dataset(observed * 12.011e-6 * 86400, "NEE", "gC m-2 d-1", MONTHS + pd.Timedelta("14D"))
-    grams.isel(lat=slice(None, None, -1)).to_netcdf(other)
+    like_a_map(grams).to_netcdf(other)
     return one, other
 
 
 def expected(values: tuple) -> tuple[xr.DataArray, xr.DataArray]:
-    ours, theirs = (dataset(v, "flux", "")["flux"] for v in values)
+    ours, theirs = (dataset(v, "flux", "umol m-2 s-1")["flux"] for v in values)
     return ours, theirs
 
 

@@ -9,12 +9,12 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import xarray as xr
+from places import cells, east_first, like_a_map, like_an_inversion, monthly, sorted_cells
 from shapely.geometry import Polygon, box
 from sklearn.metrics import mean_squared_error
 
 from narcf_geo.core.constants import EARTH_RADIUS
-from narcf_geo.core.errors import UsageError
-from narcf_geo.core.months import month_starts
+from narcf_geo.core.errors import GridMismatchError, UsageError
 from narcf_geo.evaluation import (
     by_biome,
     by_month,
@@ -27,23 +27,21 @@ from narcf_geo.evaluation import (
 from narcf_geo.grid import Grid
 
 GRID = Grid.regular(-100, 30, -96, 60, (1, 10))
-AREA = xr.DataArray(GRID.area, dims=("lat", "lon"))
-
-
-def on_grid(values: np.ndarray, months: Any) -> xr.DataArray:
-    coords = {"time": months, "lat": GRID.lat, "lon": GRID.lon}
-    return xr.DataArray(values, dims=("time", "lat", "lon"), coords=coords)
+AREA = like_a_map(cells(GRID.area, GRID.lat, GRID.lon, units="m2"))
 
 
 @pytest.fixture
 def fluxes() -> tuple[xr.DataArray, xr.DataArray]:
+    """Rows of the first run north to south, columns of the second east to west."""
     rng = np.random.default_rng(6)
-    months = month_starts("2007-11", "2009-02")
     observed = rng.normal(0, 1, (16, 3, 4))
     estimate = 0.8 * observed + np.arange(4) / 5 + rng.normal(0.2, 0.4, observed.shape)
     observed[:, 0, 0] = np.nan
     estimate[3] = np.nan
-    return on_grid(estimate, months), on_grid(observed, months)
+    first, second = (
+        monthly(values, "2007-11", "2009-02", GRID.lat, GRID.lon) for values in (estimate, observed)
+    )
+    return like_an_inversion(first), east_first(second)
 
 
 def rmse(estimate: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> float:
@@ -54,6 +52,7 @@ def rmse(estimate: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> floa
 
 def test_seasons_and_years_are_sets_of_months(fluxes: tuple) -> None:
     estimate, observed = fluxes
+    e, o = (sorted_cells(flux).values for flux in fluxes)
     whole = compare(estimate, observed, AREA)
     seasons, years = by_season(estimate, observed, AREA), by_year(estimate, observed, AREA)
     assert list(seasons) == ["DJF", "MAM", "JJA", "SON"]
@@ -63,24 +62,26 @@ def test_seasons_and_years_are_sets_of_months(fluxes: tuple) -> None:
         squares = sum(part["n"] * part["rmse"] ** 2 for part in parts.values())
         # Each month has as many cells of each row, so that the parts add up.
         assert squares == pytest.approx(whole["n"] * whole["rmse"] ** 2, rel=1e-9)
-    weight = np.broadcast_to(AREA.values, estimate.shape)
+    weight = np.broadcast_to(GRID.area, e.shape)
     months = estimate["time"].dt.month.values
     winter = np.isin(months, [12, 1, 2])
-    expected = rmse(estimate.values[winter], observed.values[winter], weight[winter])
+    expected = rmse(e[winter], o[winter], weight[winter])
     assert seasons["DJF"]["rmse"] == pytest.approx(expected, abs=1e-9)
     assert seasons["DJF"]["period"] == ["2007-12", "2009-02"]
     # The control: the season that begins a month later has another score.
     late = np.isin(months, [1, 2, 3])
-    assert abs(rmse(estimate.values[late], observed.values[late], weight[late]) - expected) > 1e-3
+    assert abs(rmse(e[late], o[late], weight[late]) - expected) > 1e-3
+    # So have cells that are paired by position.
+    by_position = rmse(estimate.values[winter], observed.values[winter], weight[winter])
+    assert abs(by_position - expected) > 1e-1
     assert by_season(estimate[:1], observed, AREA).keys() == {"SON"}
 
 
 def test_weights_by_hand() -> None:
-    months = month_starts("2010-01", "2010-02")
-    area = xr.DataArray([[3e12], [1e12]], dims=("lat", "lon"))
-    coords = {"time": months, "lat": [10.0, 70.0], "lon": [0.0]}
-    observed = xr.DataArray(np.zeros((2, 2, 1)), dims=("time", "lat", "lon"), coords=coords)
-    estimate = observed + xr.DataArray([[2.0], [-2.0]], dims=("lat", "lon"))
+    place = ([10.0, 70.0], [0.0])
+    area = like_a_map(cells([[3e12], [1e12]], *place, units="m2"))
+    observed = monthly(np.zeros((2, 1)), "2010-01", "2010-02", *place)
+    estimate = like_an_inversion(monthly([[2.0], [-2.0]], "2010-01", "2010-02", *place))
     found = compare(estimate, observed, area)
     assert found["bias"] == pytest.approx((3 * 2 - 2) / 4, abs=1e-12)
     assert found["rmse"] == pytest.approx(2, abs=1e-12)
@@ -105,19 +106,24 @@ def test_regions_count_cells_by_the_part_inside(fluxes: tuple) -> None:
     found = by_region(estimate, observed, AREA, regions)
     assert list(found) == ["west", "far", "isles"]
     share = np.outer([1, 0.5, 0], [1, 1, 0.5, 0])
-    weight = np.broadcast_to(AREA.values * share, estimate.shape)
-    expected = rmse(estimate.values, observed.values, weight)
+    e, o = (sorted_cells(flux).values for flux in fluxes)
+    weight = np.broadcast_to(GRID.area * share, e.shape)
+    expected = rmse(e, o, weight)
     assert found["west"]["rmse"] == pytest.approx(expected, rel=1e-6)
     assert found["west"]["n"] == 15 * 5
     band = np.sin(np.deg2rad([30, top])) * EARTH_RADIUS**2 * np.deg2rad(2.5)
     assert found["west"]["area_km2"] == pytest.approx(np.diff(band)[0] / 1e6, rel=1e-6)
     assert found["far"]["n"] == 0
     assert found["isles"]["n"] == 15
-    alone = compare(estimate.sel(lat=[55], lon=[-96.5]), observed, AREA[2:, 3:])
+    alone = compare(
+        estimate.sel(lat=[55], lon=[263.5]),
+        observed.sel(lat=[55], lon=[-96.5]),
+        AREA.sel(latitude=[55], longitude=[-96.5]),
+    )
     assert found["isles"]["rmse"] == pytest.approx(alone["rmse"], rel=1e-9)
     # The control: whole cells wherever the polygon touches them give another score.
-    whole = np.broadcast_to(AREA.values * (share > 0), estimate.shape)
-    assert abs(rmse(estimate.values, observed.values, whole) - expected) > 1e-4
+    whole = np.broadcast_to(GRID.area * (share > 0), e.shape)
+    assert abs(rmse(e, o, whole) - expected) > 1e-4
 
 
 def test_regions_of_any_kind(fluxes: tuple, tmp_path: Any) -> None:
@@ -145,12 +151,15 @@ def test_regions_of_any_kind(fluxes: tuple, tmp_path: Any) -> None:
 
 def test_a_common_mask_for_all(fluxes: tuple) -> None:
     estimate, observed = fluxes
-    reference = (observed + 0.5).isel(time=slice(5, None))
+    reference = (observed + 0.5).assign_attrs(observed.attrs).isel(time=slice(5, None))
     reference = reference.where(reference["lon"] < -97)
     found = compare_on_common({"estimate": estimate, "reference": reference}, observed, AREA)
     assert {part["n"] for part in found.values()} == {11 * (3 * 3 - 1)}
     assert {tuple(part["period"]) for part in found.values()} == {("2008-04", "2009-02")}
     assert found["reference"]["bias"] == pytest.approx(0.5, abs=1e-9)
+    rounded = reference.assign_coords(lat=reference["lat"] + 1e-13)
+    again = compare_on_common({"estimate": estimate, "reference": rounded}, observed, AREA)
+    assert again["estimate"] == found["estimate"]
     # The control: by itself the estimate is judged by more, and otherwise.
     alone = compare(estimate, observed, AREA)
     assert alone["n"] > found["estimate"]["n"]
@@ -159,7 +168,7 @@ def test_a_common_mask_for_all(fluxes: tuple) -> None:
 
 def test_odd_data_give_defined_scores_quietly(fluxes: tuple) -> None:
     estimate, observed = fluxes
-    biome = xr.full_like(AREA, 5)
+    biome = cells(np.full(GRID.shape, 5), GRID.lat, GRID.lon)
     biome[2, 3] = 12
     flat = xr.full_like(observed, 0.1)
     with warnings.catch_warnings():
@@ -173,15 +182,44 @@ def test_odd_data_give_defined_scores_quietly(fluxes: tuple) -> None:
     assert months["3"]["n"] == 11
     assert single["n"] == 1
     assert np.isnan(single["r"])
-    error = (estimate - observed)[0, 2, 3]
+    e, o = (sorted_cells(flux).values for flux in fluxes)
+    error = e[0, 2, 3] - o[0, 2, 3]
     assert single["rmse"] == pytest.approx(abs(float(error)), abs=1e-12)
     assert np.isnan([constant["r"], constant["nse"], constant["kge"]]).all()
     assert constant["rmse"] > 0
 
 
-def test_other_grids_are_refused(fluxes: tuple) -> None:
+@pytest.mark.parametrize(
+    "moved",
+    [
+        lambda f: f.assign_coords(lat=f["lat"] + 0.5),
+        lambda f: f.assign_coords(lon=f["lon"] + 0.5),
+        lambda f: f.assign_coords(lon=f["lon"] - 1e-4),
+        lambda f: f.isel(lat=slice(1, None)),
+        lambda f: f.isel(lon=slice(1, None)),
+        lambda f: f.sel(lat=[55.0], lon=[-96.5]),
+    ],
+    ids=["north", "east", "a little west", "a row less", "a column less", "one cell"],
+)
+def test_other_grids_are_refused(fluxes: tuple, moved: Any) -> None:
     estimate, observed = fluxes
-    with pytest.raises(UsageError, match="one grid"):
-        compare(estimate, observed.assign_coords(lat=observed["lat"] + 0.5), AREA)
-    turned = compare(estimate, observed.transpose("lon", "time", "lat"), AREA)
-    assert turned == compare(estimate, observed, AREA)
+    biome = cells(np.full(GRID.shape, 5), GRID.lat, GRID.lon)
+    area = cells(GRID.area, GRID.lat, GRID.lon, units="m2")
+    for other in (
+        lambda: compare(estimate, moved(observed), AREA),
+        lambda: compare(estimate, observed, moved(area)),
+        lambda: by_biome(estimate, observed, AREA, moved(biome)),
+        lambda: compare_on_common({"a": estimate, "b": moved(observed)}, observed, AREA),
+    ):
+        with pytest.raises(GridMismatchError, match=r"on the grid of .*3 x 4 cells"):
+            other()
+    assert len(by_biome(estimate, observed, area, biome)) == 1
+
+
+def test_the_order_of_axes_makes_no_difference(fluxes: tuple) -> None:
+    estimate, observed = fluxes
+    wanted = compare(estimate, observed, AREA)
+    assert compare(estimate, observed.transpose("lon", "time", "lat"), AREA) == wanted
+    assert compare(sorted_cells(estimate), like_a_map(observed), AREA) == wanted
+    by_position = observed.copy(data=observed.values[:, :, ::-1])
+    assert compare(estimate, by_position, AREA)["rmse"] > wanted["rmse"] + 0.1

@@ -8,10 +8,11 @@ from collections import defaultdict
 import numpy as np
 import pytest
 import xarray as xr
+from places import cells, east_first, like_a_map, like_an_inversion, monthly, sorted_cells
 from scipy import stats
 
 from narcf_geo.budget.totals import monthly_total
-from narcf_geo.core.months import month_starts
+from narcf_geo.core.errors import GridMismatchError
 from narcf_geo.evaluation.variability import components, decompose
 from narcf_geo.grid import Grid
 from narcf_geo.statistics.scores import TAYLOR, taylor
@@ -19,13 +20,11 @@ from narcf_geo.statistics.scores import TAYLOR, taylor
 Fluxes = tuple[xr.DataArray, xr.DataArray, xr.DataArray]
 
 
+GRID = Grid.regular(-100, 30, -96, 60, (1, 10))
+
+
 def on_grid(values: np.ndarray, first: str, last: str) -> xr.DataArray:
-    grid = Grid.regular(-100, 30, -96, 60, (1, 10))
-    return xr.DataArray(
-        values,
-        dims=("time", "lat", "lon"),
-        coords={"time": month_starts(first, last), "lat": grid.lat, "lon": grid.lon},
-    )
+    return monthly(values, first, last, GRID.lat, GRID.lon)
 
 
 @pytest.fixture
@@ -42,9 +41,9 @@ def fluxes() -> Fluxes:
     estimate[3] = np.nan
     observed[rng.random(shape) < 0.1] = np.nan
     estimate[2:26, 2, 3] = np.nan
-    area = xr.DataArray(Grid.regular(-100, 30, -96, 60, (1, 10)).area, dims=("lat", "lon"))
-    fields = [on_grid(v, "2007-05", "2010-03") for v in (estimate, observed)]
-    return fields[0], fields[1], area
+    area = cells(GRID.area, GRID.lat, GRID.lon, units="m2")
+    first, second = (on_grid(v, "2007-05", "2010-03") for v in (estimate, observed))
+    return like_an_inversion(first), east_first(second), like_a_map(area)
 
 
 Rows = dict[str, list[tuple[float, float, float]]]
@@ -53,6 +52,7 @@ Rows = dict[str, list[tuple[float, float, float]]]
 def by_loops(estimate: xr.DataArray, observed: xr.DataArray, area: xr.DataArray) -> Rows:
     """Return pairs and weights of each part, one cell and month after another."""
     rows: Rows = defaultdict(list)
+    estimate, observed, area = (sorted_cells(f) for f in (estimate, observed, area))
     months = estimate["time"].dt.month.values.tolist()
     for i in range(estimate.shape[1]):
         for j in range(estimate.shape[2]):
@@ -96,7 +96,7 @@ def test_parts_are_those_of_a_loop(fluxes: Fluxes, part: str) -> None:
 
 
 def test_the_total_of_the_region(fluxes: Fluxes) -> None:
-    estimate, observed, area = fluxes
+    estimate, observed, area = (sorted_cells(f) for f in fluxes)
     pair = estimate.notnull() & observed.notnull()
     some = pair.any(["lat", "lon"]).values
     assert some.sum() == 34
@@ -143,8 +143,8 @@ def test_each_part_is_scored_by_itself() -> None:
     month = np.arange(48) % 12
     flux, other = rng.normal(0, 1, (2, 48, 3, 4))
     one, two = decompose(flux, month + 1), decompose(other, month + 1)
-    area = xr.DataArray(rng.uniform(1e9, 5e9, (3, 4)), dims=("lat", "lon"))
-    observed = on_grid(flux, "2001-01", "2004-12")
+    area = like_a_map(cells(rng.uniform(1e9, 5e9, (3, 4)), GRID.lat, GRID.lon, units="m2"))
+    observed = like_an_inversion(on_grid(flux, "2001-01", "2004-12"))
     mixed = {
         "mean_field": one.mean + two.cycle[month] + two.anomalies,
         "seasonal_cycle": two.mean + one.cycle[month] + two.anomalies,
@@ -178,7 +178,7 @@ def test_a_constant_has_no_variance(fluxes: Fluxes, value: float) -> None:
         warnings.simplefilter("error")
         found = components(flat, observed, area)
         back = components(observed, flat, area)
-        single = components(estimate[:, 1:2, 1:2], observed[:, 1:2, 1:2], area[1:2, 1:2])
+        single = components(*(sorted_cells(f)[..., 1:2, 1:2] for f in fluxes))
         none = components(estimate * np.nan, observed, area)
     for part in ("mean_field", "seasonal_cycle", "anomalies"):
         assert np.isnan(found[part]["r"]), part
@@ -189,6 +189,16 @@ def test_a_constant_has_no_variance(fluxes: Fluxes, value: float) -> None:
     assert np.isnan(single["mean_field"]["r"])
     assert np.isfinite(single["anomalies"]["r"])
     assert set(none.values()) == {None}
+
+
+@pytest.mark.parametrize("axis", ["lat", "lon"])
+def test_other_grids_are_refused(fluxes: Fluxes, axis: str) -> None:
+    estimate, observed, area = fluxes
+    moved = observed.assign_coords({axis: observed[axis] + 0.5})
+    with pytest.raises(GridMismatchError, match="3 x 4 cells"):
+        components(estimate, moved, area)
+    with pytest.raises(GridMismatchError, match="found 2 x 4 cells"):
+        components(estimate, observed.isel(lat=slice(1, None)), area)
 
 
 def test_taylor_statistics() -> None:
