@@ -160,9 +160,6 @@ def _ring_as_drawn(ring: np.ndarray, label: str) -> tuple[shapely.Geometry, bool
         jump[:] = False
     steps = np.where(jump, shortest(steps), steps)
     turns = round(steps.sum() / 360)
-    if turns and along_pole.any():
-        steps[np.flatnonzero(along_pole)[0]] -= 360 * turns
-        turns = 0
     if turns and polar.any():
         return enclosed(ring), True
     return unrolled(ring, steps, turns), bool((jump & ~circle).any())
