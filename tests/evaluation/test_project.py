@@ -34,7 +34,8 @@ def metrics(run: Run) -> dict[str, Any]:
     halves = [box(-100, 40, -94, 50), box(-94, 40, -88, 50)]
     regions = gpd.GeoDataFrame({"name": ["West", "East"]}, geometry=halves, crs="EPSG:4326")
     cube, prediction, *others = run
-    truth = cube["flux_target"].assign_attrs(product="truth") - 0.05
+    target = cube["flux_target"]
+    truth = (target - 0.05).assign_attrs(target.attrs, product="truth")
     return evaluation_metrics(cube.assign(flux_truth=truth), prediction, *others, regions)
 
 
