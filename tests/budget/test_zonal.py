@@ -89,8 +89,12 @@ def test_a_polygon_against_the_points_of_a_fine_mesh() -> None:
 def test_boxes_by_hand() -> None:
     data = np.arange(30.0).reshape(5, 6)
     data[1, 2] = np.nan
-    shapes = polygons(cells=box(-106, 33, -101.5, 36 + 1e-11), half=box(-110.5, 30, -109, 33),
-                      beside=box(0, 0, 1, 1), partly=box(-113, 30, -111, 31))  # fmt: skip
+    shapes = polygons(
+        cells=box(-106, 33, -101.5, 36 + 1e-11),
+        half=box(-110.5, 30, -109, 33),
+        beside=box(0, 0, 1, 1),
+        partly=box(-113, 30, -111, 31),
+    )
     table = zonal(field(data), shapes).set_index("region")
     area = Grid.from_corners(LON_B, LAT_B).area
     # A thousandth of a millimetre in the next row is rounding.
@@ -115,9 +119,12 @@ def test_any_order_of_axes_and_convention_of_longitude() -> None:
     for found in (zonal(mixed, shapes), zonal(data, east), zonal(mixed.to_dataset(), east)):
         pd.testing.assert_frame_equal(found, wanted, rtol=1e-12)
     plain = xr.DataArray(
-        [[1.0, 2.0], [3.0, 4.0]], {"latitude": [10.0, 12.0], "longitude": [358.0, 2.0]},
-        ("latitude", "longitude"), name="t2m", attrs={"units": "K"},
-    )  # fmt: skip
+        [[1.0, 2.0], [3.0, 4.0]],
+        {"latitude": [10.0, 12.0], "longitude": [358.0, 2.0]},
+        ("latitude", "longitude"),
+        name="t2m",
+        attrs={"units": "K"},
+    )
     across = zonal(plain, polygons(A=box(-4, 9, 4, 13)))
     assert across["coverage"].tolist() == [pytest.approx(1)]
     assert across["mean"][0] == pytest.approx(2.5, abs=0.01)
@@ -128,9 +135,18 @@ def test_a_row_for_each_region_and_month() -> None:
     shapes = polygons(A=box(-111.5, 30.2, -98, 44), B=box(-109, 31, -101.3, 39))
     table = zonal(field(data, first="2015-11"), shapes)
     assert table.columns.tolist() == [
-        "variable", "region", "month", "units", "mean", "min", "max", "total", "total_units",
-        "area_km2", "coverage",
-    ]  # fmt: skip
+        "variable",
+        "region",
+        "month",
+        "units",
+        "mean",
+        "min",
+        "max",
+        "total",
+        "total_units",
+        "area_km2",
+        "coverage",
+    ]
     assert table["region"].tolist() == ["A"] * 14 + ["B"] * 14
     assert table["month"][:3].dt.strftime("%Y-%m").tolist() == ["2015-11", "2015-12", "2016-01"]
     for k in range(14):
@@ -214,8 +230,10 @@ def test_datasets_and_other_dimensions() -> None:
     ds = xr.Dataset({"t2m": one, "biome": two, "t": levels, "crs": 0})
     table = zonal(ds, shapes)
     assert table.groupby("variable", sort=False).size().to_dict() == {
-        "t2m": 4, "biome": 2, "t": 8,
-    }  # fmt: skip
+        "t2m": 4,
+        "biome": 2,
+        "t": 8,
+    }
     high = table[(table["variable"] == "t") & (table["level"] == 500)]
     low = table[table["variable"] == "t2m"]
     np.testing.assert_allclose(high["mean"], low["mean"] + 100, rtol=1e-12)
@@ -267,8 +285,9 @@ def test_refusals() -> None:
 def test_names_and_files(tmp_path: Path) -> None:
     shapes = gpd.GeoDataFrame(
         {"code": [3, 4], "name": ["A", "B"]},
-        geometry=[box(-111.5, 30.2, -98, 44), box(-109, 31, -101.3, 39)], crs="EPSG:4326",
-    )  # fmt: skip
+        geometry=[box(-111.5, 30.2, -98, 44), box(-109, 31, -101.3, 39)],
+        crs="EPSG:4326",
+    )
     shapes.to_file(tmp_path / "regions.gpkg")
     field(values()).to_netcdf(tmp_path / "t.nc")
     table = ng.zonal(tmp_path / "t.nc", str(tmp_path / "regions.gpkg"), name="code")
@@ -284,17 +303,20 @@ def test_exactextract_agrees_on_fine_cells() -> None:
     rng = np.random.default_rng(2)
     data = rng.normal(size=grid.shape) + np.arange(grid.shape[0])[:, None] * 0.1
     data[rng.random(grid.shape) < 0.1] = np.nan
-    array = xr.DataArray(data, {"lat": grid.lat, "lon": grid.lon}, ("lat", "lon"), name="t",
-                         attrs={"units": "K"})  # fmt: skip
+    array = xr.DataArray(
+        data, {"lat": grid.lat, "lon": grid.lon}, ("lat", "lon"), name="t", attrs={"units": "K"}
+    )
     shape = Polygon([(-111, 30.5), (-97, 32), (-101, 44), (-104, 35), (-109, 43)])
     shapes = gpd.GeoDataFrame({"name": ["A"]}, geometry=[shape], crs="EPSG:4326")
     weights = np.broadcast_to(grid.area[:, :1], grid.shape)
     box_, wkt = (-112, 30, -95, 45), shapes.crs.to_wkt()
     judged = exactextract.exact_extract(
-        raster(data[::-1].copy(), *box_, srs_wkt=wkt), shapes,
+        raster(data[::-1].copy(), *box_, srs_wkt=wkt),
+        shapes,
         ["weighted_mean", "weighted_sum", "min", "max"],
-        weights=raster(weights[::-1].copy(), *box_, srs_wkt=wkt), output="pandas",
-    ).iloc[0]  # fmt: skip
+        weights=raster(weights[::-1].copy(), *box_, srs_wkt=wkt),
+        output="pandas",
+    ).iloc[0]
     row = zonal(array, shapes).iloc[0]
     assert row["mean"] == pytest.approx(judged["weighted_mean"], rel=1e-5)
     assert row["total"] == pytest.approx(judged["weighted_sum"], rel=1e-4)

@@ -70,15 +70,25 @@ AS_DRAWN = {
 JUMPING = {
     "corners": (Polygon([(170, 50), (-170, 50), (-170, 60), (170, 60)]), (170, 50, 190, 60)),
     "179 to -179": (
-        Polygon([(170, 50), (179, 50), (-179, 50), (-170, 50), (-170, 60), (-179, 60), (179, 60),
-                 (170, 60)]),
+        Polygon(
+            [
+                (170, 50),
+                (179, 50),
+                (-179, 50),
+                (-170, 50),
+                (-170, 60),
+                (-179, 60),
+                (179, 60),
+                (170, 60),
+            ]
+        ),
         (170, 50, 190, 60),
     ),
     "350 to 10": (Polygon([(350, 50), (10, 50), (10, 60), (350, 60)]), (-10, 50, 10, 60)),
     "round a pole": (ring(60, -175, 175), (-180, 60, 180, 90)),
     "a box up to the pole": (box(-170, 60, 170, 90), (170, 60, 190, 90)),
     "up to the pole": (Polygon([(170, 80), (0, 90), (-170, 80)]), (170, 80, 190, 90)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", AS_DRAWN)
@@ -311,8 +321,10 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_regions_beside_the_grid_are_named() -> None:
-    frame = table(["Spain", "Ohio", "edge"], [box(-9, 36, 3, 43), box(275, 38, 280, 42),
-                                              box(-110, 30, -100, 40)])  # fmt: skip
+    frame = table(
+        ["Spain", "Ohio", "edge"],
+        [box(-9, 36, 3, 43), box(275, 38, 280, 42), box(-110, 30, -100, 40)],
+    )
     regions = open_regions(frame)
     grid = Grid.regular(-100, 30, -60, 50, 1)
     assert off_grid(grid, regions) == ["Spain", "edge"]
