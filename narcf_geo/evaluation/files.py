@@ -13,7 +13,7 @@ import xarray as xr
 from narcf_geo.budget.totals import grid_area
 from narcf_geo.core.constants import FLUX_UNITS
 from narcf_geo.core.errors import FieldError, NarcfError, UsageError
-from narcf_geo.core.files import atomic_path
+from narcf_geo.core.files import atomic_path, require_replaceable
 from narcf_geo.evaluation.comparison import (
     by_biome,
     by_month,
@@ -85,6 +85,8 @@ def evaluate_files(
     NarcfError
         When the two share no cell and month.
     """
+    if out is not None:
+        require_replaceable(Path(out), [Path(estimate), Path(observed)], store=False)
     one = _read(Path(estimate), estimate_variable)
     other = _read(Path(observed), observed_variable)
     months = one.field.indexes["time"].intersection(other.field.indexes["time"])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import GridMismatchError
 from narcf_geo.fields.axes import in_house_order
+from narcf_geo.grid.sphere import places_differ
 
 TOLERANCE = 1e-6
 """Of a cell: how far apart two positions may be and still be one."""
@@ -55,7 +55,7 @@ def _as(first: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
         other = other.transpose(..., *plane)
     for name in ("lat", "lon"):
         one, two = first[name], other[name]
-        if one.dims != two.dims or one.shape != two.shape or _apart(one, two):
+        if one.dims != two.dims or places_differ(one.values, two.values, TOLERANCE):
             names = [f"{a.name!r}" if a.name is not None else "" for a in (first, other)]
             one_name, other_name = names if names[0] != names[1] else ("", "")
             raise GridMismatchError(
@@ -64,17 +64,6 @@ def _as(first: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
                 "one to the other, or choose the same cells of both"
             )
     return other.assign_coords(lat=first["lat"], lon=first["lon"])
-
-
-def _apart(one: xr.DataArray, two: xr.DataArray) -> bool:
-    a, b = one.values.astype("float64"), two.values.astype("float64")
-    steps = [np.median(np.abs(np.diff(a, axis=k))) for k in range(a.ndim) if a.shape[k] > 1]
-    cell = max(steps, default=1.0)
-    eps = max(np.finfo(v.dtype).eps if v.dtype.kind == "f" else 0.0 for v in (one, two))
-    # 360 is the largest coordinate; half a unit in the last place each, and as much for arithmetic.
-    tolerance = max(TOLERANCE * cell, 360 * eps)
-    # Longitudes of a curvilinear grid may be on another turn; latitudes never are.
-    return bool((np.abs((a - b + 180) % 360 - 180) > tolerance).any())
 
 
 def describe(field: xr.DataArray) -> str:

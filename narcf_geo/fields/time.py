@@ -51,6 +51,9 @@ def on_month_axis(ds: xr.Dataset, *, where: str = "", average: float | None = No
             stamp = to_month_starts(ds["time"].expand_dims("time"))[0]
             return ds.drop_vars("time_bnds", errors="ignore").assign_coords(time=stamp)
         ds = _decoded(ds)
+        if _is_month_axis(ds):
+            bounded = "time_bnds" in ds.variables
+            return ds.set_coords("time_bnds") if bounded else with_month_axis(ds, ds["time"].values)
         days = _days_of_steps(ds)
         if days is not None and days < SHORTEST_MONTH and average is not None:
             ds = monthly_mean(ds, average)
@@ -64,6 +67,23 @@ def on_month_axis(ds: xr.Dataset, *, where: str = "", average: float | None = No
         order = np.argsort(starts.values, kind="stable")
         ds, starts = ds.isel(time=order), starts[order]
     return with_month_axis(ds, starts)
+
+
+def _is_month_axis(ds: xr.Dataset) -> bool:
+    """Tell months in a row, stamped at their start, with their own bounds or none."""
+    stamps = ds["time"].values
+    if stamps.dtype.kind != "M" or stamps.size < 2:
+        return False
+    months = stamps.astype("datetime64[M]")
+    if (months != stamps).any() or (np.diff(months.astype(int)) != 1).any():
+        return False
+    if "time_bnds" not in ds.variables:
+        return time_bounds(ds) is None
+    bounds = ds["time_bnds"].values
+    whole = np.stack([months, months + 1], axis=1)
+    return (
+        bounds.shape == whole.shape and bounds.dtype.kind == "M" and bool((bounds == whole).all())
+    )
 
 
 def _decoded(ds: xr.Dataset) -> xr.Dataset:

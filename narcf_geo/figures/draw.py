@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.files import require_replaceable
 from narcf_geo.core.registry import Registry
 from narcf_geo.fields import in_house_order, open_fields, open_flux
 from narcf_geo.fields.regions import inside, open_regions
@@ -239,6 +240,8 @@ def draw_map(
     from narcf_geo.figures.style import save_figure
 
     output = Path(output)
+    inputs = [p for p in (source, options.get("reference")) if isinstance(p, str | os.PathLike)]
+    require_replaceable(output, map(Path, inputs), store=False)
     if output.suffix not in SUFFIXES:
         figure = plot_map(
             source,

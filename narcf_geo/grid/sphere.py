@@ -86,12 +86,12 @@ def corners_from_centers(lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, 
 
 
 def places_differ(one: np.ndarray, other: np.ndarray, tolerance: float = 1e-6) -> bool:
-    """Return whether the centres of cells along an axis are apart, or of another number.
+    """Return whether the positions of cells are apart, or of another number.
 
     Parameters
     ----------
     one, other : numpy.ndarray
-        Degrees, 1-D, or 2-D with the axis of interest last.
+        Longitudes of any turn or latitudes, degrees, 1-D or 2-D.
     tolerance : float
         Share of a cell. The rounding of the coordinates' own type is allowed for.
 
@@ -105,10 +105,11 @@ def places_differ(one: np.ndarray, other: np.ndarray, tolerance: float = 1e-6) -
     if one.shape != other.shape:
         return True
     a, b = one.astype("float64"), other.astype("float64")
-    cell = np.median(np.abs(np.diff(a, axis=-1))) if a.shape[-1] > 1 else 1.0
+    steps = [np.median(np.abs(np.diff(a, axis=k))) for k in range(a.ndim) if a.shape[k] > 1]
     eps = max(np.finfo(v.dtype).eps if v.dtype.kind == "f" else 0.0 for v in (one, other))
     # 360 is the largest coordinate; half a unit in the last place each, and as much for arithmetic.
-    return bool((np.abs(a - b) > max(tolerance * cell, 360 * eps)).any())
+    allowed = max(tolerance * max(steps, default=1.0), 360 * eps)
+    return bool((np.abs((a - b + 180) % 360 - 180) > allowed).any())
 
 
 def edges_from_centers(centers: np.ndarray) -> np.ndarray:
