@@ -232,6 +232,11 @@ def region_budget(
     fluxes = _Fluxes.of(flux, cell_area, reference, std, units, sign)
     shapes = without_overlap(open_regions(regions, name))
     names = [str(n) for n in shapes.index]
+    if taken := {"rest", "all"} & set(names):
+        raise UsageError(
+            f"expected regions of other names than 'rest' and 'all', which the table has for what "
+            f"lies outside and for the whole, found {taken.pop()!r}; rename it"
+        )
     shares = inside(Grid.from_dataset(fluxes.flux), shapes)
     parts = {n: (n, share) for n, share in zip(names, shares, strict=True)}
     table = _budget(fluxes, _closed(parts, "outside"), errors, by, always=names)
