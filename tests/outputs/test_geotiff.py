@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 import rasterio
 import xarray as xr
+from places import cells, like_a_map, like_an_inversion
 
 from narcf_geo.core.constants import IGBP
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.months import month_starts
 from narcf_geo.grid import Grid
-from narcf_geo.outputs.geotiff import write_biomes_geotiff, write_flux_geotiffs
+from narcf_geo.outputs.geotiff import (
+    write_ancillary_geotiffs,
+    write_biomes_geotiff,
+    write_flux_geotiffs,
+    write_fractions_geotiff,
+)
 
 
 def test_one_file_a_year_one_band_a_month(small_prediction, tmp_path):
@@ -24,6 +30,7 @@ def test_one_file_a_year_one_band_a_month(small_prediction, tmp_path):
         assert raster.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
         assert np.isnan(raster.nodata)
         assert raster.tags()["synthetic"] == "twin experiment"
+        assert raster.tags()["AREA_OR_POINT"] == "Area"
     assert sorted(p.name for p in (tmp_path / "products").iterdir()) == [
         "flux_2014.qml",
         "flux_2014.tif",
@@ -61,6 +68,11 @@ def test_statistics_are_those_of_the_band(small_prediction, tmp_path):
         tags = raster.tags(2)
     assert float(tags["STATISTICS_MEAN"]) == pytest.approx(float(month.mean()), rel=1e-6)
     assert float(tags["STATISTICS_MINIMUM"]) == float(month.min())
+    assert float(tags["STATISTICS_MAXIMUM"]) == float(month.max())
+    # GDAL's own is that of the whole population.
+    known = month.values[np.isfinite(month.values)].astype(float)
+    assert float(tags["STATISTICS_STDDEV"]) == pytest.approx(known.std(ddof=0), rel=1e-9)
+    assert abs(known.std(ddof=1) / known.std(ddof=0) - 1) > 1e-3
     assert float(tags["STATISTICS_VALID_PERCENT"]) == 100 * month.notnull().mean()
 
 
@@ -95,6 +107,53 @@ def test_biomes_keep_class_colour_and_name(small_prediction, tmp_path):
     assert names[14] == "CVM cropland/natural vegetation mosaic"
     entries = list(ET.fromstring((tmp_path / "biomes.qml").read_bytes()).iter("paletteEntry"))
     assert [int(e.get("value")) for e in entries] == [0, 1, 4, 5, 8, 9, 10, 12, 14, 15, 16]
+
+
+@pytest.mark.parametrize("order", [like_an_inversion, like_a_map])
+def test_columns_across_greenwich_in_any_order(tmp_path, order):
+    """Columns of 1.5, 4.5, 355.5 and 358.5 degrees are four in a row from 6 W to 6 E."""
+    rng = np.random.default_rng(3)
+    flux = cells(rng.normal(size=(2, 3, 4)).astype("f4"), dims=("time",), units="umol m-2 s-1")
+    flux = flux.assign_coords(time=month_starts("2014-01", "2014-02"))
+    biome = cells(np.array([[1, 5, 12, 16], [0, -1, 4, 10], [17, 8, 9, 14]]))
+    classes = biome.where(biome >= 0, 255).expand_dims("band")
+    fraction = cells(rng.dirichlet(np.ones(2), (3, 4)).transpose(2, 0, 1), dims=("igbp_class",))
+    fraction = fraction.assign_coords(igbp_class=[5, 12])
+    ds = order(flux.to_dataset(name="flux").assign(flux_std=abs(flux)))
+    files = {
+        write_flux_geotiffs(ds, tmp_path)[0]: flux,
+        write_ancillary_geotiffs(ds, "flux_std", tmp_path)[0]: abs(flux),
+        write_biomes_geotiff(order(biome), tmp_path / "biomes.tif"): classes,
+        write_fractions_geotiff(order(fraction), tmp_path / "fractions.tif"): fraction,
+    }
+    places = [(lon, lat) for lat in flux["lat"].values for lon in flux["lon"].values]
+    for path, wanted in files.items():
+        with rasterio.open(path) as raster:
+            assert raster.bounds == (-6, 40, 6, 46)
+            assert raster.tags()["AREA_OR_POINT"] == "Area"
+            found = np.array([*raster.sample(places)]).T.reshape(wanted.shape)
+        np.testing.assert_allclose(found, wanted.values, rtol=1e-6, err_msg=path.name)
+
+
+@pytest.mark.parametrize("axis", ["lat", "lon"])
+@pytest.mark.parametrize("share", [0.2, -0.2, 0.01])
+def test_uneven_cells_are_refused(small_prediction, tmp_path, axis, share):
+    """GeoTIFF has one size for all cells: one a fifth larger moves all that come after."""
+    bounds = small_prediction[f"{axis}_bnds"].values.copy()
+    bounds[2, 1] += share
+    bounds[3:] += share
+    centers = xr.DataArray(bounds.mean(axis=1), dims=axis, attrs={"bounds": f"{axis}_bnds"})
+    uneven = small_prediction.assign_coords(
+        {axis: centers, f"{axis}_bnds": ((axis, "bnds"), bounds)}
+    )
+    for write in (
+        lambda ds: write_flux_geotiffs(ds, tmp_path),
+        lambda ds: write_ancillary_geotiffs(ds, "land_fraction", tmp_path),
+        lambda ds: write_biomes_geotiff(ds["biome"], tmp_path / "biomes.tif"),
+    ):
+        with pytest.raises(NarcfError, match=f"equally spaced {axis} cells"):
+            write(uneven.assign(land_fraction=abs(uneven["flux"])))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_refusals(small_prediction, tmp_path):

@@ -9,6 +9,7 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+from places import like_a_map, like_an_inversion
 
 from narcf_geo.core.constants import IGBP
 from narcf_geo.core.errors import NarcfError
@@ -90,14 +91,37 @@ def test_uncertainty_is_ancillary_and_area_is_computed_when_absent(small_predict
     ("broken", "message"),
     [
         (lambda ds: ds.drop_vars("flux"), "expected the variable 'flux'"),
-        (lambda ds: ds.transpose("lat", "time", "lon", ...), "expected flux over"),
-        (lambda ds: ds.assign(flux=ds["flux"].assign_attrs(units="kg m-2 s-1")), "found 'kg m-2"),
+        (lambda ds: ds.isel(time=0), "expected flux along months, latitudes and longitudes, found"),
+        (lambda ds: ds.assign(flux=ds["flux"].assign_attrs(units="kg m-2 s-1")), "'kg m-2 s-1' do"),
+        (lambda ds: ds.assign(flux=ds["flux"].drop_attrs(deep=False)), "found none; pass units="),
+        (lambda ds: ds.assign(biome=ds["biome"] + 1), None),
+        (lambda ds: ds.assign(biome=ds["biome"] + 100), "found 99"),
     ],
 )
 def test_refusals_leave_nothing_behind(small_prediction, tmp_path, broken, message):
+    if message is None:  # the control of the classes
+        assert write_flux_netcdf(broken(small_prediction), tmp_path / "flux.nc").exists()
+        return
     with pytest.raises(NarcfError, match=message):
         write_flux_netcdf(broken(small_prediction), tmp_path / "flux.nc")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "turned",
+    [
+        lambda ds: ds.transpose("lat", "time", "lon", ...),
+        lambda ds: like_a_map(ds.drop_vars(["lat_bnds", "lon_bnds"])),
+        lambda ds: like_an_inversion(ds.drop_vars("lon_bnds")).rename(lat="latitude", lon="x"),
+    ],
+    ids=["transposed", "like a map", "north to south"],
+)
+def test_the_order_of_the_input_makes_no_difference(small_prediction, tmp_path, turned):
+    wanted = write_flux_netcdf(small_prediction, tmp_path / "a.nc").read_bytes()
+    assert write_flux_netcdf(turned(small_prediction), tmp_path / "b.nc").read_bytes() == wanted
+    wrong = small_prediction.assign(flux=small_prediction["flux"].copy())
+    wrong["flux"].values[:] = wrong["flux"].values[:, ::-1]
+    assert write_flux_netcdf(wrong, tmp_path / "c.nc").read_bytes() != wanted
 
 
 def test_the_zarr_store_holds_the_same_and_is_consolidated(small_prediction, tmp_path):
