@@ -65,6 +65,9 @@ class VariableEntry(Schema):
 
     name: str | None = Field(None, description="name in the file; default: the canonical name")
     units: str | None = Field(None, description="unit of the values, where the file states none")
+    of: Literal["C", "CO2"] | None = Field(
+        None, description="what a mass is of, where its unit does not say"
+    )
     scale: float = Field(1.0, description="values in the file times this are in `units`")
     select: dict[str, int | float | str] = Field({}, description="labels along other dimensions")
     month: int | None = Field(None, ge=1, le=12, description="this month alone, as a static field")

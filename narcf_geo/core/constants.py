@@ -13,6 +13,9 @@ NARR_EARTH_RADIUS = 6371200.0
 CARBON_MOLAR_MASS = 12.011
 """g of carbon per mol of CO2."""
 
+CO2_MOLAR_MASS = 44.009
+"""g of CO2 per mol."""
+
 SECONDS_PER_DAY = 86400.0
 
 FLUX_UNITS = "umol m-2 s-1"

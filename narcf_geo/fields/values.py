@@ -9,7 +9,7 @@ import xarray as xr
 
 from narcf_geo.core.constants import FLUX_SIGN, FLUX_UNITS, IGBP
 from narcf_geo.core.errors import FieldError, NarcfError, UnitError, UsageError
-from narcf_geo.core.units import linear
+from narcf_geo.core.units import convert, is_per_cell, linear, substance_of
 from narcf_geo.fields.axes import in_house_order
 from narcf_geo.fields.time import on_month_axis
 from narcf_geo.grid import Grid
@@ -104,25 +104,35 @@ def in_flux_units(
             f"{where}: expected a unit of a CO2 flux, such as {', '.join(ACCEPTED_FLUX_UNITS)}, "
             "found none; pass units=, or set attrs['units']"
         )
+    flux = flux.copy(deep=False)
+    flux.attrs = {**flux.attrs, "units": stated}
+    name = str(flux.attrs.get("standard_name", ""))
+    area = None
+    if is_per_cell(stated):
+        area = xr.DataArray(Grid.from_dataset(flux).area, dims=plane_of(flux))
     try:
-        scale, offset = linear(stated, FLUX_UNITS, "carbon")
-    except NarcfError as error:
+        result = convert(
+            flux,
+            FLUX_UNITS,
+            where=where,
+            kind="carbon",
+            of=substance_of(name),
+            area=area,
+            dtype=None,
+        )
+    except UnitError as error:
         raise UnitError(
-            f"{where}: {error}; expected a unit of a CO2 flux, such as "
-            f"{', '.join(ACCEPTED_FLUX_UNITS)}"
+            f"{error} Units of a CO2 flux are {', '.join(ACCEPTED_FLUX_UNITS)} and the like"
         ) from None
-    attrs = {**flux.attrs, "units": FLUX_UNITS}
     if signed:
         if sign not in (None, "to_atmosphere", "uptake"):
             raise UsageError(f"expected sign 'to_atmosphere' or 'uptake', found {sign!r}")
-        if (sign or sign_of(flux)) == "uptake":
-            scale = -scale
+        attrs = {**result.attrs, "sign": FLUX_SIGN}
         if sign_of(flux) == "uptake":
             attrs.pop("standard_name")
-        attrs["sign"] = FLUX_SIGN
-    as_it_is = (scale, offset) == (1.0, 0.0)
-    result = flux.copy(deep=False) if as_it_is else flux.astype("float64") * scale + offset
-    result.attrs = attrs  # assign_attrs would leave the standard name of the other sign
+        if (sign or sign_of(flux)) == "uptake":
+            result = -result
+        result.attrs = attrs  # assign_attrs would leave the standard name of the other sign
     return result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -21,6 +22,16 @@ CARBON = "umol m-2 s-1"
         ("gC m**-2 day**-1", 1e6 / 12.011 / DAY),
         ("kg C m-2 s-1", 1e9 / 12.011),
         ("mol m-2 s-1", 1e6),
+        ("mol C m-2 s-1", 1e6),
+        ("kg(C) m-2 s-1", 1e9 / 12.011),
+        ("Kg C/m2/s", 1e9 / 12.011),
+        ("t C ha-1 yr-1", 1e12 / 12.011 / 1e4 / (365.25 * DAY)),
+        ("g C-CO2 m-2 d-1", 1e6 / 12.011 / DAY),
+        ("kg CO2 m-2 s-1", 1e9 / 44.009),
+        ("kgCO2/m2/s", 1e9 / 44.009),
+        ("gCO2 m-2 d-1", 1e6 / 44.009 / DAY),
+        ("umolCO2 m-2 s-1", 1.0),
+        ("umol(CO2) m-2 s-1", 1.0),
         ("umol CO2 m-2 s-1", 1.0),
         ("µmol m-2 s-1", 1.0),
         ("micromol/m^2/s", 1.0),
@@ -37,10 +48,12 @@ def test_one_umol_of_co2_is_so_many_grams_of_carbon_a_day() -> None:
     assert scale / linear("g C m-2 day-1", CARBON, "carbon")[0] == pytest.approx(1.0378, abs=5e-5)
 
 
-@pytest.mark.parametrize("units", ["kg m-2 s-1", "kg CO2 m-2 s-1", "mg CO2 m-2 s-1", "g m-2 day-1"])
+@pytest.mark.parametrize("units", ["kg m-2 s-1", "mg m-2 s-1", "g m-2 day-1"])
 def test_a_mass_that_may_be_of_co2_is_refused(units: str) -> None:
-    with pytest.raises(NarcfError, match=r"does not say of what.*'g C m-2 day-1'"):
+    with pytest.raises(NarcfError, match=r"does not say of what.*'g C m-2 day-1'.*`of: CO2`"):
         linear(units, CARBON, "carbon")
+    carbon, dioxide = (linear(units, CARBON, "carbon", of)[0] for of in ("C", "CO2"))
+    assert carbon / dioxide == pytest.approx(44.009 / 12.011)
 
 
 @pytest.mark.parametrize("units", ["gC m-2 month-1", "gC/m2/month"])
@@ -56,6 +69,14 @@ def test_a_month_has_no_fixed_length(units: str) -> None:
         ("degK", "degC", 273.15, 0.0),
         ("degrees_Celsius", "degC", -4.5, -4.5),
         ("degF", "degC", 212.0, 100.0),
+        ("Kelvin", "degC", 300.0, 26.85),
+        ("degrees K", "degC", 300.0, 26.85),
+        ("deg C", "degC", 4.5, 4.5),
+        ("degree Celsius", "degC", 4.5, 4.5),
+        ("degrees_C", "degC", 4.5, 4.5),
+        ("°C", "degC", 4.5, 4.5),
+        ("Watts/m^2", "W m-2", 17.0, 17.0),
+        ("W m**-2", "W m-2", 17.0, 17.0),
         ("Pa", "hPa", 101325.0, 1013.25),
         ("mb", "hPa", 1013.25, 1013.25),
         ("1", "%", 0.37, 37.0),
@@ -113,3 +134,27 @@ def test_an_absent_unit_names_the_one_accepted(attrs: dict) -> None:
 def test_an_unknown_or_other_unit_names_the_one_accepted(units: str) -> None:
     with pytest.raises(NarcfError, match=r"air\.nc.*expected a unit that converts to 'degC'"):
         convert(xr.DataArray([1.0], attrs={"units": units}), "degC", where="air.nc")
+
+
+def test_amounts_of_a_month_are_divided_by_its_days() -> None:
+    time = pd.date_range("2008-01", periods=3, freq="MS")
+    rain = xr.DataArray([62.0, 58.0, 31.0], {"time": time}, attrs={"units": "mm/month"})
+    found = convert(rain, "kg m-2 day-1", where="f.nc", kind="water")
+    np.testing.assert_allclose(found, [2.0, 2.0, 1.0], rtol=1e-6)
+    year = xr.DataArray([28.25], {"time": [2]}, ("time",), attrs={"units": "kg m-2 month-1"})
+    assert float(convert(year, "kg m-2 day-1", where="f.nc", kind="water")[0]) == 1.0
+    with pytest.raises(NarcfError, match="no time axis"):
+        convert(rain.drop_vars("time"), "kg m-2 day-1", where="f.nc", kind="water")
+    # The control: months of one length would be 3 % off.
+    assert float(found[1]) != pytest.approx(58 / 30.4, rel=1e-3)
+
+
+def test_totals_of_a_cell_are_divided_by_its_area() -> None:
+    total = xr.DataArray([[1.0, 2.0]], dims=("lat", "lon"), attrs={"units": "Gg C yr-1 cell-1"})
+    area = xr.DataArray([[1e10, 1.1e10]], dims=("lat", "lon"))
+    found = convert(total, CARBON, where="f.nc", kind="carbon", area=area)
+    seconds = 365.25 * DAY
+    wanted = np.array([[1.0 / 1e10, 2.0 / 1.1e10]]) * 1e9 / 12.011 * 1e6 / seconds
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    with pytest.raises(NarcfError, match="area of the cells"):
+        convert(total, CARBON, where="f.nc", kind="carbon")

@@ -10,12 +10,13 @@ import pandas as pd
 import xarray as xr
 
 from narcf_geo.core.constants import FLUX_SIGN
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import NarcfError, UnitError
 from narcf_geo.core.months import with_month_axis
-from narcf_geo.core.units import convert
-from narcf_geo.core.variables import SIGNED, VARIABLES
+from narcf_geo.core.units import convert, is_per_cell, substance_of
+from narcf_geo.core.variables import SIGNED, VARIABLES, Variable
 from narcf_geo.fields.axes import with_time
 from narcf_geo.fields.time import on_month_axis
+from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:
     from narcf_geo.catalog.entry import Entry
@@ -146,7 +147,15 @@ def _variable(
     if variable.scale != 1.0:
         array = (array.astype("float64") * variable.scale).assign_attrs(array.attrs)
     target_units = known.units if known else str(array.attrs.get("units", ""))
-    array = convert(array, target_units, where=where, substance=known.substance if known else None)
+    if known:
+        array = _converted(array, known, variable, native, where)
+    elif not target_units:
+        raise UnitError(
+            f"{where}: expected a unit, found none; state it in the catalog entry with `units:` "
+            "under this variable, `units: 1` where it has none"
+        )
+    else:  # what is known to its user alone stays as it is
+        array = array.astype(np.float32).assign_attrs(array.attrs)
     attrs: dict[str, Any] = {
         "units": target_units,
         "long_name": known.long_name if known else str(array.attrs.get("long_name", name)),
@@ -171,6 +180,23 @@ def _variable(
     return array.drop_vars(
         [c for c in array.coords if c not in native.coords or array[c].ndim == 0]
     )
+
+
+def _converted(
+    array: xr.DataArray,
+    known: Variable,
+    variable: VariableEntry,
+    native: xr.Dataset,
+    where: str,
+) -> xr.DataArray:
+    """Return a canonical variable in its unit; totals of a cell are divided by its area."""
+    stated = str(array.attrs.get("units", "")).strip()
+    area = None
+    if is_per_cell(stated):
+        grid = Grid.from_dataset(native)
+        area = xr.DataArray(grid.area, dims=grid.dims)
+    of = variable.of or substance_of(str(array.attrs.get("standard_name", "")))
+    return convert(array, known.units, where=where, kind=known.substance, of=of, area=area)
 
 
 def _one_month(array: xr.DataArray, month: int, climatology: bool, where: str) -> xr.DataArray:

@@ -65,7 +65,8 @@ def write_narr(folder: Path, name: str, values: np.ndarray, units: str) -> None:
         variable.missing_value = np.int16(32766)
         variable.scale_factor, variable.add_offset = np.float32(0.01), np.float32(187.65)
         variable.units, variable.grid_mapping = units, "Lambert_Conformal"
-        variable[:] = np.ma.masked_invalid(values)
+        # Masked cells still hold what is cast: NaN is no integer.
+        variable[:] = np.ma.masked_array(np.nan_to_num(values), np.isnan(values))
 
 
 def test_narr(tmp_path: Path) -> None:
