@@ -63,7 +63,8 @@ def _as(first: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
                 f"{one_name or 'the first'} ({describe(first)}), found {describe(other)}; regrid "
                 "one to the other, or choose the same cells of both"
             )
-    return other.assign_coords(lat=first["lat"], lon=first["lon"])
+    # Without the other coordinates of the first, such as its single month.
+    return other.assign_coords({n: first[n].reset_coords(drop=True) for n in ("lat", "lon")})
 
 
 def describe(field: xr.DataArray) -> str:

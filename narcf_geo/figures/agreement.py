@@ -10,6 +10,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.evaluation.comparison import Pair
+from narcf_geo.fields import on_one_grid
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import blank_figure, few, heading, house_style, synthetic_note
 from narcf_geo.statistics.scores import taylor as taylor_statistics
@@ -218,7 +219,7 @@ def pairplot(
     Parameters
     ----------
     variables : mapping of str to xarray.DataArray
-        Name to values over the same dimensions; 2 to 7. Units come from the attributes.
+        Name to fields on one grid, paired by label; 2 to 7. Units come from the attributes.
     title, subtitle, synthetic : str
         As for `maps.flux_map`.
 
@@ -231,7 +232,8 @@ def pairplot(
 
     if not 2 <= len(variables) <= 7:
         raise NarcfError(f"expected 2 to 7 variables, found {len(variables)}")
-    arrays = xr.align(*variables.values(), join="inner")
+    first, *others = variables.values()
+    arrays = xr.align(*on_one_grid(first, *others), join="inner")
     samples = np.stack([a.transpose(*arrays[0].dims).values.ravel() for a in arrays])
     samples = samples[:, np.isfinite(samples).all(axis=0)]
     if samples.shape[1] == 0:

@@ -239,16 +239,22 @@ def comparison(
 
 
 def _common(estimate: xr.DataArray, reference: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    with xr.set_options(keep_attrs=True):
-        if "time" in estimate.dims and "time" in reference.dims:
-            months = np.intersect1d(estimate["time"].values, reference["time"].values)
-            if months.size == 0:
-                raise NarcfError(
-                    f"expected months in common, found {period_text(estimate)} and "
-                    f"{period_text(reference)}"
-                )
-            estimate, reference = estimate.sel(time=months), reference.sel(time=months)
-        both = estimate.notnull() & reference.notnull()
-        if not bool(both.any()):
-            raise NarcfError("expected cells that both have, found none in common")
-        return estimate.where(both), reference.where(both)
+    fields = (estimate, reference)
+    if all("time" in f.coords for f in fields):
+        months = np.intersect1d(*(f["time"].values for f in fields))
+        if months.size == 0:
+            raise NarcfError(
+                f"expected months in common, found {period_text(estimate)} and "
+                f"{period_text(reference)}"
+            )
+        if any("time" in f.dims for f in fields):
+            along = (f if "time" in f.dims else f.expand_dims("time") for f in fields)
+            estimate, reference = (f.sel(time=months) for f in along)
+    elif any("time" in f.dims for f in fields):
+        raise NarcfError(
+            "expected months in both, or a mean in both, found one along time and one without"
+        )
+    both = estimate.notnull() & reference.notnull()
+    if not bool(both.any()):
+        raise NarcfError("expected cells that both have, found none in common")
+    return estimate.where(both), reference.where(both)

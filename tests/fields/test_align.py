@@ -115,6 +115,17 @@ def test_curvilinear_cells() -> None:
         on_one_grid(level, level.assign_coords(lat=level["lat"] + 1e-5))
 
 
+def test_other_coordinates_stay_with_their_own() -> None:
+    """A month that stands beside the first is not that of the second."""
+    first = ONE.assign_coords(time=np.datetime64("2014-01-01", "ns"), member=3)
+    second = OTHER.assign_coords(time=np.datetime64("2015-07-01", "ns"))
+    one, other, third = on_one_grid(first, second, OTHER)
+    assert str(one["time"].values)[:7] == "2014-01"
+    assert str(other["time"].values)[:7] == "2015-07"
+    assert set(other.coords) == {"lat", "lon", "time"}
+    assert set(third.coords) == {"lat", "lon"}
+
+
 def test_a_single_row_or_column() -> None:
     row, column = ONE[:1], ONE[:, :1]
     for part in (row, column, ONE[:1, :1]):

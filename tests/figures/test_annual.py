@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from PIL import Image
+from places import like_a_map, like_an_inversion
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.months import days_in_month, month_starts
@@ -48,9 +49,20 @@ def test_a_known_trend_is_drawn_per_decade_of_whole_years(decade):
         annual.trend_map(decade.sel(time=slice("2004", None)))
 
 
+@pytest.mark.parametrize("order", [like_an_inversion, like_a_map])
+def test_trend_and_deviation_of_each_cell_whatever_the_order(decade, order):
+    for draw in (annual.trend_map, annual.variability_map):
+        np.testing.assert_allclose(drawn(draw(order(decade))), drawn(draw(decade)), rtol=1e-12)
+
+
 def test_variability_is_the_deviation_of_annual_means(decade):
     values = drawn(annual.variability_map(decade))
     assert values[2, 2] == pytest.approx(0.06 * np.std([-2, -1, 0, 1, 2], ddof=1), rel=1e-2)
+    # The control: the deviation of the population is a tenth less.
+    assert values[2, 2] > 0.06 * np.std([-2, -1, 0, 1, 2], ddof=0) * 1.1
+    years = [decade.sel(time=str(year)) for year in range(2001, 2006)]
+    means = [np.average(y[:, 2, 2].values, weights=days_in_month(y["time"]).values) for y in years]
+    assert values[2, 2] == pytest.approx(np.std(means, ddof=1), rel=1e-9)
 
 
 def test_seasons_are_weighted_by_days(decade):
@@ -173,7 +185,7 @@ def test_one_map_of_a_file(small_prediction, in_process, tmp_path):
     assert f"Written: {out}" in done.stdout
     assert out.read_text(encoding="utf-8").startswith("<?xml")
     for arguments, message in (
-        (["--kind", "trends"], "expected a kind of map"),
+        (["--kind", "trends"], "unknown kind of map 'trends'; choose from mean, months"),
         (["--kind", "fractions"], "expected the variable 'class_fraction'"),
         (["--months", "July"], "expected months as 2014-07"),
         (["--kind", "comparison"], "expected the other product"),

@@ -8,10 +8,11 @@ import matplotlib.image
 import numpy as np
 import pytest
 import xarray as xr
+from places import cells, like_a_map, like_an_inversion
 
 from narcf_geo.budget.tables import biome_budget
 from narcf_geo.budget.totals import days_of, mean_over_months, summarise
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import GridMismatchError, NarcfError, UnitError, UsageError
 from narcf_geo.figures import basemap, landcover, maps, save_figure
 from narcf_geo.figures.panels import fitted_view
 from narcf_geo.figures.style import period_text, summary_lines
@@ -42,7 +43,7 @@ def test_every_map_draws_without_a_network(america, no_network, tmp_path):
         "month": maps.flux_map(flux.isel(time=6)),
         "mean": maps.flux_map(flux),
         "panel": maps.month_panel(flux),
-        "comparison": maps.comparison(flux, flux * 0.9 + 0.1),
+        "comparison": maps.comparison(flux, (flux * 0.9 + 0.1).assign_attrs(flux.attrs)),
         "biomes": landcover.biome_map(america["biome"]),
     }
     for name, figure in figures.items():
@@ -99,7 +100,10 @@ def test_a_map_says_unit_sign_period_numbers_and_that_it_is_synthetic(small_pred
         *summary_lines(summary),
     ):
         assert part in said
-    assert "synthetic" not in texts(maps.flux_map(flux.drop_attrs()))
+    bare = flux.drop_attrs().assign_attrs(units="umol m-2 s-1")
+    assert "synthetic" not in texts(maps.flux_map(bare))
+    with pytest.raises(UnitError, match="found none"):
+        maps.flux_map(flux.drop_attrs())
 
 
 def test_colours_are_symmetric_and_shared(america):
@@ -112,9 +116,10 @@ def test_colours_are_symmetric_and_shared(america):
     assert shared[0][0] == -shared[0][1]
 
 
-def test_each_cell_is_drawn_where_it_is(small_prediction):
+@pytest.mark.parametrize("order", [lambda f: f, like_an_inversion, like_a_map])
+def test_each_cell_is_drawn_where_it_is(small_prediction, order):
     flux = small_prediction["flux"].isel(time=0)
-    figure = maps.flux_map(flux)
+    figure = maps.flux_map(order(flux))
     mesh = figure.axes[0].collections[0]
     np.testing.assert_allclose(mesh.get_array().filled(np.nan), flux.values)
     view = fitted_view(flux)
@@ -134,26 +139,60 @@ def test_mean_and_total_agree_with_the_budget(small_prediction):
 
 
 def test_a_known_total():
-    flux = xr.DataArray(
-        np.ones((1, 2)), coords={"lat": [45.0], "lon": [-100.0, -99.0]}, dims=("lat", "lon")
-    )
-    area = xr.full_like(flux, 5e11)
+    flux = cells(np.ones((1, 2)), [45.0], [-100.0, -99.0], units="umol m-2 s-1")
+    area = cells(np.full((1, 2), 5e11), [45.0], [-100.0, -99.0], units="m2")
     # 1 umol m-2 s-1 over 1e12 m2 for 365 days: 378.78 TgC.
     assert summarise(flux, area, 365).total == pytest.approx(378.78, rel=1e-5)
 
 
 def test_comparison_uses_common_months_and_cells(america):
     flux = america["flux"]
-    reference = flux.isel(time=slice(18, None)) - 0.25
+    reference = (flux.isel(time=slice(18, None)) - 0.25).assign_attrs(flux.attrs)
     reference = reference.where(reference["lon"] < -90)
-    figure = maps.comparison(flux, reference)
+    figure = maps.comparison(flux, like_an_inversion(reference))
     said = texts(figure)
     assert "July 2015 – December 2015" in said
     assert "mean +0.250 µmol" in said
     with pytest.raises(NarcfError, match="months in common"):
         maps.comparison(flux.sel(time="2014"), reference)
-    with pytest.raises(NarcfError, match="same grid"):
-        maps.comparison(flux.isel(lat=slice(1, None)), reference)
+    for moved in (
+        flux.isel(lat=slice(1, None)),
+        flux.isel(lon=slice(1, None)),
+        flux.assign_coords(lon=flux["lon"] + 0.5),
+        flux.assign_coords(lat=flux["lat"] - 0.01),
+    ):
+        with pytest.raises(GridMismatchError, match="on the grid of the first"):
+            maps.comparison(moved, reference)
+
+
+def test_months_that_are_not_those_of_the_other_are_not_compared(small_prediction):
+    flux = small_prediction["flux"]
+    one = maps.comparison(flux[1], (flux[1] + 0.5).assign_attrs(flux.attrs))
+    assert "mean −0.500 µmol" in texts(one)
+    # A single month against several: the one that both have.
+    mixed = maps.comparison(flux, (flux[1] + 0.5).assign_attrs(flux.attrs))
+    assert "mean −0.500 µmol" in texts(mixed)
+    assert "December 2014" in texts(mixed)
+    with pytest.raises(NarcfError, match="months in common, found December 2014 and January 2015"):
+        maps.comparison(flux[1], flux[2])
+    with pytest.raises(NarcfError, match="months in common"):
+        maps.comparison(flux[:2], flux[2])
+    with pytest.raises(NarcfError, match="one along time and one without"):
+        maps.comparison(flux, flux.isel(time=0, drop=True))
+
+
+def test_areas_are_paired_by_label(small_prediction):
+    flux = small_prediction["flux"][1]
+    rng = np.random.default_rng(1)
+    area = cells(rng.uniform(1e9, 9e9, (4, 5)), flux["lat"].values, flux["lon"].values, units="m2")
+    wanted = summary_lines(summarise(flux, area, 31))
+    for given in (area, like_an_inversion(area), like_a_map(area)):
+        said = texts(maps.flux_map(flux, area=given))
+        assert all(line in said for line in wanted)
+    # The control: by position it would be another mean.
+    assert summary_lines(summarise(flux, area.copy(data=area.values[::-1]), 31)) != wanted
+    with pytest.raises(GridMismatchError):
+        maps.flux_map(flux, area=area.isel(lon=slice(1, None)))
 
 
 def test_biome_legend_has_only_what_is_there(small_prediction):
@@ -184,10 +223,8 @@ def test_period_in_words(first, last, text):
 
 def test_a_global_field_is_drawn_on_robinson():
     lat, lon = np.arange(-85.0, 86, 10), np.arange(-175.0, 176, 10)
-    flux = xr.DataArray(
-        np.outer(np.sin(lat), np.cos(lon)), {"lat": lat, "lon": lon}, ("lat", "lon")
-    )
-    figure = maps.flux_map(flux)
+    flux = cells(np.outer(np.sin(lat), np.cos(lon)), lat, lon, units="umol m-2 s-1")
+    figure = maps.flux_map(like_an_inversion(flux))
     assert type(figure.axes[0].projection).__name__ == "Robinson"
 
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from places import like_a_map, like_an_inversion
 
 from narcf_geo.budget.totals import biome_series, monthly_total
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import GridMismatchError, NarcfError
 from narcf_geo.figures import agreement, series, style
 
 
@@ -81,6 +82,35 @@ def test_taylor_says_correlation_and_deviation(america, products):
     assert points["Other"][1] == pytest.approx(np.sqrt(covariance[0, 0] / covariance[1, 1]))
     with pytest.raises(NarcfError, match="expected pairs"):
         agreement.taylor({"None": observed * np.nan}, observed)
+
+
+def test_taylor_and_pairs_go_by_label(america, products):
+    area, observed = america["cell_area"], products["Inversion"]
+
+    def said(figure):
+        labels = [line.get_label() for ax in figure.axes for line in ax.lines]
+        return labels, [t.get_text() for ax in figure.axes for t in ax.texts]
+
+    wanted = said(agreement.taylor(products, observed, area=area))
+    turned = {n: like_an_inversion(f.drop_vars(["lat_bnds", "lon_bnds"], errors="ignore"))
+              for n, f in products.items()}  # fmt: skip
+    assert said(agreement.taylor(turned, like_a_map(observed), area=like_a_map(area))) == wanted
+    pair = {"a": observed, "b": products["Other"]}
+    others = {"a": like_a_map(observed), "b": turned["Other"].assign_coords(
+        lat=turned["Other"]["lat"] + 1e-13)}  # fmt: skip
+    assert said(agreement.pairplot(others)) == said(agreement.pairplot(pair))
+    # The controls: by position they are other pairs, and another grid has none.
+    by_position = {"Other": products["Other"].copy(data=products["Other"].values[:, ::-1])}
+    assert said(agreement.taylor(by_position, observed, area=area))[0] != wanted[0]
+    for axis in ("lat", "lon"):
+        moved = observed.assign_coords({axis: observed[axis] + 0.5})
+        for draw in (
+            lambda m: agreement.taylor(products, m),
+            lambda m: agreement.pairplot({"a": products["Other"], "b": m}),
+            lambda m: agreement.scatter(products["Other"], m, metrics={}),
+        ):
+            with pytest.raises(GridMismatchError, match="70 x 120 cells"):
+                draw(moved)
 
 
 def test_taylor_of_what_does_not_vary(america, products):

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from places import like_a_map, like_an_inversion
 
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import GridMismatchError, NarcfError
 from narcf_geo.core.months import days_in_month
 from narcf_geo.figures import style, uncertainty
 from narcf_geo.figures.style import SPREAD_CMAP, save_figure
@@ -81,6 +82,40 @@ def test_what_is_hatched_and_what_share_is_not(small_prediction):
     patch = next(a for a in often.get_children() if getattr(a, "get_hatch", lambda: "")())
     hatched = patch.get_path().contains_points(points.reshape(-1, 2)).reshape(lat.shape)
     assert sorted(zip(*np.nonzero(hatched), strict=True)) == [(3, 0)]
+
+
+def test_uncertainty_and_applicability_go_by_label(small_prediction, parts):
+    flux, area = small_prediction["flux"], small_prediction["cell_area"]
+    wanted = uncertainty.uncertainty_map(**parts, area=area)
+    milli = (parts["noise"] / 1e3).assign_attrs(units="mmol m-2 s-1")
+    found = uncertainty.uncertainty_map(
+        like_an_inversion(parts["std"]),
+        spread=like_a_map(parts["spread"]),
+        noise=like_a_map(milli),
+        area=like_an_inversion(area),
+    )
+    for one, other in zip(wanted.axes[:3], found.axes[:3], strict=True):
+        np.testing.assert_allclose(drawn(other), drawn(one), rtol=1e-5)
+        assert corner(other) == corner(one)
+    inside = (flux < flux.median()).astype("int8")
+    here = uncertainty.applicability_map(flux, inside, area=area).axes[0]
+    there = uncertainty.applicability_map(
+        like_a_map(flux), like_an_inversion(inside), area=like_a_map(area)
+    ).axes[0]
+    assert corner(there) == corner(here)
+    # The controls: by position another share applies, and another grid has none.
+    turned = inside.copy(data=inside.values[:, ::-1])
+    assert corner(uncertainty.applicability_map(flux, turned, area=area).axes[0]) != corner(here)
+    for axis in ("lat", "lon"):
+        moved = {axis: flux[axis] + 0.5}
+        for draw in (
+            lambda m: uncertainty.uncertainty_map(
+                parts["std"], spread=parts["spread"].assign_coords(m)
+            ),
+            lambda m: uncertainty.applicability_map(flux, inside.assign_coords(m)),
+        ):
+            with pytest.raises(GridMismatchError, match="4 x 5 cells"):
+                draw(moved)
 
 
 def test_where_all_is_applicable_nothing_is_hatched(small_prediction):
