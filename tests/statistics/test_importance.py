@@ -65,6 +65,21 @@ def test_importance_agrees_with_scikit_learn(rows):
     assert (plain.loc[list("abcd"), "rmse_increase"] != ours["rmse_increase"]).all()
 
 
+def test_the_spread_is_that_of_the_repeats(rows):
+    """All repeats are the population of which the deviation is given."""
+    x, observed, _ = rows
+    seen = []
+
+    def estimate(x):
+        seen.append(np.sqrt(np.mean((linear(x) - observed) ** 2)))
+        return linear(x)
+
+    found = permutation_importance(estimate, x, observed, {"a": [0]}, repeats=3).loc["a"]
+    trials = np.array(seen[1:]) - seen[0]
+    assert found["rmse_increase"] == pytest.approx(trials.mean(), rel=1e-9)
+    assert found["rmse_increase_std"] == pytest.approx(trials.std(ddof=0), rel=1e-9)
+
+
 def test_a_double_hides_a_feature_and_a_group_shows_it(rows):
     x, observed, _ = rows
     x = np.column_stack([x, x[:, 0]])
