@@ -241,7 +241,7 @@ def comparison(
 def _common(estimate: xr.DataArray, reference: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
     fields = (estimate, reference)
     if all("time" in f.coords for f in fields):
-        months = np.intersect1d(*(f["time"].values for f in fields))
+        months = np.intersect1d(estimate["time"].values, reference["time"].values)
         if months.size == 0:
             raise NarcfError(
                 f"expected months in common, found {period_text(estimate)} and "

@@ -33,8 +33,10 @@ print("LOADED", json.dumps(sorted(heavy & set(sys.modules))))
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _HELP.format(arguments=arguments)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert " ".join(["Usage: narcf-geo", *arguments[:-1], "["]) in done.stdout
     assert json.loads(done.stdout.rpartition("LOADED ")[2]) == []
 
@@ -52,8 +54,18 @@ def test_the_check_of_imports_sees_an_import(line: str, loaded: list[str]) -> No
 
 def test_every_command_is_there(in_process: Callable) -> None:
     text = in_process("--help").stdout
-    for name in ("init", "run", "catalog", "regrid", "biomes", "train", "predict", "evaluate",
-                 "map", "report"):  # fmt: skip
+    for name in (
+        "init",
+        "run",
+        "catalog",
+        "regrid",
+        "biomes",
+        "train",
+        "predict",
+        "evaluate",
+        "map",
+        "report",
+    ):
         assert f" {name} " in text
 
 

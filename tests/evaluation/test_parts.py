@@ -99,10 +99,14 @@ def test_regions_count_cells_by_the_part_inside(fluxes: tuple) -> None:
     top = np.rad2deg(np.arcsin((np.sin(np.deg2rad(40)) + np.sin(np.deg2rad(50))) / 2))
     regions = gpd.GeoDataFrame(
         {"NAME": ["west", "far", "isles", "isles"]},
-        geometry=[box(-100, 30, -97.5, top), box(20, 0, 30, 10), box(-100, 30, -99, 40),
-                  box(-97, 50, -96, 60)],
+        geometry=[
+            box(-100, 30, -97.5, top),
+            box(20, 0, 30, 10),
+            box(-100, 30, -99, 40),
+            box(-97, 50, -96, 60),
+        ],
         crs="EPSG:4326",
-    )  # fmt: skip
+    )
     found = by_region(estimate, observed, AREA, regions)
     assert list(found) == ["west", "far", "isles"]
     share = np.outer([1, 0.5, 0], [1, 1, 0.5, 0])

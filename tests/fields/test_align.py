@@ -52,8 +52,10 @@ def test_rounding_is_no_other_place(axis: str) -> None:
         assert (one * other).size == 12
     apart = OTHER.assign_coords({axis: OTHER[axis] + 1e-13})
     assert (ONE * apart).size < 12
-    back, _ = on_one_grid(ONE.assign_coords({axis: (ONE[axis] / 3).astype("f4")}),
-                          OTHER.assign_coords({axis: OTHER[axis] / 3}))  # fmt: skip
+    back, _ = on_one_grid(
+        ONE.assign_coords({axis: (ONE[axis] / 3).astype("f4")}),
+        OTHER.assign_coords({axis: OTHER[axis] / 3}),
+    )
     assert back.shape == (3, 4)
 
 
@@ -72,11 +74,20 @@ def test_rounding_is_no_other_place(axis: str) -> None:
         OTHER.pad(lon=(0, 1)).assign_coords(lon=[-4.5, -1.5, 1.5, 4.5, 7.5]),
         OTHER.pad(lat=(1, 0)).assign_coords(lat=[39.0, 41, 43, 45]),
     ],
-    ids=["half a cell east", "half a cell north", "a little east", "a little south",
-         "one column", "half round the globe", "beyond single precision",
-        "a column less", "a row less", "a column more",
-         "a row more"],
-)  # fmt: skip
+    ids=[
+        "half a cell east",
+        "half a cell north",
+        "a little east",
+        "a little south",
+        "one column",
+        "half round the globe",
+        "beyond single precision",
+        "a column less",
+        "a row less",
+        "a column more",
+        "a row more",
+    ],
+)
 def test_another_grid_is_refused_and_both_are_named(moved: xr.DataArray) -> None:
     with pytest.raises(GridMismatchError) as error:
         on_one_grid(ONE, OTHER, moved)

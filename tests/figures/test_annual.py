@@ -233,5 +233,9 @@ def test_only_cells_in_the_polygons_are_drawn(small_prediction, tmp_path):
     )
     assert path.read_bytes().startswith(b"%PDF")
     with pytest.raises(NarcfError, match="at least one"):
-        draw_map(source, tmp_path / "b.png", polygons=tmp_path / "regions.gpkg",
-                 bounds=(-101, 40, -99, 42))  # fmt: skip
+        draw_map(
+            source,
+            tmp_path / "b.png",
+            polygons=tmp_path / "regions.gpkg",
+            bounds=(-101, 40, -99, 42),
+        )

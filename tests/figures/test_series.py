@@ -92,12 +92,16 @@ def test_taylor_and_pairs_go_by_label(america, products):
         return labels, [t.get_text() for ax in figure.axes for t in ax.texts]
 
     wanted = said(agreement.taylor(products, observed, area=area))
-    turned = {n: like_an_inversion(f.drop_vars(["lat_bnds", "lon_bnds"], errors="ignore"))
-              for n, f in products.items()}  # fmt: skip
+    turned = {
+        n: like_an_inversion(f.drop_vars(["lat_bnds", "lon_bnds"], errors="ignore"))
+        for n, f in products.items()
+    }
     assert said(agreement.taylor(turned, like_a_map(observed), area=like_a_map(area))) == wanted
     pair = {"a": observed, "b": products["Other"]}
-    others = {"a": like_a_map(observed), "b": turned["Other"].assign_coords(
-        lat=turned["Other"]["lat"] + 1e-13)}  # fmt: skip
+    others = {
+        "a": like_a_map(observed),
+        "b": turned["Other"].assign_coords(lat=turned["Other"]["lat"] + 1e-13),
+    }
     assert said(agreement.pairplot(others)) == said(agreement.pairplot(pair))
     # The controls: by position they are other pairs, and another grid has none.
     by_position = {"Other": products["Other"].copy(data=products["Other"].values[:, ::-1])}

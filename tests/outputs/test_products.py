@@ -162,8 +162,11 @@ def test_a_layer_a_month_with_its_own_time_and_band(small_prediction, tmp_path):
     assert span.findtext("start") == "2015-02-01T00:00:01Z"
     assert span.findtext("end") == "2015-02-28T23:59:59Z"
     assert {name for name in layers if name.startswith("20")} == {
-        "2014-11", "2014-12", "2015-01", "2015-02"
-    }  # fmt: skip
+        "2014-11",
+        "2014-12",
+        "2015-01",
+        "2015-02",
+    }
     sources = [layer.findtext("datasource") for layer in layers.values()]
     assert all(source.startswith("./") for source in sources)
     assert all(len(layer.findtext("id")) > 10 for layer in layers.values())
@@ -183,8 +186,11 @@ def test_a_project_of_one_year(small_prediction, tmp_path):
 def test_a_file_a_month_on_request(small_prediction, tmp_path):
     paths = write_flux_geotiffs(small_prediction, tmp_path, monthly=True)
     assert [p.name for p in paths] == [
-        "flux_2014-11.tif", "flux_2014-12.tif", "flux_2015-01.tif", "flux_2015-02.tif"
-    ]  # fmt: skip
+        "flux_2014-11.tif",
+        "flux_2014-12.tif",
+        "flux_2015-01.tif",
+        "flux_2015-02.tif",
+    ]
     with rasterio.open(paths[3]) as raster:
         assert raster.descriptions == ("2015-02",)
         north_up = small_prediction["flux"][3, ::-1].values
@@ -211,9 +217,16 @@ def test_a_file_is_exported_again(small_prediction, in_process, tmp_path):
     fine = regions.set_geometry(regions.segmentize(0.01))
     fine.to_crs("EPSG:5070").to_file(tmp_path / "regions.gpkg")
     done = in_process(
-        "export", source, tmp_path / "second", "--monthly", "--years", "2015", "--zarr",
-        "--regions", tmp_path / "regions.gpkg",
-    )  # fmt: skip
+        "export",
+        source,
+        tmp_path / "second",
+        "--monthly",
+        "--years",
+        "2015",
+        "--zarr",
+        "--regions",
+        tmp_path / "regions.gpkg",
+    )
     assert done.returncode == 0, done.stderr
     assert "narcf.qgz in QGIS" in done.stdout
     assert (tmp_path / "second" / "flux_2014-11.tif").exists()

@@ -99,8 +99,12 @@ def test_the_slider_moves_by_mouse_and_by_keyboard(show, report):
     assert label.text_content() == "July 2015"
     before = page.locator("#map-canvas").screenshot()
     slider.focus()
-    for key, month in (("Home", "January 2014"), ("ArrowRight", "February 2014"),
-                       ("End", "December 2015"), ("ArrowLeft", "November 2015")):  # fmt: skip
+    for key, month in (
+        ("Home", "January 2014"),
+        ("ArrowRight", "February 2014"),
+        ("End", "December 2015"),
+        ("ArrowLeft", "November 2015"),
+    ):
         page.keyboard.press(key)
         assert label.text_content() == month
         assert slider.get_attribute("aria-valuetext") == month
