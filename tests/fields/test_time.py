@@ -210,7 +210,7 @@ def test_numbers_with_a_unit_of_time_are_dates() -> None:
 
 @pytest.mark.parametrize("numbers", [np.arange(1, 13), np.arange(12.0), np.array(["Jan", "Feb"])])
 def test_a_climatology_is_no_time_axis(numbers: np.ndarray) -> None:
-    with pytest.raises(TimeError, match="ndvi: expected dates along time, found"):
+    with pytest.raises(TimeError, match=r"ndvi: expected dates .*along time, found"):
         on_month_axis(series(numbers), where="ndvi")
     with pytest.raises(TimeError, match="found none"):
         on_month_axis(series(numbers).drop_vars("time"))
