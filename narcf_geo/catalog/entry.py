@@ -75,6 +75,19 @@ class Entry:
         """Return the files without the companion."""
         return [path for path in self.files() if path != self.companion]
 
+    def month_of(self, path: Path) -> str | None:
+        """Return the month, YYYY-MM, that ``{year}`` and ``{month}`` of `urlpath` find in a name.
+
+        None where the pattern has not both.
+        """
+        for urlpath in self.urlpaths:
+            fields = {match[1] for match in _FIELD.finditer(urlpath)}
+            if not {"year", "month"} <= fields:
+                continue
+            if found := re.fullmatch(_named_fields(Path(urlpath).name), path.name):
+                return f"{found['year']}-{found['month']}"
+        return None
+
     def read(self) -> xr.Dataset:
         """Open the source lazily as canonical variables on its native grid."""
         from narcf_geo.catalog.readers import read
@@ -86,6 +99,22 @@ class Entry:
             return f". Get it with `narcf-geo catalog fetch {self.name}`, or change urlpath"
         at = f"; it can be had from {self.metadata.url}" if self.metadata.url else ""
         return f"{at}. Put it there, or change urlpath"
+
+
+def _named_fields(pattern: str) -> str:
+    """Return the regular expression of a file name with fields and globs, each field once."""
+    parts, seen = [], set()
+    for text in re.split(r"(\{\w+(?::[^}]*)?\}|\*|\?)", pattern):
+        field = _FIELD.fullmatch(text)
+        if field and field[1] in seen:
+            parts.append(f"(?P={field[1]})")
+        elif field:
+            seen.add(field[1])
+            digits = _DIGITS.get(field[1])
+            parts.append(f"(?P<{field[1]}>" + (rf"\d{{{digits}}}" if digits else ".*?") + ")")
+        else:
+            parts.append({"*": ".*?", "?": "."}.get(text) or re.escape(text))
+    return "".join(parts)
 
 
 def expand(urlpath: str) -> Iterator[Path]:

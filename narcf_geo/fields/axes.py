@@ -131,7 +131,9 @@ def time_name(ds: xr.Dataset) -> str | None:
     """Return the name of the time coordinate: by CF attributes, else dates, else by its name."""
     import cf_xarray  # noqa: F401  (adds .cf)
 
-    found = [*ds.cf.axes.get("T", []), *ds.cf.coordinates.get("time", [])]
+    # Of the attributes alone: the accessor keeps what it is on, and with it the file open.
+    said = xr.Dataset(coords={n: ((), 0, ds[n].attrs) for n in ds.coords})
+    found = [*said.cf.axes.get("T", []), *said.cf.coordinates.get("time", [])]
     dates = [n for n in ds.coords if ds[n].dtype.kind == "M" or _holds_dates(ds[n])]
     named = [n for n in (*ds.coords, *ds.dims) if str(n).lower() in TIME_NAMES]
     for name in (*found, *dates, *named):

@@ -164,7 +164,14 @@ def open_netcdf(path: Path, how: Opening) -> xr.Dataset:
         kwargs["decode_times"] = False
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=xr.SerializationWarning)
-        return xr.open_dataset(path, chunks=how.stored_chunks, **kwargs)
+        try:
+            return xr.open_dataset(path, chunks=how.stored_chunks, **kwargs)
+        except ValueError as error:
+            if "decode" not in str(error):
+                raise
+            # Times that CF does not know, such as months since a date: the month axis reads them.
+            kwargs["decode_times"] = False
+            return xr.open_dataset(path, chunks=how.stored_chunks, **kwargs)
 
 
 def open_zarr(path: Path | str, how: Opening) -> xr.Dataset:

@@ -9,6 +9,7 @@ import xarray as xr
 from narcf_geo.core.errors import NarcfError, TimeError
 from narcf_geo.core.months import to_month_starts, with_month_axis
 from narcf_geo.fields.averages import middle_of_bounds, monthly_mean, time_bounds
+from narcf_geo.fields.dates import dated
 
 SHORTEST_MONTH, LONGEST_MONTH = 27.0, 32.0
 """Days: bounds within are those of a month of any calendar."""
@@ -47,10 +48,10 @@ def on_month_axis(ds: xr.Dataset, *, where: str = "", average: float | None = No
             raise TimeError(f"{_prefix(where)}expected dates along time, found none")
         return ds
     try:
+        ds = dated(ds)
         if ds["time"].ndim == 0:
             stamp = to_month_starts(ds["time"].expand_dims("time"))[0]
             return ds.drop_vars("time_bnds", errors="ignore").assign_coords(time=stamp)
-        ds = _decoded(ds)
         if _is_month_axis(ds):
             bounded = "time_bnds" in ds.variables
             return ds.set_coords("time_bnds") if bounded else with_month_axis(ds, ds["time"].values)
@@ -84,16 +85,6 @@ def _is_month_axis(ds: xr.Dataset) -> bool:
     return (
         bounds.shape == whole.shape and bounds.dtype.kind == "M" and bool((bounds == whole).all())
     )
-
-
-def _decoded(ds: xr.Dataset) -> xr.Dataset:
-    """Return `ds` with dates where its time axis is numbers with a unit of time."""
-    if ds["time"].dtype.kind in "fiu" and "since" in str(ds["time"].attrs.get("units", "")):
-        try:
-            return xr.decode_cf(ds, decode_coords=False, decode_timedelta=False)
-        except ValueError as error:
-            raise TimeError(f"expected a time axis of dates, found {error}") from None
-    return ds
 
 
 def _days_of_steps(ds: xr.Dataset) -> float | None:

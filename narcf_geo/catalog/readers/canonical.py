@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from narcf_geo.catalog.readers.native import along_time
 from narcf_geo.core.constants import FLUX_SIGN
-from narcf_geo.core.errors import NarcfError, UnitError
+from narcf_geo.core.errors import NarcfError, TimeError, UnitError
 from narcf_geo.core.months import with_month_axis
 from narcf_geo.core.units import convert, is_per_cell, substance_of
 from narcf_geo.core.variables import SIGNED, VARIABLES, Variable
-from narcf_geo.fields.axes import with_time
+from narcf_geo.fields.dates import dated
 from narcf_geo.fields.time import on_month_axis
 from narcf_geo.grid import Grid
 
@@ -71,7 +72,7 @@ def _is_grid_description(native: xr.Dataset, name: str) -> bool:
 
 def _with_time(native: xr.Dataset, entry: Entry) -> xr.Dataset:
     """Name the time dimension ``time``; number the months of a climatology 1 to 12."""
-    native = with_time(native)
+    native = along_time(native)
     if entry.metadata.time and "time" not in native.dims:
         starts = pd.DatetimeIndex([f"{entry.metadata.time}-01"])
         wanted = {v.name or k for k, v in entry.metadata.variables.items()}
@@ -83,8 +84,33 @@ def _with_time(native: xr.Dataset, entry: Entry) -> xr.Dataset:
                 f"{entry.where()}: a climatology has 12 months, "
                 f"found {native.sizes.get('time', 'no time dimension')}"
             )
-        native = native.assign_coords(time=np.arange(1, 13))
+        native = native.assign_coords(time=_months_of_climatology(native, entry)).sortby("time")
     return native
+
+
+def _months_of_climatology(native: xr.Dataset, entry: Entry) -> np.ndarray:
+    """Return the months, 1 to 12, of the dates along time; in order where there are no dates."""
+    in_order = np.arange(1, 13)
+    if "time" not in native.coords:
+        return in_order
+    try:
+        time = dated(native)["time"]
+    except TimeError:  # such as a year 0, which no calendar has
+        time = native["time"]
+    if not hasattr(time, "dt"):
+        values = time.values
+        numbered = values.dtype.kind in "fiu" and set(values.tolist()) == set(range(1, 13))
+        return values.astype(int) if numbered else in_order
+    months = time.dt.month.values
+    if set(months.tolist()) != set(range(1, 13)):
+        # Steps of a twelfth of a year, stamped at their start, are in the months of their middle.
+        months = (time + np.timedelta64(15, "D")).dt.month.values
+    if set(months.tolist()) != set(range(1, 13)):
+        raise TimeError(
+            f"{entry.where()}: expected each calendar month once in a climatology, found months "
+            f"{', '.join(map(str, months))}"
+        )
+    return np.asarray(months)
 
 
 def _in_months(native: xr.Dataset, entry: Entry) -> xr.Dataset:

@@ -6,9 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import xarray as xr
 
-from narcf_geo.core.errors import NarcfError, UnreadableError
+from narcf_geo.core.errors import NarcfError, UnitError, UnreadableError
+from narcf_geo.core.units import convert
+from narcf_geo.core.variables import VARIABLES
+from narcf_geo.fields.axes import time_name, with_time
+from narcf_geo.fields.dates import dated
 from narcf_geo.fields.door import valid_only
 from narcf_geo.fields.formats import Opening, open_format
 
@@ -33,28 +38,83 @@ def open_native(
     """
     datasets = []
     for path in files or entry.data_files():
-        dataset = _open_one(entry, path)
+        dataset = dated_by_name(_open_one(entry, path), path, entry)
         datasets.append(preprocess(dataset, path) if preprocess else dataset)
     if len(datasets) == 1:
         return datasets[0]
+    paths = list(files or entry.data_files())
+    datasets = [along_time(dataset) for dataset in datasets]
     try:
-        if len({frozenset(d.data_vars) for d in datasets}) == 1:
-            dimension = "time" if "time" in datasets[0].dims else "date"
+        if len({frozenset(d.data_vars) for d in datasets}) == 1 and "time" in datasets[0].dims:
             return xr.concat(
-                datasets,
-                dimension,
+                _in_one_unit(datasets, paths, entry),
+                "time",
                 data_vars="minimal",
                 coords="minimal",
                 compat="override",
                 join="exact",
                 combine_attrs="override",
-            ).sortby(dimension)
+            ).sortby("time")
         return xr.merge(datasets, join="exact", compat="override", combine_attrs="override")
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise NarcfError(
             f"{entry.where()}: its {len(datasets)} files do not fit together ({error}); list "
-            "files of other grids or periods as sources of their own"
+            "files of other grids, calendars or periods as sources of their own"
         ) from None
+
+
+def along_time(ds: xr.Dataset) -> xr.Dataset:
+    """Return `ds` with its time axis called ``time``; a single date becomes an axis of one."""
+    ds = with_time(ds)
+    if "time" not in ds.coords or ds["time"].ndim:
+        return ds
+    if ds["time"].dtype.kind not in "MOfiu" or not _is_date(dated(ds)["time"]):
+        return ds
+    ds = dated(ds)
+    fields = [n for n, a in ds.data_vars.items() if a.ndim >= 2]
+    grown = {n: ds[n].expand_dims("time") for n in fields}
+    return ds.drop_vars([*fields, "time"]).assign(grown)
+
+
+def _is_date(time: xr.DataArray) -> bool:
+    return hasattr(time, "dt") and time.dtype.kind in "MO"
+
+
+def dated_by_name(ds: xr.Dataset, path: Path, entry: Entry) -> xr.Dataset:
+    """Return `ds` with the month that the pattern of `urlpath` finds in the name of its file."""
+    if time_name(ds) is not None or entry.metadata.time:
+        return ds
+    month = entry.month_of(path)
+    return ds if month is None else ds.assign_coords(time=np.datetime64(month, "ns"))
+
+
+def _in_one_unit(datasets: list[xr.Dataset], paths: list[Path], entry: Entry) -> list[xr.Dataset]:
+    """Return datasets whose variables have the units of the first; each file has its own."""
+    result = []
+    for ds, path in zip(datasets, paths, strict=True):
+        converted = {}
+        for key, variable in entry.metadata.variables.items():
+            name = variable.name or key
+            if name not in ds or name not in datasets[0] or variable.units:
+                continue
+            wanted = str(datasets[0][name].attrs.get("units", "")).strip()
+            found = str(ds[name].attrs.get("units", "")).strip()
+            if found == wanted:
+                continue
+            if not (found and wanted):
+                raise UnitError(
+                    f"{entry.where('metadata', 'variables', key)}: {path}: expected the unit of "
+                    f"the other files, {wanted or 'none'}, found {found or 'none'}; state it with "
+                    "`units:` if they are all in one"
+                )
+            known = VARIABLES.get(key)
+            where = f"{entry.where()}: {path}: variable {name!r}"
+            kind = known.substance if known else None
+            array = convert(ds[name], wanted, where=where, kind=kind, of=variable.of, dtype=None)
+            converted[name] = array.astype(datasets[0][name].dtype)
+            converted[name].attrs = {**ds[name].attrs, "units": wanted}
+        result.append(ds.assign(converted))
+    return result
 
 
 def _open_one(entry: Entry, path: Path) -> xr.Dataset:
