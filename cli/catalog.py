@@ -159,9 +159,15 @@ def show(
 
 @app.command()
 def check(
-    names: Names = None, directory: Directory = Path(), file: File = None, values: Values = None
+    names: Names = None,
+    directory: Directory = Path(),
+    file: File = None,
+    values: Values = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All sources, not those alone that the project uses.")
+    ] = False,
 ) -> None:
-    """Open every source and report what is wrong and how to mend it; exit 1 where anything is."""
+    """Open sources and report what is wrong and how to mend it; exit 1 where anything is."""
     from rich.table import Table
 
     from narcf_geo.catalog.check import period_problem, problems
@@ -170,6 +176,8 @@ def check(
 
     catalog = _open(directory, values, file)
     chosen = _chosen(catalog, names)
+    if not (names or file or every) and (directory / "narcf.yaml").exists():
+        chosen = _used(directory, values)
     table = Table("source", "verdict", show_lines=True)
     wrong, months = 0, {}
     with progress_bar() as progress:
@@ -193,6 +201,14 @@ def check(
         console.print(f"{wrong} of {len(chosen)} sources cannot be used as they are")
     if wrong or apart:
         raise typer.Exit(1)
+
+
+def _used(directory: Path, values: list[str] | None) -> list[str]:
+    """Return the sources that the project in `directory` uses."""
+    from narcf_geo.project.project import Project
+
+    project = Project.open(directory, **parameters(values))
+    return list(dict.fromkeys([*project.sources(), project.settings.land_cover.source]))
 
 
 def _print_periods(months: dict) -> None:

@@ -101,7 +101,14 @@ def test_modules_are_short() -> None:
     assert {name: lines for name, lines in long.items() if lines > 420} == {}
 
 
-@pytest.mark.parametrize("statement", ["import narcf_geo", "import narcf_geo.cli.app"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import narcf_geo",
+        "import narcf_geo.cli.app",
+        "import narcf_geo.catalog, narcf_geo.project.project",
+    ],
+)
 def test_importing_loads_nothing_heavy(statement: str) -> None:
     code = f"{statement}; import sys; print(*sorted(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,17 +12,22 @@ import xarray as xr
 
 from narcf_geo.catalog.catalog import Catalog
 from narcf_geo.catalog.entry import Entry
+from narcf_geo.catalog.readers.native import along_time
 from narcf_geo.catalog.schema import CatalogFile
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import NarcfError, TimeError, UsageError
 from narcf_geo.core.files import atomic_path
 from narcf_geo.core.months import FIRST_YEAR
-from narcf_geo.core.units import linear
-from narcf_geo.core.variables import VARIABLES
+from narcf_geo.core.units import convert, substance_of
+from narcf_geo.core.variables import VARIABLES, Variable
 from narcf_geo.core.yamlfile import read
+from narcf_geo.fields.dates import dated
 from narcf_geo.fields.formats import DRIVERS
+from narcf_geo.fields.values import sign_of
+from narcf_geo.grid.detect import plane_dims
 
 _NAMES = {
     "temp": ("air", "t2m", "2t", "tas", "tmp", "temperature"),
+    "dewp": ("d2m", "2d", "tdps", "dewpoint"),
     "rel_hum": ("rhum", "hurs", "rh", "r2"),
     "sp_hum": ("shum", "huss", "q2"),
     "pres": ("pres", "sp", "ps"),
@@ -31,9 +36,16 @@ _NAMES = {
     "R_sw": ("dswrf", "rsds", "ssrd"),
     "sif": ("sif_daily_average",),
     "ndvi": ("ndvi",),
-    "flux": ("nee", "nbp", "bio_flux_opt", "monthly_flux"),
+    "flux": ("nee", "nep", "nbp", "netatmoslandco2flux", "bio_flux_opt", "monthly_flux"),
 }
 """Names that providers give, beside the canonical and the standard ones."""
+
+_NET_FLUX = re.compile(
+    r"(upward|downward)_(mass|mole)_flux_of_carbon_dioxide_(expressed_as_carbon_)?due_to_(all_land|"
+    r"net)|surface_(net_)?(upward|downward)_(mass|mole)_flux_of_carbon_dioxide(_expressed_as_carbon)?"
+    r"(_due_to_all_land_processes\w*|_due_to_net_biome\w*)?$|net_ecosystem|net_biome"
+)
+"""Standard names of the net exchange of CO2, not of a part of it."""
 
 
 def draft(path: Path, name: str, catalog: Path) -> str:
@@ -61,11 +73,14 @@ def draft(path: Path, name: str, catalog: Path) -> str:
             f"{path}: expected a file that ends in one of {', '.join(DRIVERS)}, found another; "
             "write the entry by hand and name its driver"
         )
-    native = _opened(path, driver)
+    native = _dated(_opened(path, driver))
     where, folder = path.resolve(), catalog.parent.resolve()
     below = where.is_relative_to(folder)
     urlpath = f"{{{{ CATALOG_DIR }}}}/{where.relative_to(folder)}" if below else str(where)
-    found = {str(n): canonical_name(array) for n, array in _fields(native).items()}
+    found: dict[str, str | None] = {}
+    for original, array in _fields(native).items():
+        canonical = canonical_name(array)
+        found[original] = None if canonical in found.values() else canonical
     guessed = set(found.values())
     role = "predictor"
     if any(word in path.name.lower() for word in ("igbp", "mcd12", "landcover")):
@@ -92,10 +107,15 @@ def draft(path: Path, name: str, catalog: Path) -> str:
         ]
         found = {original: "land_cover"}
     elif role == "target":
-        lines.append("      sign: to_atmosphere  # or uptake, where positive is into the land")
-    lines.append("      variables:")
-    for original, canonical in found.items():
-        lines += _variable(native[original], original, canonical)
+        flux = native[next(n for n, canonical in found.items() if canonical == "flux")]
+        told = _sign_of(flux)
+        other = {"uptake": "to_atmosphere, where positive is into the air"}
+        meant = other.get(told, "uptake, where positive is into the land")
+        lines.append(f"      sign: {told}  # or {meant}")
+    lines.append("      variables:" if found else "      variables: {}")
+    dims = plane_dims(native)
+    for original, name_here in found.items():
+        lines += _variable(native[original], original, name_here, dims)
     lines += ["      licence:  # under which terms the data may be used", "      citation:"]
     return "\n".join(lines) + "\n"
 
@@ -130,21 +150,56 @@ def append(text: str, name: str, catalog: Path) -> None:
 
 
 def canonical_name(array: xr.DataArray) -> str | None:
-    """Return the canonical variable that an array is by its standard name, name and unit."""
+    """Return the canonical variable that an array is by its standard name, name and unit.
+
+    Extremes within a day, and fluxes of another gas or of a part of the exchange, are none.
+    """
     name = str(array.name).lower()
     standard = str(array.attrs.get("standard_name", ""))
+    methods = str(array.attrs.get("cell_methods", ""))
+    if re.search(r"(min|max|mn|mx|_tn|_tx)$", name) or re.search(r"time: (min|max)imum", methods):
+        return None
     for canonical, variable in VARIABLES.items():
         by_name = name in (canonical.lower(), *_NAMES.get(canonical, ()))
-        if not (by_name or (standard and standard == variable.standard_name)):
+        by_standard = standard and standard == variable.standard_name
+        if canonical == "flux":
+            if standard and not _NET_FLUX.search(standard):
+                continue
+            by_standard = bool(standard)
+        if not (by_name or by_standard):
             continue
         units = str(array.attrs.get("units", "")).strip()
-        try:
-            if units:
-                linear(units, variable.units, variable.substance)
-        except NarcfError:
+        if units and not _convertible(units, variable, standard):
             continue
         return canonical
     return None
+
+
+def _convertible(units: str, variable: Variable, standard: str) -> bool:
+    """Tell whether a unit is of a canonical variable, but for months, cells and the substance."""
+    known = xr.DataArray(
+        np.zeros((1, 1)), {"time": [np.datetime64("2001-01-01", "ns")]}, ("time", "cell")
+    )
+    area = xr.DataArray(np.ones(1), dims="cell")
+    try:
+        convert(
+            known.assign_attrs(units=units),
+            variable.units,
+            where="",
+            kind=variable.substance,
+            of=substance_of(standard) or "C",
+            area=area,
+        )
+    except NarcfError:
+        return False
+    return True
+
+
+def _sign_of(flux: xr.DataArray) -> str:
+    """Return what positive means, by the standard name, else by a name that says uptake."""
+    if str(flux.name).lower() in ("nbp", "nep", "nbe_uptake"):
+        return "uptake"
+    return sign_of(flux)
 
 
 def _most_common(classes: xr.DataArray) -> int:
@@ -192,46 +247,48 @@ def _fields(native: xr.Dataset) -> dict[str, xr.DataArray]:
     }
 
 
+def _dated(native: xr.Dataset) -> xr.Dataset:
+    """Return a file with its dates along ``time``, where it has any that can be read."""
+    try:
+        return along_time(native)
+    except TimeError:
+        return native
+
+
 def _about_time(native: xr.Dataset, role: str, file: str) -> list[str]:
     if role == "landcover":
         return []
-    if "time" not in native.dims and "date" not in native.dims:
+    if "time" not in native.dims:
+        if month := re.search(r"(?<!\d)((?:19|20)\d\d)[-_.]?(0[1-9]|1[0-2])(?!\d)", file):
+            return [f'      time: "{month[1]}-{month[2]}"  # from the name of the file']
         return ['      # time: "2001-01"  # the month of the file, where it is of one month']
-    time = native["time"] if "time" in native.dims else native["date"]
-    says_so = time.size == 12 and any(word in file for word in ("clim", "ltm", "normal"))
-    if says_so or not hasattr(time, "dt"):
-        return ["      climatology: true  # 12 months that stand for every year"]
-    year, month = time.dt.year.values, time.dt.month.values
-    if year.min() < FIRST_YEAR:
-        return ["      climatology: true  # 12 months that stand for every year"]
-    twice = np.unique(12 * year + month).size < time.size
+    try:
+        time = dated(native)["time"] if "time" in native.coords else native["time"]
+    except TimeError:
+        time = native["time"]
+    climatology = ["      climatology: true  # 12 months that stand for every year"]
+    if not hasattr(time, "dt"):
+        return climatology if time.size == 12 else []
+    year, months = time.dt.year.values, time.dt.month.values
+    named = any(word in file for word in ("clim", "ltm", "normal"))
+    said = named or "climatology" in {**time.attrs, **time.encoding}
+    if len(set(months.tolist())) == time.size == 12 and (said or year.min() < FIRST_YEAR):
+        return climatology
+    twice = np.unique(12 * year + months).size < time.size
     share = "0.9  # of a month must be covered by the finer time steps"
     return [f"      monthly_mean: {share}"] if twice else []
 
 
-def _variable(array: xr.DataArray, original: str, canonical: str | None) -> list[str]:
+def _variable(
+    array: xr.DataArray, original: str, canonical: str | None, plane: set[str]
+) -> list[str]:
     units = str(array.attrs.get("units", "")).strip()
     fields = [f"name: {json.dumps(original)}"]
     others = [
-        str(d)
-        for d in array.dims
-        if str(d).lower()
-        not in {
-            "time",
-            "date",
-            "x",
-            "y",
-            "lat",
-            "lon",
-            "latitude",
-            "longitude",
-            "rlat",
-            "rlon",
-            "band",
-        }
+        str(d) for d in array.dims if d not in ("time", "band", *plane) and array.sizes[d] > 1
     ]
     if others:
-        labels = ", ".join(f"{d}: {array[d].values.flat[0]}" for d in others)
+        labels = ", ".join(f"{d}: {_label(array[d])}" for d in others)
         fields.append(f"select: {{{labels}}}")
     said = [
         str(array.attrs.get("long_name", "")),
@@ -243,5 +300,13 @@ def _variable(array: xr.DataArray, original: str, canonical: str | None) -> list
     if canonical:
         return [f"        {canonical}: {{{', '.join(fields)}}}{note}".replace("\n", " ")]
     own = re.sub(r"\W", "_", original)
-    mark = "" if units else "# "
-    return [f"        {mark}{own}: {{{', '.join(fields)}}}{note}".replace("\n", " ")]
+    if not units:
+        fields.append("units: UNKNOWN")
+        note = "  # no unit in the file: put it in the place of UNKNOWN, 1 where there is none"
+    return [f"        {own}: {{{', '.join(fields)}}}{note}".replace("\n", " ")]
+
+
+def _label(axis: xr.DataArray) -> str:
+    """Return the first label of an axis as YAML."""
+    value = axis.values.flat[0]
+    return json.dumps(value.item() if hasattr(value, "item") else value, default=str)

@@ -26,6 +26,7 @@ class Variable(NamedTuple):
 
 VARIABLES: dict[str, Variable] = {
     "temp": Variable("degC", "2 m air temperature", (-80.0, 60.0), "air_temperature"),
+    "dewp": Variable("degC", "2 m dew point", (-90.0, 40.0), "dew_point_temperature"),
     "rel_hum": Variable("%", "2 m relative humidity", (0.0, 105.0), "relative_humidity", least=2.0),
     "sp_hum": Variable(
         "kg kg-1", "2 m specific humidity", (0.0, 0.05), "specific_humidity", least=1e-05

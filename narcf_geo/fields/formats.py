@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UnreadableError
@@ -46,8 +45,6 @@ _FIRST_BYTES = {
 CHUNK_SIZE = "32MiB"
 """Of the chunks that ``chunks="auto"`` makes."""
 
-_LON_NAMES = ("lon", "longitude", "x")
-_LAT_NAMES = ("lat", "latitude", "y")
 _LON_ATTRS = {"standard_name": "longitude", "units": "degrees_east"}
 _LAT_ATTRS = {"standard_name": "latitude", "units": "degrees_north"}
 _MISSING_IN_TEXT = (32767, -9999, -99, -88)  # of ISLSCP II, whose files have no header
@@ -256,33 +253,10 @@ def _raster_has(path: Path) -> tuple[bool, bool]:
 
 
 def open_table(path: Path, how: Opening) -> xr.Dataset:
-    """Read a table of points as a raster: a row is a cell centre, and a month where it has time."""
-    table = pd.read_csv(path, **how.csv_kwargs)
-    columns = {str(c).lower(): c for c in table.columns}
-    lon = next((columns[n] for n in _LON_NAMES if n in columns), None)
-    lat = next((columns[n] for n in _LAT_NAMES if n in columns), None)
-    if lon is None or lat is None:
-        raise NarcfError(
-            f"{path}: expected columns of longitude ({', '.join(_LON_NAMES)}) and latitude "
-            f"({', '.join(_LAT_NAMES)}), found {', '.join(map(str, table.columns))}"
-        )
-    keys = ["lat", "lon"]
-    table = table.rename(columns={lon: "lon", lat: "lat"})
-    time = next((columns[n] for n in ("time", "date") if n in columns), None)
-    if time is not None:
-        table = table.rename(columns={time: "time"})
-        table["time"] = pd.to_datetime(table["time"])
-        keys = ["time", *keys]
-    twice = table.duplicated(keys)
-    if twice.any():
-        row = int(np.flatnonzero(twice)[0])
-        raise NarcfError(
-            f"{path}: expected one row a point, found {dict(table[keys].iloc[row])} again in data "
-            f"row {row + 1}; average or remove the repeated rows"
-        )
-    raster: xr.Dataset = table.set_index(keys).to_xarray()
-    raster["lat"].attrs, raster["lon"].attrs = dict(_LAT_ATTRS), dict(_LON_ATTRS)
-    return raster
+    """Read a table of points as a raster."""
+    from narcf_geo.fields.tables import raster_of
+
+    return raster_of(path, **how.csv_kwargs)
 
 
 def open_ascii(path: Path, how: Opening) -> xr.Dataset:

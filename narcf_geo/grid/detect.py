@@ -111,6 +111,14 @@ def geographic(ds: xr.Dataset, kind: str) -> xr.DataArray | None:
     return axis
 
 
+def plane_dims(ds: xr.Dataset) -> set[str]:
+    """Return the dimensions of the plane: of latitude and longitude, and of projected axes."""
+    found = [geographic(ds, kind) for kind in ("latitude", "longitude")]
+    found += [_axis(ds, kind) for kind in ("x", "y")]
+    named = {str(d) for d in ds.dims if str(d).lower() in (*NAMES["x"], *NAMES["y"])}
+    return named.union(*(map(str, axis.dims) for axis in found if axis is not None and axis.ndim))
+
+
 def _axis(ds: xr.Dataset, kind: str) -> xr.DataArray | None:
     found: list[tuple[int, str]] = []
     for name in ds.dims:

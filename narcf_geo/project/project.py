@@ -8,7 +8,6 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from narcf_geo.core.datasets import open_zarr
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.yamlfile import load
 from narcf_geo.project.settings import Settings
@@ -170,6 +169,8 @@ def open_cube(project: Project | str | os.PathLike[str]) -> xr.Dataset:
     narcf_geo.core.errors.NarcfError: nowhere/cube.zarr: no such store; make it with `narcf-geo \
 regrid`
     """
+    from narcf_geo.core.datasets import open_zarr
+
     return open_zarr(_directory(project) / RESULTS["cube"], "regrid")
 
 
@@ -199,6 +200,8 @@ def open_prediction(project: Project | str | os.PathLike[str]) -> xr.Dataset:
     narcf_geo.core.errors.NarcfError: nowhere/prediction.zarr: no such store; make it with \
 `narcf-geo predict`
     """
+    from narcf_geo.core.datasets import open_zarr
+
     return open_zarr(_directory(project) / RESULTS["predict"], "predict")
 
 

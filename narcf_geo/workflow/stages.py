@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from narcf_geo.catalog.entry import Entry
+
 
 @dataclass(frozen=True)
 class Options:
@@ -114,6 +116,7 @@ def _regridded(project: Project, name: str, variables: list[str]) -> xr.Dataset:
             f"{entry.urlpaths[0]}: {where}: reading failed ({error}); the file may be damaged or "
             "incomplete: fetch it again"
         ) from None
+    _require_plausible(result[variables], entry)
     for variable in variables:
         if not result[variable].notnull().any():
             raise NarcfError(
@@ -121,6 +124,17 @@ def _regridded(project: Project, name: str, variables: list[str]) -> xr.Dataset:
                 f"{project.settings.period}; check region: in narcf.yaml and the file's coordinates"
             )
     return result
+
+
+def _require_plausible(ds: xr.Dataset, entry: Entry) -> None:
+    """Refuse values that cannot be: of another unit, or a fill value that is not declared."""
+    from narcf_geo.catalog.check import range_problem
+
+    for name, array in ds.data_vars.items():
+        if array.notnull().any():
+            low, mean, high = (float(getattr(array, how)()) for how in ("min", "mean", "max"))
+            if found := range_problem(entry, str(name), low, mean, high, 0.0):
+                raise NarcfError(found)
 
 
 def _required_months(project: Project, name: str) -> pd.DatetimeIndex:

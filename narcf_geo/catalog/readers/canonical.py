@@ -18,10 +18,15 @@ from narcf_geo.core.variables import SIGNED, VARIABLES, Variable
 from narcf_geo.fields.dates import dated
 from narcf_geo.fields.time import on_month_axis
 from narcf_geo.grid import Grid
+from narcf_geo.grid.detect import plane_dims
 
 if TYPE_CHECKING:
     from narcf_geo.catalog.entry import Entry
     from narcf_geo.catalog.schema import VariableEntry
+
+
+UNKNOWN = "UNKNOWN"
+"""What a draft has in the place of a unit that the file does not state."""
 
 
 def canonical(
@@ -152,15 +157,9 @@ def _variable(
             ) from None
     if variable.month:
         array = _one_month(array, variable.month, entry.metadata.climatology, where)
-    array = array.squeeze(
-        [
-            d
-            for d in array.dims
-            if d != "time" and array.sizes[d] == 1 and d not in _horizontal(native)
-        ],
-        drop=True,
-    )
-    others = [d for d in array.dims if d != "time" and d not in _plane(native)]
+    beside = [d for d in array.dims if d != "time" and d not in plane_dims(native)]
+    array = array.squeeze([d for d in beside if array.sizes[d] == 1], drop=True)
+    others = [d for d in beside if d in array.dims]
     if others:
         raise NarcfError(
             f"{where}: expected a field in the plane, found it along {', '.join(map(str, others))} "
@@ -168,6 +167,8 @@ def _variable(
         )
     known = VARIABLES.get(name)
     stated = variable.units or units.get(str(array.attrs.get("units", "")).strip())
+    if stated == UNKNOWN:
+        raise UnitError(f"{where}: expected a unit, found {UNKNOWN}; put the unit in its place")
     if stated:
         array = array.assign_attrs(units=stated)
     if variable.scale != 1.0:
@@ -235,17 +236,3 @@ def _one_month(array: xr.DataArray, month: int, climatology: bool, where: str) -
     if not chosen.size:
         raise NarcfError(f"{where}: month {month} is not in the file; correct `month:`")
     return array.isel(time=chosen).mean("time", keep_attrs=True)
-
-
-def _horizontal(native: xr.Dataset) -> set[str]:
-    return {
-        str(d)
-        for d in native.dims
-        if str(d).lower() in {"x", "y", "lat", "lon", "latitude", "longitude", "rlat", "rlon"}
-    }
-
-
-def _plane(native: xr.Dataset) -> set[str]:
-    """Return the dimensions of the grid: those named so, and those of 2-D coordinates."""
-    curvilinear = [native[c].dims for c in native.coords if native[c].ndim == 2]
-    return _horizontal(native).union(*(map(str, dims) for dims in curvilinear))

@@ -11,6 +11,7 @@ import xarray as xr
 from narcf_geo.core.constants import FLUX_SIGN
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.registry import Registry
+from narcf_geo.core.units import MEAN_MONTH_DAYS
 from narcf_geo.core.variables import SIGNED, VARIABLES, Variable
 
 
@@ -28,12 +29,16 @@ class Formula:
         Whether it needs an axis of time: it is then left out of static data.
     variable : Variable, optional
         Unit and name of the result; by default those of the canonical variable.
+    gives : str, optional
+        The variable that it gives, where it is registered under another name because there are two
+        ways to it.
     """
 
     function: Callable[..., xr.DataArray]
     inputs: tuple[str, ...]
     over_time: bool = False
     variable: Variable | None = None
+    gives: str | None = None
 
 
 def saturation_vapour_pressure(temp: xr.DataArray) -> xr.DataArray:
@@ -49,6 +54,12 @@ def saturation_vapour_pressure(temp: xr.DataArray) -> xr.DataArray:
 def vapour_pressure_deficit(temp: xr.DataArray, rel_hum: xr.DataArray) -> xr.DataArray:
     """Return the vapour pressure deficit in hPa from degC and %."""
     return saturation_vapour_pressure(temp) * (1.0 - rel_hum.clip(0.0, 100.0) / 100.0)
+
+
+def relative_humidity_of_dew_point(temp: xr.DataArray, dewp: xr.DataArray) -> xr.DataArray:
+    """Return the relative humidity in % from temperature and dew point in degC; at most 100."""
+    share = saturation_vapour_pressure(dewp) / saturation_vapour_pressure(temp)
+    return (100.0 * share).clip(max=100.0)
 
 
 def specific_humidity(
@@ -98,7 +109,7 @@ def growing_degree_sum(temp: xr.DataArray, base: float = 5.0) -> xr.DataArray:
     """
     if np.issubdtype(temp["time"].dtype, np.integer):
         month, year = temp["time"].values, np.zeros(12, int)
-        days = _MONTH_DAYS[month - 1]
+        days = MEAN_MONTH_DAYS[month - 1]
     else:
         month, year = temp["time"].dt.month.values, temp["time"].dt.year.values
         days = temp["time"].dt.days_in_month.values
@@ -132,13 +143,14 @@ def land_flux(bio_flux: xr.DataArray, fire_flux: xr.DataArray) -> xr.DataArray:
     return bio_flux + fire_flux
 
 
-_MONTH_DAYS = np.array([31, 28.25, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
-
 FORMULAS: Registry[Formula] = Registry(
     "narcf_geo.derived",
     "derived variable",
     {
         "rel_hum": Formula(relative_humidity, ("temp", "sp_hum", "pres")),
+        "rel_hum_of_dewp": Formula(
+            relative_humidity_of_dew_point, ("temp", "dewp"), gives="rel_hum"
+        ),
         "vpd": Formula(vapour_pressure_deficit, ("temp", "rel_hum")),
         "sp_hum": Formula(specific_humidity, ("temp", "rel_hum", "pres")),
         "precip_30d": Formula(precipitation_30d, ("precip",), over_time=True),
@@ -154,7 +166,8 @@ FORMULAS: Registry[Formula] = Registry(
 
 def add(ds: xr.Dataset) -> xr.Dataset:
     """Return `ds` with every derived variable whose inputs it has and which it has not."""
-    for name, formula in FORMULAS.items():
+    for key, formula in FORMULAS.items():
+        name = formula.gives or key
         if name in ds or not set(formula.inputs) <= set(ds):
             continue
         inputs = [ds[i] for i in formula.inputs]
@@ -164,7 +177,7 @@ def add(ds: xr.Dataset) -> xr.Dataset:
         variable = formula.variable or VARIABLES.get(name)
         if variable is None:
             raise NarcfError(
-                f"derived variable {name!r} ({FORMULAS.origin(name) or 'registered here'}): "
+                f"derived variable {name!r} ({FORMULAS.origin(key) or 'registered here'}): "
                 "expected its unit and name in Formula.variable, found none"
             )
         array.attrs = {

@@ -1,0 +1,100 @@
+"""Tables of points as rasters: a row is a cell centre, and a month where the table has time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from narcf_geo.core.errors import NarcfError, TimeError
+from narcf_geo.grid.grid import LAT_ATTRS, LON_ATTRS
+
+_NAMES = {
+    "lon": ("lon", "longitude", "x"),
+    "lat": ("lat", "latitude", "y"),
+    "time": ("time", "date", "yearmonth", "yyyymm"),
+}
+
+
+def raster_of(path: Path, **csv_kwargs: Any) -> xr.Dataset:
+    """Read a table of points.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file with columns of longitude and latitude, optionally a date or YYYYMM, or a year
+        and a month.
+    **csv_kwargs
+        For `pandas.read_csv`.
+
+    Returns
+    -------
+    xarray.Dataset
+        (time, lat, lon) or (lat, lon): NaN where the table has no row. Rows and columns of cells
+        that are absent altogether, such as those at sea, are filled in.
+
+    Raises
+    ------
+    NarcfError
+        When there are no positions, a point stands there twice, or a date cannot be read.
+    """
+    table = pd.read_csv(path, **csv_kwargs)
+    columns = {str(c).lower(): c for c in table.columns}
+    found = {
+        name: next((columns[n] for n in names if n in columns), None)
+        for name, names in _NAMES.items()
+    }
+    if found["lon"] is None or found["lat"] is None:
+        raise NarcfError(
+            f"{path}: expected columns of longitude ({', '.join(_NAMES['lon'])}) and latitude "
+            f"({', '.join(_NAMES['lat'])}), found {', '.join(map(str, table.columns))}"
+        )
+    keys = ["lat", "lon"]
+    table = table.rename(columns={old: new for new, old in found.items() if old is not None})
+    if found["time"] is None and {"year", "month"} <= set(columns):
+        year, month = table.pop(columns["year"]), table.pop(columns["month"])
+        table["time"] = 100 * year.astype(int) + month.astype(int)
+    if "time" in table:
+        table["time"] = _dates(table["time"], path)
+        keys = ["time", *keys]
+    twice = table.duplicated(keys)
+    if twice.any():
+        row = int(np.flatnonzero(twice)[0])
+        raise NarcfError(
+            f"{path}: expected one row a point, found {dict(table[keys].iloc[row])} again in data "
+            f"row {row + 1}; average or remove the repeated rows"
+        )
+    raster: xr.Dataset = table.set_index(keys).to_xarray()
+    raster = raster.reindex({n: _filled(raster[n].values) for n in ("lat", "lon")})
+    raster["lat"].attrs, raster["lon"].attrs = dict(LAT_ATTRS), dict(LON_ATTRS)
+    return raster
+
+
+def _dates(column: pd.Series, path: Path) -> pd.Series:
+    """Return dates; numbers stay, for the month axis to read."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    try:
+        return pd.to_datetime(column)
+    except ValueError as error:
+        raise TimeError(
+            f"{path}: expected dates such as 2001-07-16 in the column of time ({error})"
+        ) from None
+
+
+def _filled(axis: np.ndarray) -> np.ndarray:
+    """Return an axis with the values that lack between others a whole number of steps apart."""
+    steps = np.diff(axis)
+    if steps.size == 0:
+        return axis
+    number = steps / steps.min()
+    if (np.abs(number - np.rint(number)) > 1e-3).any() or (np.rint(number) == 1).all():
+        return axis
+    parts = [
+        np.linspace(a, b, int(n), endpoint=False)
+        for a, b, n in zip(axis[:-1], axis[1:], np.rint(number), strict=True)
+    ]
+    return np.concatenate([*parts, axis[-1:]])
