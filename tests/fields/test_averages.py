@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -98,6 +100,135 @@ def test_what_cannot_be_averaged() -> None:
         monthly_mean(steps(twice, np.ones(3)), 0.9)
     with pytest.raises(NarcfError, match="dates along time"):
         monthly_mean(steps(xr.DataArray([1.0, 2.0], dims="time"), np.ones(2)), 0.9)
+
+
+def months_of(ds: xr.Dataset, name: str) -> dict[str, np.ndarray]:
+    months = pd.DatetimeIndex(ds["time"].values).strftime("%Y-%m")
+    fields = np.moveaxis(ds[name].values, ds[name].dims.index("time"), 0)
+    return dict(zip(months, fields, strict=True))
+
+
+HOURS = {"start": 0.0, "middle": 0.5, "anywhere": 1 / 3}
+
+
+@pytest.mark.parametrize("place", HOURS)
+@pytest.mark.parametrize("hours", [0.5, 1, 3, 6, 12, 24])
+def test_a_stamp_may_lie_anywhere_in_its_step(hours: float, place: str) -> None:
+    starts = pd.date_range("2001-01-01", "2001-03-01", freq=f"{60 * hours:.0f}min")[:-1]
+    time = starts + pd.Timedelta(hours=hours * HOURS[place])
+    found = monthly_mean(xr.Dataset({"a": ("time", starts.month.values)}, {"time": time}), 1.0)
+    assert months_of(found, "a") == {"2001-01": 1.0, "2001-02": 2.0}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_stamps_in_the_middle_of_steps_in_a_file_of_few_digits(tmp_path: Path, dtype: str) -> None:
+    days = (np.arange(24 * 59) + 0.5) / 24 + 400
+    values = np.where(days - 400 < 31, 1.0, 2.0)
+    ds = xr.Dataset({"a": ("time", values)}, {"time": ("time", days.astype(dtype))})
+    ds["time"].attrs = {"units": "days since 1999-11-28", "calendar": "standard"}
+    ds.to_netcdf(tmp_path / "a.nc")
+    with xr.open_dataset(tmp_path / "a.nc") as opened:
+        assert months_of(monthly_mean(opened, 1.0), "a") == {"2001-01": 1.0, "2001-02": 2.0}
+
+
+def test_five_days_stamped_at_noon_are_centred() -> None:
+    starts = pd.date_range("2001-01-01", "2001-12-31", freq="5D")
+    ds = xr.Dataset({"a": ("time", np.arange(73.0))}, {"time": starts + pd.Timedelta(hours=60)})
+    days = pd.Series(np.repeat(np.arange(73.0), 5), pd.date_range("2001-01-01", "2001-12-31"))
+    expected = days.resample("MS").mean()
+    np.testing.assert_allclose(monthly_mean(ds, 1.0)["a"], expected)
+    # Control: five days that begin at midnight keep their stamps.
+    later = monthly_mean(ds.assign_coords(time=starts + pd.Timedelta(days=2)), 0.5)["a"]
+    assert later.sel(time="2001-03").item() != pytest.approx(expected["2001-03"].item())
+
+
+def test_a_short_step_ends_where_the_next_begins() -> None:
+    years = [pd.date_range(f"{y}-01-01", f"{y}-12-31", freq="8D") for y in (2001, 2002)]
+    time = years[0].append(years[1])
+    found = monthly_mean(xr.Dataset({"a": ("time", time.year.values)}, {"time": time}), 0.9)["a"]
+    assert found.sel(time="2001-12").item() == 2001
+    assert found.sel(time="2002-01").item() == 2002
+
+
+AT_END = {"long_name": "time at the end of the averaging interval"}
+
+
+def test_stamps_at_the_end_of_steps_where_the_attributes_say_so() -> None:
+    ends = pd.date_range("2001-01-01 03:00", "2001-03-01", freq="3h")
+    month = (ends - pd.Timedelta(hours=3)).month.values
+    ds = xr.Dataset({"a": ("time", month)}, {"time": ends})
+    wanted = {"2001-01": 1.0, "2001-02": 2.0}
+    said = ds.assign_coords(time=ds["time"].assign_attrs(AT_END))
+    assert months_of(monthly_mean(said, 1.0), "a") == wanted
+    said = ds.assign(a=ds["a"].assign_attrs(cell_methods="time: mean (comment: end of interval)"))
+    assert months_of(monthly_mean(said, 1.0), "a") == wanted
+    said = ds.assign(a=ds["a"].assign_attrs(GRIB_stepType="accum"))
+    assert months_of(monthly_mean(said, 1.0), "a") == wanted
+    # Control: without a word of it they are starts, of a month more.
+    assert [*months_of(monthly_mean(ds, 0.1), "a")] == ["2001-01", "2001-02", "2001-03"]
+    daily = pd.date_range("2001-01-01", "2001-01-31")
+    said = xr.Dataset({"a": ("time", daily.day, {"GRIB_stepType": "accum"})}, {"time": daily})
+    assert months_of(monthly_mean(said, 1.0), "a") == {"2001-01": 16.0}
+
+
+def test_stamps_in_the_middle_where_the_attributes_say_so() -> None:
+    time = pd.date_range("2001-01-01", "2001-02-28 21:00", freq="3h")
+    ds = xr.Dataset({"a": ("time", np.ones(time.size))}, {"time": time})
+    ds["time"].attrs["long_name"] = "centre of time step"
+    assert [*months_of(monthly_mean(ds, 0.9), "a")] == ["2000-12", "2001-01", "2001-02"]
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_bounds_by_their_usual_name(numbers: bool) -> None:
+    ends = pd.date_range("2001-01-02", "2001-02-01")
+    ds = xr.Dataset({"a": ("time", np.arange(31.0))}, {"time": ends})
+    edges = np.stack([ends - pd.Timedelta(days=1), ends], axis=1).astype("datetime64[ns]")
+    if numbers:
+        edges = (edges - np.datetime64("2000-01-01")) / np.timedelta64(1, "D")
+        ds["time"].encoding = {"units": "days since 2000-01-01", "calendar": "standard"}
+    found = monthly_mean(ds.assign(time_bnds=(("time", "nv"), edges)), 1.0)
+    assert months_of(found, "a") == {"2001-01": 15.0}
+    assert "time_bnds" not in found.variables
+
+
+def test_text_along_time_is_left_out_and_durations_are_refused() -> None:
+    time = pd.date_range("2001-01-01", "2001-01-31")
+    ds = xr.Dataset({"a": ("time", np.ones(31)), "code": ("time", ["x"] * 31)}, {"time": time})
+    ds["stamp"] = ("time", time.values)
+    assert [*monthly_mean(ds, 0.9).data_vars] == ["a"]
+    ds["sun"] = (("time", "lat"), np.full((31, 2), np.timedelta64(3, "h")))
+    with pytest.raises(NarcfError, match=r"found timedelta64.*'sun'.*decode_timedelta=False"):
+        monthly_mean(ds, 0.9)
+
+
+def test_integers_and_truth() -> None:
+    time = pd.date_range("2001-01-01", "2001-01-31")
+    ds = xr.Dataset({"n": ("time", np.arange(31, dtype="int16"))}, {"time": time})
+    ds["wet"] = ds["n"] < 10
+    found = monthly_mean(ds.chunk(time=3), 0.9).compute()
+    assert found["n"].item() == 15
+    assert found["wet"].item() == pytest.approx(10 / 31)
+
+
+def test_cell_methods_of_other_axes_stay() -> None:
+    time = pd.date_range("2001-01-01", "2001-01-31")
+    said = "area: mean where land time: maximum within days (interval: 1 hour)"
+    ds = xr.Dataset({"a": ("time", np.ones(31), {"cell_methods": said})}, {"time": time})
+    assert monthly_mean(ds, 0.9)["a"].attrs["cell_methods"] == "area: mean where land time: mean"
+
+
+def test_steps_without_a_date_and_bounds_that_are_wrong() -> None:
+    time = pd.DatetimeIndex(["2001-01-01", "NaT", "2001-01-03"])
+    with pytest.raises(NarcfError, match="found NaT"):
+        monthly_mean(steps(time, np.ones(3)), 0.9)
+    days = pd.date_range("2001-01-01", periods=4)
+    edges = np.stack([days[:3], days[1:]], axis=1)
+    good = steps(days[:3], np.ones(3)).assign(time_bnds=(("time", "nv"), edges))
+    assert monthly_mean(good, 0.01)["air"][0, 0, 0] == 1
+    with pytest.raises(NarcfError, match="end after they start"):
+        monthly_mean(good.assign(time_bnds=(("time", "nv"), edges[:, ::-1])), 0.9)
+    with pytest.raises(NarcfError, match="twice"):
+        monthly_mean(good.isel(time=[0, 1, 1]), 0.9)
 
 
 def test_gaps_are_told_as_a_table() -> None:

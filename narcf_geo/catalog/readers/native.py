@@ -56,6 +56,8 @@ def open_native(
                 combine_attrs="override",
             ).sortby("time")
         return xr.merge(datasets, join="exact", compat="override", combine_attrs="override")
+    except NarcfError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise NarcfError(
             f"{entry.where()}: its {len(datasets)} files do not fit together ({error}); list "
