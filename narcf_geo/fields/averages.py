@@ -143,15 +143,16 @@ def monthly_mean(ds: xr.Dataset, min_coverage: float) -> xr.Dataset:
     shares = shares_of_months(start, end, edges)
     along = [name for name in ds.variables if "time" in ds[name].dims]
     varying = [n for n in along if n in ds.data_vars and (bounds is None or n != bounds.name)]
-    result = ds.drop_vars(along)
     labels = cftime.num2date(edges[:-1], _UNITS, calendar)
     starts = [np.datetime64(f"{d.year:04d}-{d.month:02d}-01", "ns") for d in labels]
-    result = result.assign_coords(time=pd.Index(starts, name="time"))
     rule = Rule(np.diff(edges), min_coverage)
-    for name in varying:
-        if _are_numbers(ds[name]):
-            result[name] = _mean_of(ds[name].variable, shares, rule)
-    return result
+    fields = {
+        name: _mean_of(array.variable, shares, rule) if name in varying else array.variable
+        for name, array in ds.data_vars.items()
+        if name not in along or (name in varying and _are_numbers(array))
+    }
+    empty = ds.drop_vars([*ds.data_vars, *(n for n in along if n not in ds.data_vars)])
+    return empty.assign_coords(time=pd.Index(starts, name="time")).assign(fields)
 
 
 def _are_numbers(array: xr.DataArray) -> bool:
