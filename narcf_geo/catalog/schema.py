@@ -6,8 +6,9 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from narcf_geo.core.addresses import address_problem, is_address
 from narcf_geo.core.yamlfile import Schema
 
 Role = Literal["predictor", "target", "reference", "truth", "landcover"]
@@ -33,11 +34,8 @@ def _file_name(text: str) -> str:
 
 
 def _local(text: str) -> str:
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
-        raise ValueError(
-            "expected a path on this computer: state the address under metadata.fetch.url and get "
-            "the file with `narcf-geo catalog fetch`"
-        )
+    if is_address(text):
+        raise ValueError("expected a path on this computer, found an address")
     return text
 
 
@@ -69,6 +67,12 @@ class VariableEntry(Schema):
         None, description="what a mass is of, where its unit does not say"
     )
     scale: float = Field(1.0, description="values in the file times this are in `units`")
+    missing: list[float] = Field([], description="values in the file that stand for no value")
+    land_fraction: str | Literal[1] | None = Field(
+        None,
+        description="share of land in each cell: a flux is for each area of land and is multiplied "
+        "by it; 1 takes the values as they are",
+    )
     select: dict[str, int | float | str] = Field({}, description="labels along other dimensions")
     month: int | None = Field(None, ge=1, le=12, description="this month alone, as a static field")
     valid_range: tuple[float, float] | None = Field(
@@ -160,10 +164,18 @@ class Metadata(Schema):
         return self
 
 
+class StorageOptions(Schema):
+    """How a bucket is read."""
+
+    anon: bool = Field(False, description="without credentials, as public buckets are")
+    endpoint_url: WebAddress | None = Field(None, description="an S3 service other than Amazon's")
+
+
 class Arguments(Schema):
     """Arguments of the driver."""
 
-    urlpath: LocalPath | list[LocalPath]
+    urlpath: str | list[str]
+    storage_options: StorageOptions = StorageOptions()
     chunks: dict[str, int] | None = None
     xarray_kwargs: dict[str, Any] = {}
     csv_kwargs: dict[str, Any] = {}
@@ -197,6 +209,16 @@ class SourceEntry(Schema):
     args: Arguments
     parameters: dict[str, Parameter] = {}
     metadata: Metadata
+
+    @field_validator("args")
+    @classmethod
+    def _addresses_can_be_read(cls, args: Arguments, info: ValidationInfo) -> Arguments:
+        # An address that begins with a template is looked at when that is filled in.
+        for urlpath in filter(is_address, args.urlpaths):
+            text = re.sub(r"\{\{.*?\}\}", "template", urlpath)
+            if problem := address_problem(text, info.data.get("driver", "")):
+                raise ValueError(f"urlpath: {problem}")
+        return args
 
 
 class NestedArguments(Schema):

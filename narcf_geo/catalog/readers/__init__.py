@@ -21,7 +21,9 @@ READERS: Registry[Reader] = Registry(
     {
         product: f"narcf_geo.catalog.readers.{product}:read"
         for product in (
+            "carboscope",
             "carbontracker",
+            "era5",
             "fluxcom",
             "generic",
             "geoinv",
@@ -29,6 +31,7 @@ READERS: Registry[Reader] = Registry(
             "landcover",
             "mod13c2",
             "narr",
+            "oco2_mip",
         )
     },
     valid=callable,

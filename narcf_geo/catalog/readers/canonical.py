@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from narcf_geo.catalog.readers.land_share import for_area_of_cell
 from narcf_geo.catalog.readers.native import along_time
 from narcf_geo.core.constants import FLUX_SIGN
 from narcf_geo.core.errors import NarcfError, TimeError, UnitError
@@ -84,6 +85,8 @@ def _with_time(native: xr.Dataset, entry: Entry) -> xr.Dataset:
         data = {n: native[n].expand_dims(time=starts) for n in wanted if n in native}
         native = native.drop_vars("time", errors="ignore").assign(data)
     if entry.metadata.climatology:
+        if "time" not in native.dims and native.sizes.get("band") == 12:
+            native = native.drop_vars(["band", "band_name"], errors="ignore").rename(band="time")
         if native.sizes.get("time") != 12:
             raise NarcfError(
                 f"{entry.where()}: a climatology has 12 months, "
@@ -147,6 +150,8 @@ def _variable(
     array = native[key]
     if array.dtype.kind not in "fiu":
         raise NarcfError(f"{where}: expected numbers, found {array.dtype} values; correct `name:`")
+    if variable.missing:
+        array = array.where(~array.isin(np.asarray(variable.missing, array.dtype)))
     if variable.select:
         try:
             array = array.sel(variable.select)
@@ -192,6 +197,8 @@ def _variable(
     }
     if known and known.standard_name:
         attrs["standard_name"] = known.standard_name
+    if known and known.substance == "carbon":
+        array = for_area_of_cell(array, native, variable, where)
     if name in SIGNED:
         if entry.metadata.sign == "uptake":
             array = -array

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,13 @@ from narcf_geo.fields.formats import Opening, open_format
 
 if TYPE_CHECKING:
     from narcf_geo.catalog.entry import Entry
+    from narcf_geo.fields.remote import RemoteFile
 
 
 def open_native(
     entry: Entry,
-    files: Sequence[Path] | None = None,
-    preprocess: Callable[[xr.Dataset, Path], xr.Dataset] | None = None,
+    files: Sequence[Path | RemoteFile] | None = None,
+    preprocess: Callable[[xr.Dataset, Path | RemoteFile], xr.Dataset] | None = None,
 ) -> xr.Dataset:
     """Open the files of `entry` lazily, as one dataset.
 
@@ -45,17 +46,7 @@ def open_native(
     paths = list(files or entry.data_files())
     datasets = [along_time(dataset) for dataset in datasets]
     try:
-        if len({frozenset(d.data_vars) for d in datasets}) == 1 and "time" in datasets[0].dims:
-            return xr.concat(
-                _in_one_unit(datasets, paths, entry),
-                "time",
-                data_vars="minimal",
-                coords="minimal",
-                compat="override",
-                join="exact",
-                combine_attrs="override",
-            ).sortby("time")
-        return xr.merge(datasets, join="exact", compat="override", combine_attrs="override")
+        return _merged([_joined(*group, entry) for group in _alike(datasets, paths)], entry)
     except NarcfError:
         raise
     except (ValueError, KeyError, TypeError) as error:
@@ -63,6 +54,48 @@ def open_native(
             f"{entry.where()}: its {len(datasets)} files do not fit together ({error}); list "
             "files of other grids, calendars or periods as sources of their own"
         ) from None
+
+
+def _alike(
+    datasets: list[xr.Dataset], paths: Sequence[Path | RemoteFile]
+) -> list[tuple[list[xr.Dataset], list[Path]]]:
+    """Return datasets and their files in groups that hold the same variables."""
+    groups: dict[frozenset[Hashable], tuple[list[xr.Dataset], list[Path]]] = {}
+    for dataset, path in zip(datasets, paths, strict=True):
+        members, files = groups.setdefault(frozenset(dataset.data_vars), ([], []))
+        members.append(dataset)
+        files.append(path)
+    return list(groups.values())
+
+
+def _joined(datasets: list[xr.Dataset], paths: Sequence[Path | RemoteFile], entry: Entry) -> xr.Dataset:
+    """Return files of the same variables, one after the other along time."""
+    if len(datasets) == 1:
+        return datasets[0]
+    if "time" not in datasets[0].dims:
+        raise ValueError(f"{paths[0].name} and {paths[1].name} hold the same variables, no time")
+    return xr.concat(
+        _in_one_unit(datasets, paths, entry),
+        "time",
+        data_vars="minimal",
+        coords="minimal",
+        compat="override",
+        join="exact",
+        combine_attrs="override",
+    ).sortby("time")
+
+
+def _merged(groups: list[xr.Dataset], entry: Entry) -> xr.Dataset:
+    """Return files of unlike variables as one dataset; what the entry does not name may differ."""
+    if len(groups) == 1:
+        return groups[0]
+    variables = entry.metadata.variables
+    wanted = {v.name or k for k, v in variables.items()}
+    wanted |= {str(v.land_fraction) for v in variables.values() if v.land_fraction}
+    for name in sorted(wanted):
+        if sum(name in group.data_vars for group in groups) > 1:
+            raise ValueError(f"{name!r} is in files that hold different variables beside it")
+    return xr.merge(groups, join="exact", compat="override", combine_attrs="override")
 
 
 def along_time(ds: xr.Dataset) -> xr.Dataset:
@@ -82,7 +115,7 @@ def _is_date(time: xr.DataArray) -> bool:
     return hasattr(time, "dt") and time.dtype.kind in "MO"
 
 
-def dated_by_name(ds: xr.Dataset, path: Path, entry: Entry) -> xr.Dataset:
+def dated_by_name(ds: xr.Dataset, path: Path | RemoteFile, entry: Entry) -> xr.Dataset:
     """Return `ds` with the month that the pattern of `urlpath` finds in the name of its file."""
     if time_name(ds) is not None or entry.metadata.time:
         return ds
@@ -90,7 +123,7 @@ def dated_by_name(ds: xr.Dataset, path: Path, entry: Entry) -> xr.Dataset:
     return ds if month is None else ds.assign_coords(time=np.datetime64(month, "ns"))
 
 
-def _in_one_unit(datasets: list[xr.Dataset], paths: list[Path], entry: Entry) -> list[xr.Dataset]:
+def _in_one_unit(datasets: list[xr.Dataset], paths: Sequence[Path | RemoteFile], entry: Entry) -> list[xr.Dataset]:
     """Return datasets whose variables have the units of the first; each file has its own."""
     result = []
     for ds, path in zip(datasets, paths, strict=True):
@@ -119,7 +152,7 @@ def _in_one_unit(datasets: list[xr.Dataset], paths: list[Path], entry: Entry) ->
     return result
 
 
-def _open_one(entry: Entry, path: Path) -> xr.Dataset:
+def _open_one(entry: Entry, path: Path | RemoteFile) -> xr.Dataset:
     args, metadata = entry.source.args, entry.metadata
     how = Opening(
         chunks=args.chunks,

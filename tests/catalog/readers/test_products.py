@@ -387,8 +387,8 @@ def test_a_level_left_unselected_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_product(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"'era5'.*generic"):
-        entry(tmp_path, "a.nc", product="era5").read()
+    with pytest.raises(UsageError, match=r"'era6'.*generic"):
+        entry(tmp_path, "a.nc", product="era6").read()
 
 
 def test_reading_is_lazy(tmp_path: Path) -> None:
