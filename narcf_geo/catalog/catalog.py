@@ -11,6 +11,7 @@ from pathlib import Path
 
 from narcf_geo.catalog.entry import Entry
 from narcf_geo.catalog.schema import CatalogFile, NestedEntry, Parameter, SourceEntry
+from narcf_geo.core.addresses import is_address
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.yamlfile import Document, read
 
@@ -130,7 +131,7 @@ class Catalog(Mapping[str, Entry]):
         return Entry(
             name=name,
             source=located.source,
-            urlpaths=tuple(fill.path(text) for text in located.source.args.urlpaths),
+            locations=tuple(fill.path(text) for text in located.source.args.urlpaths),
             companion=Path(fill.path(companion)) if companion else None,
             document=located.document,
             key=located.key,
@@ -189,6 +190,8 @@ class _Filling:
         """Return `text` filled in, relative to the folder of its catalog."""
         path, parameters = self.located.document.path, self.located.source.parameters
         filled = _substitute(text, path, self._where, parameters, self.given)
+        if is_address(filled):
+            return filled
         return str(path.parent / os.path.expanduser(filled))
 
     def _where(self) -> str:

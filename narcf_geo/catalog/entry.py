@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from narcf_geo.catalog.schema import CatalogFile, Metadata, SourceEntry
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.addresses import address_problem, is_address, shown
+from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.yamlfile import Document
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from narcf_geo.fields.remote import RemoteFile
 
 _FIELD = re.compile(r"\{(\w+)(?::[^}]*)?\}")
 _DIGITS = {"year": 4, "month": 2, "day": 2}
@@ -21,14 +24,35 @@ _DIGITS = {"year": 4, "month": 2, "day": 2}
 
 @dataclass(frozen=True)
 class Entry:
-    """A source of the catalog, its templates filled in."""
+    """A source of the catalog, its templates filled in.
+
+    Attributes
+    ----------
+    locations : tuple of str
+        Paths and addresses of its files; an address may hold a login or a query that is secret.
+    """
 
     name: str
-    source: SourceEntry
-    urlpaths: tuple[str, ...]
+    source: SourceEntry = field(repr=False)
+    locations: tuple[str, ...] = field(repr=False)
     companion: Path | None
-    document: Document[CatalogFile]
+    document: Document[CatalogFile] = field(repr=False)
     key: str
+
+    def __post_init__(self) -> None:
+        for address in filter(is_address, self.locations):
+            if problem := address_problem(address, self.source.driver):
+                raise UsageError(f"{self.where('args', 'urlpath')}: {problem}")
+
+    @property
+    def urlpaths(self) -> tuple[str, ...]:
+        """Where its files are, as messages show it: addresses without login and query."""
+        return tuple(map(shown, self.locations))
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether any of its files is read from another computer."""
+        return any(map(is_address, self.locations))
 
     @property
     def metadata(self) -> Metadata:
@@ -45,20 +69,22 @@ class Entry:
         line = self.document.line("sources", self.key, *keys)
         return f"{self.catalog_path}:{line}: source {self.name!r}"
 
-    def files(self) -> list[Path]:
+    def files(self) -> list[Path | RemoteFile]:
         """Return the files of the entry, sorted; globs and ``{year}`` patterns expanded.
+
+        Of what is remote, nothing is asked for but the names that a pattern in a bucket matches.
 
         Raises
         ------
         NarcfError
             When a path leads to no file.
         """
-        files: list[Path] = []
-        for urlpath in self.urlpaths:
-            found = sorted(expand(urlpath))
+        files: list[Path | RemoteFile] = []
+        for location in self.locations:
+            found = self._remote(location) if is_address(location) else sorted(expand(location))
             if not found:
                 raise NarcfError(
-                    f"{self.where('args', 'urlpath')}: expected a file at {urlpath}, found "
+                    f"{self.where('args', 'urlpath')}: expected a file at {shown(location)}, found "
                     f"none{self._remedy()}"
                 )
             files += [path for path in found if path not in files]
@@ -71,11 +97,18 @@ class Entry:
             files.append(self.companion)
         return files
 
-    def data_files(self) -> list[Path]:
+    def _remote(self, address: str) -> list[Path | RemoteFile]:
+        from narcf_geo.fields.remote import RemoteFile
+
+        options, fields = self.source.args.storage_options, _FIELD.sub("*", address)
+        file = RemoteFile(fields, self.source.driver, options.anon, options.endpoint_url)
+        return [*file.matches()]
+
+    def data_files(self) -> list[Path | RemoteFile]:
         """Return the files without the companion."""
         return [path for path in self.files() if path != self.companion]
 
-    def month_of(self, path: Path) -> str | None:
+    def month_of(self, path: Path | RemoteFile) -> str | None:
         """Return the month, YYYY-MM, that ``{year}`` and ``{month}`` of `urlpath` find in a name.
 
         None where the pattern has not both.
@@ -84,7 +117,7 @@ class Entry:
             fields = {match[1] for match in _FIELD.finditer(urlpath)}
             if not {"year", "month"} <= fields:
                 continue
-            if found := re.fullmatch(_named_fields(Path(urlpath).name), path.name):
+            if found := re.fullmatch(name_pattern(Path(urlpath).name), path.name):
                 return f"{found['year']}-{found['month']}"
         return None
 
@@ -101,8 +134,14 @@ class Entry:
         return f"{at}. Put it there, or change urlpath"
 
 
-def _named_fields(pattern: str) -> str:
-    """Return the regular expression of a file name with fields and globs, each field once."""
+def name_pattern(pattern: str) -> str:
+    """Return the regular expression of a file name with fields and globs, each field once.
+
+    Examples
+    --------
+    >>> re.fullmatch(name_pattern("rain.{year}.{month}.tif"), "rain.2001.03.tif")["month"]
+    '03'
+    """
     parts, seen = [], set()
     for text in re.split(r"(\{\w+(?::[^}]*)?\}|\*|\?)", pattern):
         field = _FIELD.fullmatch(text)
@@ -134,7 +173,9 @@ def expand(urlpath: str) -> Iterator[Path]:
 
 
 def presence(entry: Entry) -> str:
-    """Return the number and size of an entry's files, or ``absent``."""
+    """Return the number and size of an entry's files, ``absent`` or, unasked, ``remote``."""
+    if entry.is_remote:
+        return "remote"
     found = [list(expand(urlpath)) for urlpath in entry.urlpaths]
     if entry.companion:
         found.append([entry.companion] if entry.companion.exists() else [])

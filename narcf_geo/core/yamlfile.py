@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from narcf_geo.core.addresses import shown
 from narcf_geo.core.errors import UsageError
 
 MAX_NODES = 200_000
@@ -189,7 +190,8 @@ def _explain(
         elif problem["type"] not in ("missing", "union_tag_invalid") and not isinstance(
             problem["input"], dict | list
         ):
-            message += f" (found {problem['input']!r})"
+            found = problem["input"]
+            message += f" (found {(shown(found) if isinstance(found, str) else found)!r})"
         place = f"{path}:{_line(node, location)}"
         lines.append(f"{place}: {where}: {message}" if where else f"{place}: {message}")
     return "\n".join(lines)

@@ -7,12 +7,15 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UnreadableError
+
+if TYPE_CHECKING:
+    from narcf_geo.fields.remote import RemoteFile
 
 DRIVERS = {
     ".nc": "netcdf",
@@ -82,15 +85,17 @@ class Opening:
         return None if isinstance(self.chunks, str) else dict(self.chunks or {})
 
 
-def open_format(path: Path, driver: str | None = None, how: Opening | None = None) -> xr.Dataset:
+def open_format(
+    path: Path | RemoteFile, driver: str | None = None, how: Opening | None = None
+) -> xr.Dataset:
     """Open a file or store lazily, with missing values as NaN.
 
     Parameters
     ----------
-    path : Path
+    path : Path or RemoteFile
         A file, or the folder of a Zarr store.
     driver : str, optional
-        One of `OPENERS`; by default by the suffix.
+        One of `OPENERS`; by default by the suffix. A remote file has one already.
     how : Opening, optional
         What is known of it.
 
@@ -99,10 +104,16 @@ def open_format(path: Path, driver: str | None = None, how: Opening | None = Non
     UnreadableError
         When there is no such file, or it is not of this format.
     """
+    how = how or Opening()
+    if not isinstance(path, str | Path):
+        from narcf_geo.fields.remote import open_remote
+
+        ds = open_remote(path, how)
+        return _moderate_chunks(ds) if how.chunks == "auto" else ds
     path = Path(path)
     if not path.exists():
         raise UnreadableError(f"{path}: no such file")
-    driver, how = driver or driver_of(path), how or Opening()
+    driver = driver or driver_of(path)
     try:
         ds = OPENERS[driver](path, how)
         return _moderate_chunks(ds) if how.chunks == "auto" else ds
@@ -200,7 +211,7 @@ def open_grib(path: Path, how: Opening) -> xr.Dataset:
     return ds.drop_vars(["step", "valid_time", "number"], errors="ignore")
 
 
-def open_raster(path: Path, how: Opening) -> xr.Dataset:
+def open_raster(path: Path | str, how: Opening) -> xr.Dataset:
     """Open any raster that GDAL reads as ``band_data``, its bands named by ``band_name``.
 
     Nodata and masked pixels become NaN and scales are applied; classes stay as they are, and so do
@@ -215,7 +226,7 @@ def open_raster(path: Path, how: Opening) -> xr.Dataset:
         warnings.filterwarnings("ignore", category=PendingDeprecationWarning)
         warnings.filterwarnings("ignore", message="(Scales|Offsets) differ across bands")
         warnings.filterwarnings("ignore", message="Dataset has no geotransform")
-        packed, placed = _raster_has(path)
+        packed, placed = _raster_has(path, kwargs.get("driver"))
         if not how.classes:
             kwargs = {"mask_and_scale": packed, **kwargs}
         raster = rioxarray.open_rasterio(path, **kwargs)
@@ -241,12 +252,12 @@ def open_raster(path: Path, how: Opening) -> xr.Dataset:
     return raster.to_dataset(name="band_data")
 
 
-def _raster_has(path: Path) -> tuple[bool, bool]:
+def _raster_has(path: Path | str, driver: str | None) -> tuple[bool, bool]:
     """Return whether values are masked or scaled, and whether the raster has a place on Earth."""
     import rasterio
     from rasterio.enums import MaskFlags
 
-    with rasterio.open(path) as raster:
+    with rasterio.open(path, driver=driver) as raster:
         masked = any(MaskFlags.all_valid not in flags for flags in raster.mask_flag_enums)
         scaled = any(s != 1 for s in raster.scales) or any(o != 0 for o in raster.offsets)
         return masked or scaled, not raster.transform.is_identity

@@ -12,10 +12,12 @@ from typing import Any
 
 from narcf_geo.core.files import atomic_path, remove
 from narcf_geo.core.provenance import VERSION
+from narcf_geo.fields.remote import RemoteFile, last_known
 from narcf_geo.project.project import Project
 from narcf_geo.workflow.stages import STAGES, Stage
 
 STATE_FILE = Path(".narcf") / "state.json"
+REMOTE_FILE = Path(".narcf") / "remote.json"
 
 
 @dataclass
@@ -54,7 +56,7 @@ class State:
             [
                 name,
                 catalog[name].source.model_dump(mode="json"),
-                [[self._relative(path), *_stamp(path)] for path in catalog[name].files()],
+                [self._version(path) for path in catalog[name].files()],
             ]
             for name in names
         ]
@@ -72,6 +74,12 @@ class State:
         if "model" in stage.settings:
             found.add(PRESETS.origin(self.project.settings.model.preset))
         return sorted(name for name in found if name)
+
+    def _version(self, path: Path | RemoteFile) -> list[Any]:
+        """Return the name of a source's file, and what tells this version of it from another."""
+        if isinstance(path, Path):
+            return [self._relative(path), *_stamp(path)]
+        return [str(path), last_known(path, self.project.directory / REMOTE_FILE)]
 
     def _relative(self, path: Path) -> str:
         """Return `path` as seen from the project, which may move with its data."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def open_native(
     entry: Entry,
     files: Sequence[Path | RemoteFile] | None = None,
-    preprocess: Callable[[xr.Dataset, Path | RemoteFile], xr.Dataset] | None = None,
+    preprocess: Callable[[xr.Dataset, Any], xr.Dataset] | None = None,
 ) -> xr.Dataset:
     """Open the files of `entry` lazily, as one dataset.
 
@@ -58,9 +58,9 @@ def open_native(
 
 def _alike(
     datasets: list[xr.Dataset], paths: Sequence[Path | RemoteFile]
-) -> list[tuple[list[xr.Dataset], list[Path]]]:
+) -> list[tuple[list[xr.Dataset], list[Path | RemoteFile]]]:
     """Return datasets and their files in groups that hold the same variables."""
-    groups: dict[frozenset[Hashable], tuple[list[xr.Dataset], list[Path]]] = {}
+    groups: dict[frozenset[Hashable], tuple[list[xr.Dataset], list[Path | RemoteFile]]] = {}
     for dataset, path in zip(datasets, paths, strict=True):
         members, files = groups.setdefault(frozenset(dataset.data_vars), ([], []))
         members.append(dataset)
@@ -68,7 +68,9 @@ def _alike(
     return list(groups.values())
 
 
-def _joined(datasets: list[xr.Dataset], paths: Sequence[Path | RemoteFile], entry: Entry) -> xr.Dataset:
+def _joined(
+    datasets: list[xr.Dataset], paths: Sequence[Path | RemoteFile], entry: Entry
+) -> xr.Dataset:
     """Return files of the same variables, one after the other along time."""
     if len(datasets) == 1:
         return datasets[0]
@@ -123,7 +125,9 @@ def dated_by_name(ds: xr.Dataset, path: Path | RemoteFile, entry: Entry) -> xr.D
     return ds if month is None else ds.assign_coords(time=np.datetime64(month, "ns"))
 
 
-def _in_one_unit(datasets: list[xr.Dataset], paths: Sequence[Path | RemoteFile], entry: Entry) -> list[xr.Dataset]:
+def _in_one_unit(
+    datasets: list[xr.Dataset], paths: Sequence[Path | RemoteFile], entry: Entry
+) -> list[xr.Dataset]:
     """Return datasets whose variables have the units of the first; each file has its own."""
     result = []
     for ds, path in zip(datasets, paths, strict=True):
