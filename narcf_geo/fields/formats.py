@@ -192,25 +192,6 @@ def open_zarr(path: Path | str, how: Opening) -> xr.Dataset:
         return xr.open_zarr(path, **kwargs)
 
 
-def open_grib(path: Path, how: Opening) -> xr.Dataset:
-    """Open the messages of a GRIB file that make one grid, by the extra ``grib`` (cfgrib)."""
-    _need("cfgrib", path, "grib")
-    # ecCodes brings a PROJ of its own; loaded before pyproj's, it breaks every grid mapping.
-    import pyproj  # noqa: F401
-
-    backend: dict[str, Any] = {"indexpath": "", **how.xarray_kwargs.get("backend_kwargs", {})}
-    kwargs = {k: v for k, v in how.xarray_kwargs.items() if k not in ("engine", "backend_kwargs")}
-    ds = xr.open_dataset(
-        path,
-        engine="cfgrib",
-        chunks=how.stored_chunks,
-        backend_kwargs=backend,
-        decode_times=how.decode_times,
-        **kwargs,
-    )
-    return ds.drop_vars(["step", "valid_time", "number"], errors="ignore")
-
-
 def open_raster(path: Path | str, how: Opening) -> xr.Dataset:
     """Open any raster that GDAL reads as ``band_data``, its bands named by ``band_name``.
 
@@ -306,13 +287,20 @@ def _esri_header(text: str) -> tuple[dict[str, float], str]:
     return header, text
 
 
+def open_grib(path: Path, how: Opening) -> xr.Dataset:
+    """Open all variables of a GRIB file."""
+    from narcf_geo.fields import grib
+
+    return grib.open_grib(path, how)
+
+
 def open_hdf4(path: Path, how: Opening) -> xr.Dataset:
     """Open the global grids of a MODIS climate modelling file, by the extra ``hdf4`` (pyhdf).
 
     Each data set becomes a variable of its name; its fill value becomes NaN and its scale is
     applied. MODIS vegetation indices state the inverse of the scale (10000 for 0.0001).
     """
-    _need("pyhdf", path, "hdf4")
+    need("pyhdf", path, "hdf4")
     import dask
     import dask.array as da
     from pyhdf.SD import SD
@@ -370,7 +358,8 @@ def _plate_carree(
     )
 
 
-def _need(module: str, path: Path, extra: str) -> None:
+def need(module: str, path: Path, extra: str) -> None:
+    """Raise an error that names the extra to install where a package is absent."""
     from importlib.util import find_spec
 
     if find_spec(module) is None:
