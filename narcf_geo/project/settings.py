@@ -258,7 +258,15 @@ class TrainingSettings(Schema):
 
 
 class Settings(TrainingSettings):
-    """Everything ``narcf.yaml`` may say."""
+    """Everything ``narcf.yaml`` may say; checked when it is read, see docs/project.md.
+
+    Examples
+    --------
+    >>> from narcf_geo.core.yamlfile import load
+    >>> settings = load("narcf.yaml", Settings)  # doctest: +SKIP
+    >>> settings.region.name  # doctest: +SKIP
+    'North America'
+    """
 
     title: str = "narcf-geo project"
     license: str | None = Field(None, description="of the products, such as CC-BY-4.0")

@@ -154,7 +154,11 @@ def test_a_change_of_a_turned_store_is_found(
     new["sif"].attrs = {}
     new.drop_vars(["time_bnds", "lat_bnds", "lon_bnds", "time", "lon"], errors="ignore").drop_vars(
         "lat", errors="ignore"
-    ).to_zarr(tmp_path / "cube.zarr", region={**region, "time": slice(0, 26), "lon": slice(0, 70)})
+    ).to_zarr(
+        tmp_path / "cube.zarr",
+        consolidated=False,
+        region={**region, "time": slice(0, 26), "lon": slice(0, 70)},
+    )
     again = predict_file(tmp_path / "cube.zarr", out, bundle_folder)
     assert 0 < again.computed == first.chunks // 2
     cube = xr.open_zarr(tmp_path / "cube.zarr", consolidated=False).load()

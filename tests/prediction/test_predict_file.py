@@ -218,7 +218,9 @@ def test_only_what_changed_is_computed_again(
     piece.drop_vars(["lat_bnds", "lon_bnds", "time_bnds"], errors="ignore").drop_vars(
         list(piece.coords)
     ).to_dataset(name="sif").to_zarr(
-        stored, region={"time": slice(15, 20), "lat": slice(22, 44), "lon": slice(0, 70)}
+        stored,
+        consolidated=False,
+        region={"time": slice(15, 20), "lat": slice(22, 44), "lon": slice(0, 70)},
     )
     again()
     assert calls[0] == 18 - 6

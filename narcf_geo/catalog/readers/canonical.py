@@ -126,14 +126,16 @@ def _in_months(native: xr.Dataset, entry: Entry) -> xr.Dataset:
     if "time" not in native.dims or entry.metadata.climatology:
         return native
     share = entry.metadata.monthly_mean
+    where = f"{entry.where()}: {entry.urlpaths[0]}"
+    if share is None:
+        return on_month_axis(native, where=where)
     wanted = {v.name or k for k, v in entry.metadata.variables.items()}
     others = [
         str(name)
         for name, array in native.data_vars.items()
         if "time" in array.dims and name not in wanted
     ]
-    keys = ("metadata", "monthly_mean") if share else ()
-    where = f"{entry.where(*keys)}: {entry.urlpaths[0]}"
+    where = f"{entry.where('metadata', 'monthly_mean')}: {entry.urlpaths[0]}"
     return on_month_axis(native.drop_vars(others), where=where, average=share)
 
 
