@@ -9,43 +9,37 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+import yaml
 
 from narcf_geo.catalog.catalog import Catalog
 from narcf_geo.catalog.entry import Entry
+from narcf_geo.catalog.readers.canonical import UNKNOWN
+from narcf_geo.catalog.readers.land_share import is_per_land
 from narcf_geo.catalog.readers.native import along_time
-from narcf_geo.catalog.schema import CatalogFile
+from narcf_geo.catalog.recognize import (
+    canonical_name,
+    is_flux_of_carbon,
+    is_total,
+    needs_substance,
+    product_of,
+    sign_by_name,
+)
+from narcf_geo.catalog.schema import CatalogFile, SourceEntry
 from narcf_geo.core.errors import NarcfError, TimeError, UsageError
 from narcf_geo.core.files import atomic_path
 from narcf_geo.core.months import FIRST_YEAR
-from narcf_geo.core.units import convert, substance_of
-from narcf_geo.core.variables import VARIABLES, Variable
+from narcf_geo.core.variables import VARIABLES
 from narcf_geo.core.yamlfile import read
 from narcf_geo.fields.dates import dated
-from narcf_geo.fields.formats import DRIVERS
-from narcf_geo.fields.values import sign_of
+from narcf_geo.fields.formats import driver_of
+from narcf_geo.fields.time import on_month_axis
 from narcf_geo.grid.detect import plane_dims
 
-_NAMES = {
-    "temp": ("air", "t2m", "2t", "tas", "tmp", "temperature"),
-    "dewp": ("d2m", "2d", "tdps", "dewpoint"),
-    "rel_hum": ("rhum", "hurs", "rh", "r2"),
-    "sp_hum": ("shum", "huss", "q2"),
-    "pres": ("pres", "sp", "ps"),
-    "precip": ("apcp", "pr", "tp", "rain"),
-    "soil_moisture": ("soilm", "mrso"),
-    "R_sw": ("dswrf", "rsds", "ssrd"),
-    "sif": ("sif_daily_average",),
-    "ndvi": ("ndvi",),
-    "flux": ("nee", "nep", "nbp", "netatmoslandco2flux", "bio_flux_opt", "monthly_flux"),
-}
-"""Names that providers give, beside the canonical and the standard ones."""
+_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-_.]?(0[1-9]|1[0-2])(?![0-9A-Za-z])")
+"""A year and a month in the name of a file."""
 
-_NET_FLUX = re.compile(
-    r"(upward|downward)_(mass|mole)_flux_of_carbon_dioxide_(expressed_as_carbon_)?due_to_(all_land|"
-    r"net)|surface_(net_)?(upward|downward)_(mass|mole)_flux_of_carbon_dioxide(_expressed_as_carbon)?"
-    r"(_due_to_all_land_processes\w*|_due_to_net_biome\w*)?$|net_ecosystem|net_biome"
-)
-"""Standard names of the net exchange of CO2, not of a part of it."""
+_FILLS = (-9999.0, -99999.0, -999.0, -99.0, -88.0, -9.99, -32768.0, 1e20, 9.96921e36, -3.4028235e38)
+"""Values that often stand for none where a file does not say so."""
 
 
 def draft(path: Path, name: str, catalog: Path) -> str:
@@ -67,16 +61,49 @@ def draft(path: Path, name: str, catalog: Path) -> str:
     """
     if not path.exists():
         raise UsageError(f"{path}: no such file")
-    driver = DRIVERS.get(path.suffix.lower())
-    if driver is None:
-        raise UsageError(
-            f"{path}: expected a file that ends in one of {', '.join(DRIVERS)}, found another; "
-            "write the entry by hand and name its driver"
-        )
+    try:
+        driver = driver_of(path)
+    except NarcfError as error:
+        raise UsageError(f"{error}; write the entry by hand and name its driver") from None
     native = _dated(_opened(path, driver))
     where, folder = path.resolve(), catalog.parent.resolve()
     below = where.is_relative_to(folder)
     urlpath = f"{{{{ CATALOG_DIR }}}}/{where.relative_to(folder)}" if below else str(where)
+    title = native.attrs.get("title") or path.name
+    lines = [
+        f"  {name}:",
+        f"    description: {json.dumps(str(title), ensure_ascii=False)}",
+        f"    driver: {driver}",
+        "    args:",
+        f"      urlpath: {json.dumps(urlpath, ensure_ascii=False)}",
+        *(["      xarray_kwargs: {engine: netcdf4}"] if driver == "netcdf" else []),
+        "    metadata:",
+    ]
+    product = product_of(path, native, driver)
+    lines += _as_packaged(*product, native, path) if product else _metadata(native, path)
+    return "\n".join(lines) + "\n"
+
+
+def _as_packaged(name: str, source: SourceEntry, native: xr.Dataset, path: Path) -> list[str]:
+    """Return the metadata of a product that the packaged catalog has, for one file of it."""
+    metadata = source.metadata.model_dump(
+        exclude_defaults=True, exclude={"url", "fetch", "sha256", "variables"}
+    )
+    here = {k: v for k, v in source.metadata.variables.items() if (v.name or k) in native}
+    metadata["variables"] = {k: v.model_dump(exclude_defaults=True) for k, v in here.items()}
+    if (
+        "time" not in native.dims
+        and "start_date" not in native
+        and (found := _DATE.search(path.name))
+    ):
+        metadata["time"] = f"{found[1]}-{found[2]}"
+    text = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=92)
+    said = f"      # as the packaged entry {name} says: {source.description}"
+    return [said, *(f"      {line}" for line in text.splitlines())]
+
+
+def _metadata(native: xr.Dataset, path: Path) -> list[str]:
+    """Return the metadata of a file by what it says of itself."""
     found: dict[str, str | None] = {}
     for original, array in _fields(native).items():
         canonical = canonical_name(array)
@@ -87,15 +114,7 @@ def draft(path: Path, name: str, catalog: Path) -> str:
         role = "landcover"
     elif "flux" in guessed:
         role = "target"
-    title = native.attrs.get("title") or path.name
     lines = [
-        f"  {name}:",
-        f"    description: {json.dumps(str(title), ensure_ascii=False)}",
-        f"    driver: {driver}",
-        "    args:",
-        f"      urlpath: {json.dumps(urlpath, ensure_ascii=False)}",
-        *(["      xarray_kwargs: {engine: netcdf4}"] if driver == "netcdf" else []),
-        "    metadata:",
         f"      role: {role}  # predictor, target, reference, truth or landcover",
         *_about_time(native, role, path.name.lower()),
     ]
@@ -108,16 +127,25 @@ def draft(path: Path, name: str, catalog: Path) -> str:
         found = {original: "land_cover"}
     elif role == "target":
         flux = native[next(n for n, canonical in found.items() if canonical == "flux")]
-        told = _sign_of(flux)
+        told = sign_by_name(flux)
         other = {"uptake": "to_atmosphere, where positive is into the air"}
         meant = other.get(told, "uptake, where positive is into the land")
         lines.append(f"      sign: {told}  # or {meant}")
     lines.append("      variables:" if found else "      variables: {}")
-    dims = plane_dims(native)
-    for original, name_here in found.items():
-        lines += _variable(native[original], original, name_here, dims)
-    lines += ["      licence:  # under which terms the data may be used", "      citation:"]
-    return "\n".join(lines) + "\n"
+    keys: set[str] = set()
+    for original, canonical in found.items():
+        own = re.sub(r"\W", "_", original)
+        key = _unused(canonical or (f"other_{own}" if own in VARIABLES else own), keys)
+        lines.append(_variable(native, original, key, canonical))
+    return [*lines, "      licence:  # under which terms the data may be used", "      citation:"]
+
+
+def _unused(key: str, keys: set[str]) -> str:
+    """Return a key that is not among `keys`, and note it there."""
+    while key in keys:
+        key += "_2"
+    keys.add(key)
+    return key
 
 
 def append(text: str, name: str, catalog: Path) -> None:
@@ -147,59 +175,6 @@ def append(text: str, name: str, catalog: Path) -> None:
             "".join(lines[:end]) + blank + text + "".join(lines[end:]), encoding="utf-8"
         )
         read(temporary, CatalogFile)
-
-
-def canonical_name(array: xr.DataArray) -> str | None:
-    """Return the canonical variable that an array is by its standard name, name and unit.
-
-    Extremes within a day, and fluxes of another gas or of a part of the exchange, are none.
-    """
-    name = str(array.name).lower()
-    standard = str(array.attrs.get("standard_name", ""))
-    methods = str(array.attrs.get("cell_methods", ""))
-    if re.search(r"(min|max|mn|mx|_tn|_tx)$", name) or re.search(r"time: (min|max)imum", methods):
-        return None
-    for canonical, variable in VARIABLES.items():
-        by_name = name in (canonical.lower(), *_NAMES.get(canonical, ()))
-        by_standard = standard and standard == variable.standard_name
-        if canonical == "flux":
-            if standard and not _NET_FLUX.search(standard):
-                continue
-            by_standard = bool(standard)
-        if not (by_name or by_standard):
-            continue
-        units = str(array.attrs.get("units", "")).strip()
-        if units and not _convertible(units, variable, standard):
-            continue
-        return canonical
-    return None
-
-
-def _convertible(units: str, variable: Variable, standard: str) -> bool:
-    """Tell whether a unit is of a canonical variable, but for months, cells and the substance."""
-    known = xr.DataArray(
-        np.zeros((1, 1)), {"time": [np.datetime64("2001-01-01", "ns")]}, ("time", "cell")
-    )
-    area = xr.DataArray(np.ones(1), dims="cell")
-    try:
-        convert(
-            known.assign_attrs(units=units),
-            variable.units,
-            where="",
-            kind=variable.substance,
-            of=substance_of(standard) or "C",
-            area=area,
-        )
-    except NarcfError:
-        return False
-    return True
-
-
-def _sign_of(flux: xr.DataArray) -> str:
-    """Return what positive means, by the standard name, else by a name that says uptake."""
-    if str(flux.name).lower() in ("nbp", "nep", "nbe_uptake"):
-        return "uptake"
-    return sign_of(flux)
 
 
 def _most_common(classes: xr.DataArray) -> int:
@@ -258,20 +233,23 @@ def _dated(native: xr.Dataset) -> xr.Dataset:
 def _about_time(native: xr.Dataset, role: str, file: str) -> list[str]:
     if role == "landcover":
         return []
+    climatology = ["      climatology: true  # 12 months that stand for every year"]
     if "time" not in native.dims:
-        if month := re.search(r"(?<!\d)((?:19|20)\d\d)[-_.]?(0[1-9]|1[0-2])(?!\d)", file):
+        if native.sizes.get("band") == 12:
+            if _is_named_climatology(file):
+                return climatology
+            return ["      # climatology: true  # where the 12 bands are January to December"]
+        if month := _DATE.search(file):
             return [f'      time: "{month[1]}-{month[2]}"  # from the name of the file']
         return ['      # time: "2001-01"  # the month of the file, where it is of one month']
     try:
         time = dated(native)["time"] if "time" in native.coords else native["time"]
     except TimeError:
         time = native["time"]
-    climatology = ["      climatology: true  # 12 months that stand for every year"]
     if not hasattr(time, "dt"):
         return climatology if time.size == 12 else []
     year, months = time.dt.year.values, time.dt.month.values
-    named = any(word in file for word in ("clim", "ltm", "normal"))
-    said = named or "climatology" in {**time.attrs, **time.encoding}
+    said = _is_named_climatology(file) or "climatology" in {**time.attrs, **time.encoding}
     if len(set(months.tolist())) == time.size == 12 and (said or year.min() < FIRST_YEAR):
         return climatology
     twice = np.unique(12 * year + months).size < time.size
@@ -279,31 +257,95 @@ def _about_time(native: xr.Dataset, role: str, file: str) -> list[str]:
     return [f"      monthly_mean: {share}"] if twice else []
 
 
-def _variable(
-    array: xr.DataArray, original: str, canonical: str | None, plane: set[str]
-) -> list[str]:
+def _is_named_climatology(file: str) -> bool:
+    return any(word in file for word in ("clim", "ltm", "normal"))
+
+
+def _variable(native: xr.Dataset, original: str, key: str, canonical: str | None) -> str:
+    """Return the line of a variable, with what is to be decided as comments."""
+    array = native[original]
     units = str(array.attrs.get("units", "")).strip()
     fields = [f"name: {json.dumps(original)}"]
-    others = [
-        str(d) for d in array.dims if d not in ("time", "band", *plane) and array.sizes[d] > 1
-    ]
-    if others:
-        labels = ", ".join(f"{d}: {_label(array[d])}" for d in others)
-        fields.append(f"select: {{{labels}}}")
-    said = [
-        str(array.attrs.get("long_name", "")),
-        units or "no unit in the file: state it as units",
-    ]
+    said = [str(array.attrs.get("long_name", "")), units]
+    if labels := _labels(native, array):
+        chosen = ", ".join(f"{d}: {_label(array[d])}" for d in labels)
+        fields.append(f"select: {{{chosen}}}")
+        said += [f"the first of {array.sizes[d]} along {d}" for d in labels]
     if canonical == "land_cover":
-        said.pop()
-    note = "  # " + ", ".join(text for text in said if text) if any(said) else ""
-    if canonical:
-        return [f"        {canonical}: {{{', '.join(fields)}}}{note}".replace("\n", " ")]
-    own = re.sub(r"\W", "_", original)
+        return _line(key, fields, said)
+    if fills := _unmarked_fills(array):
+        fields.append(f"missing: {json.dumps(fills)}")
+        said.append("values that look like none: the file does not say so")
+    stated, question = _unit(native, array, canonical)
+    if stated:
+        fields.append(f"units: {stated}")
+    said.append(question)
+    if canonical == "flux":
+        if needs_substance(array):
+            said.append("a mass of C or of CO2? state it with `of: C` or `of: CO2`")
+        if is_per_land(array):
+            said.append("for each area of land: state its share in the cell as land_fraction")
+    elif canonical is None and is_flux_of_carbon(array):
+        said.append("if it is the net flux of CO2, call it flux and set role: target")
+    return _line(key, fields, said)
+
+
+def _line(key: str, fields: list[str], said: list[str]) -> str:
+    note = "; ".join(text for text in said if text)
+    comment = f"  # {note}" if note else ""
+    return f"        {key}: {{{', '.join(fields)}}}{comment}".replace("\n", " ")
+
+
+def _unit(native: xr.Dataset, array: xr.DataArray, canonical: str | None) -> tuple[str, str]:
+    """Return the unit to state, where the file's is not enough, and what is to be decided."""
+    units = str(array.attrs.get("units", "")).strip()
     if not units:
-        fields.append("units: UNKNOWN")
-        note = "  # no unit in the file: put it in the place of UNKNOWN, 1 where there is none"
-    return [f"        {own}: {{{', '.join(fields)}}}{note}".replace("\n", " ")]
+        none = ", 1 where there is none" if canonical is None else ""
+        return UNKNOWN, f"no unit in the file: put it in the place of {UNKNOWN}{none}"
+    known = VARIABLES.get(canonical or "")
+    if known is None or not is_total(units, known):
+        return "", ""
+    if re.search(r"time:\s*sum", str(array.attrs.get("cell_methods", ""))) and _is_monthly(native):
+        return json.dumps(f"{units} month-1"), "sums of the months, as cell_methods says"
+    example = " or ".join(f"{units} {step}-1" for step in ("hour", "day", "month"))
+    return UNKNOWN, f"a total, over which step? put {example} in the place of {UNKNOWN}"
+
+
+def _is_monthly(native: xr.Dataset) -> bool:
+    """Tell whether values are of single months, by bounds or spacing."""
+    if "time" not in native.dims or native.sizes["time"] < 2:
+        return False
+    try:
+        on_month_axis(native[["time"]] if "time" in native.coords else native)
+    except NarcfError:
+        return False
+    return True
+
+
+def _labels(native: xr.Dataset, array: xr.DataArray) -> list[str]:
+    """Return the dimensions beside time and plane of which a label is to be chosen.
+
+    One without labels in a file without time may be time itself, and is left to the user.
+    """
+    beside = [str(d) for d in array.dims if d not in ("time", "band", *plane_dims(native))]
+    timed = "time" in native.dims
+    return [d for d in beside if array.sizes[d] > 1 and (timed or d in native.coords)]
+
+
+def _unmarked_fills(array: xr.DataArray) -> list[float]:
+    """Return values that stand apart from all others and often stand for none."""
+    if array.dtype.kind not in "fi":
+        return []
+    strides = {d: slice(None, None, max(1, n // 200)) for d, n in array.sizes.items()}
+    values = array.isel(strides).values.ravel()
+    values = values[np.isfinite(values)].astype("float64")
+    found = []
+    for fill in _FILLS:
+        is_fill = np.isclose(values, fill, rtol=1e-5, atol=0)
+        others = values[~is_fill]
+        if is_fill.any() and (not others.size or abs(fill) > 2 * np.abs(others).max()):
+            found.append(float(values[is_fill][0]))
+    return found
 
 
 def _label(axis: xr.DataArray) -> str:

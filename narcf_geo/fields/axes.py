@@ -50,7 +50,7 @@ def in_house_order(obj: T, where: str = "") -> T:
         name = obj.name if obj.name is not None else "field"
         ds = in_house_order(obj.to_dataset(name=name), where or f"{name!r}")
         return ds[name].rename(obj.name)
-    obj = with_time(_named(obj, where))
+    obj = with_time(_named(_as_coordinates(obj), where))
     if obj["lat"].ndim == obj["lon"].ndim == 1:
         obj = _eastward(_northward(obj, where), where)
         plane: tuple[str, ...] = ("lat", "lon")
@@ -103,6 +103,7 @@ def _named(ds: xr.Dataset, where: str) -> xr.Dataset:
 
 def with_time(ds: xr.Dataset) -> xr.Dataset:
     """Name the time axis and its bounds ``time`` and ``time_bnds``."""
+    ds = _as_coordinates(ds)
     name = time_name(ds)
     if name is None:
         return ds
@@ -119,6 +120,26 @@ def with_time(ds: xr.Dataset) -> xr.Dataset:
         ds = ds.set_coords("time_bnds")
         ds["time"].attrs["bounds"] = "time_bnds"
         ds["time"].encoding.pop("bounds", None)
+    return ds
+
+
+def _as_coordinates(ds: xr.Dataset) -> xr.Dataset:
+    """Return `ds` with dates and positions as coordinates that are variables along time in WRF."""
+    for name in ("Times", "XLAT", "XLONG"):
+        if name not in ds.variables or not ds[name].ndim or "Time" not in ds.dims:
+            continue
+        if name == "Times":
+            if ds[name].dims == ("Time",) and ds[name].dtype.kind in "SUO":
+                ds = ds.drop_vars("Time", errors="ignore").rename({name: "Time"})
+                ds = ds.set_coords("Time")
+        elif ds[name].ndim == 3 and ds[name].dims[0] == "Time":
+            first = ds[name].isel(Time=0, drop=True)
+            if not bool((ds[name] == first).all()):
+                raise FieldError(
+                    f"expected cells that stay where they are, found {name} that moves with time; "
+                    "give a file of one nest at rest"
+                )
+            ds = ds.drop_vars(name).assign_coords({name: first})
     return ds
 
 

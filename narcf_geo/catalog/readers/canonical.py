@@ -153,7 +153,8 @@ def _variable(
     if array.dtype.kind not in "fiu":
         raise NarcfError(f"{where}: expected numbers, found {array.dtype} values; correct `name:`")
     if variable.missing:
-        array = array.where(~array.isin(np.asarray(variable.missing, array.dtype)))
+        of_file = array.dtype if array.dtype.kind == "f" else np.dtype("float64")
+        array = array.where(~array.isin(np.asarray(variable.missing, of_file)))
     if variable.select:
         try:
             array = array.sel(variable.select)

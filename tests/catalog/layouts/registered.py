@@ -1,0 +1,8 @@
+"""All layouts; each says what `catalog add` makes of it."""
+
+from __future__ import annotations
+
+from catalog.layouts import climate, fluxes, formats, times
+from catalog.layouts.layout import LAYOUTS, Layout
+
+__all__ = ["LAYOUTS", "Layout", "climate", "fluxes", "formats", "times"]

@@ -1,0 +1,94 @@
+"""What `catalog add` makes of each layout, unedited: right values, or one clear question."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from catalog.layouts.layout import shape
+from catalog.layouts.registered import LAYOUTS, Layout
+
+from narcf_geo.catalog.add import append, draft
+from narcf_geo.catalog.catalog import Catalog, Entry
+from narcf_geo.catalog.check import problems
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.grid import Grid
+
+
+def labels(ds: xr.Dataset) -> tuple:
+    """Return the months of a dataset: YYYY-MM, numbers of a climatology, none where static."""
+    if "time" not in ds.dims:
+        return ()
+    time = ds["time"]
+    return tuple(str(t)[:7] if time.dtype.kind == "M" else int(t) for t in time.values)
+
+
+def compare(ds: xr.Dataset, case: Layout) -> None:
+    """Hold the variables to the values that the fixture was made of, in every cell."""
+    assert case.want is not None
+    assert labels(ds) == tuple(case.months)
+    grid = Grid.from_dataset(ds)
+    lon, lat = grid.centers()
+    for name, (values, offset) in case.want.items():
+        array = ds[name]
+        dims = [d for d in ("time",) if d in array.dims]
+        found = array.transpose(*dims, *grid.dims).values
+        expected = np.multiply.outer(np.asarray(values), shape(lat, lon)) + offset
+        expected = expected if dims else expected[0]
+        valid = np.isfinite(found)
+        assert valid.mean() > 0.7, name
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(
+            found[valid], expected[valid], rtol=case.rtol, atol=case.rtol * scale, err_msg=name
+        )
+
+
+def question_of(entry: Entry) -> str:
+    """Return what reading refuses, or what `catalog check` says is wrong."""
+    try:
+        entry.read()
+    except NarcfError as error:
+        return str(error)
+    return "\n".join(problems(entry)[0])
+
+
+@pytest.mark.parametrize("case", LAYOUTS, ids=lambda case: case.name)
+def test_unedited(case: Layout, tmp_path: Path) -> None:
+    path = case.write(tmp_path)
+    catalog = tmp_path / "catalog.yaml"
+    append(draft(path, "it", catalog), "it", catalog)
+    entry = Catalog.open(catalog)["it"]
+    assert entry.metadata.role == case.role
+    if not case.asks:
+        compare(entry.read(), case)
+    else:
+        found = question_of(entry)
+        assert re.search(case.asks, found), found or "no question"
+    if case.answer:
+        text = catalog.read_text()
+        for old, new in zip(case.answer[::2], case.answer[1::2], strict=True):
+            assert old in text
+            text = text.replace(old, new)
+        catalog.write_text(text)
+        compare(Catalog.open(catalog)["it"].read(), case)
+
+
+def test_there_are_enough_layouts() -> None:
+    assert len({case.product for case in LAYOUTS}) == len(LAYOUTS) >= 40
+
+
+def test_a_wrong_value_or_month_is_seen(tmp_path: Path) -> None:
+    (case,) = (c for c in LAYOUTS if c.name == "rain_rate")
+    catalog = tmp_path / "catalog.yaml"
+    append(draft(case.write(tmp_path), "it", catalog), "it", catalog)
+    ds = Catalog.open(catalog)["it"].read().load()
+    compare(ds, case)
+    with pytest.raises(AssertionError):
+        compare(ds.assign(precip=ds["precip"] * 1.001), case)
+    with pytest.raises(AssertionError):
+        compare(ds.isel(time=[1, 0]), case)
+    with pytest.raises(AssertionError):
+        compare(ds.assign_coords(lat=ds["lat"].values[::-1]), case)
