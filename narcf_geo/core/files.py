@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 
 from narcf_geo.core.errors import UsageError
@@ -35,7 +36,7 @@ def quiet_stderr() -> Iterator[None]:
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place when the block ends well.
 
     Works for a file and for a folder (a Zarr store). When the block raises, the temporary path is
@@ -64,7 +65,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary.replace(path)
 
 
-def require_replaceable(output: str | Path, inputs: Iterable[str | Path], *, store: bool) -> None:
+def require_replaceable(
+    output: str | PathLike[str], inputs: Iterable[str | PathLike[str]], *, store: bool
+) -> None:
     """Refuse an output that would destroy an input, or something of another kind.
 
     Parameters

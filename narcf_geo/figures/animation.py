@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,9 @@ def month_frames(
         )
 
 
-def save_frames(frames: Iterable[Figure], path: str | Path, dpi: int = 90, ms: int = 500) -> Path:
+def save_frames(
+    frames: Iterable[Figure], path: str | PathLike[str], dpi: int = 90, ms: int = 500
+) -> Path:
     """Write figures of one size as a moving picture, `ms` milliseconds each.
 
     Raises

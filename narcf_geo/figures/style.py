@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -183,7 +184,7 @@ _WITHOUT_DATE = {
 }
 
 
-def save_figure(fig: Figure, path: str | Path, dpi: int = 200) -> Path:
+def save_figure(fig: Figure, path: str | PathLike[str], dpi: int = 200) -> Path:
     """Write a figure as PNG, SVG or PDF, whole or not at all, with the same bytes on every run.
 
     Raises

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import geopandas as gpd
 
 
-def write_geopackage(layers: Mapping[str, gpd.GeoDataFrame], path: str | Path) -> Path:
+def write_geopackage(layers: Mapping[str, gpd.GeoDataFrame], path: str | PathLike[str]) -> Path:
     """Write each frame as the layer of its name into one ``.gpkg``, whole or not at all."""
     import pyogrio
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from narcf_geo.figures.style import amount_colors, flux_colors, fraction_colors
 _STOPS = 17
 
 
-def write_flux_style(path: str | Path, limit: float, band: int = 1) -> Path:
+def write_flux_style(path: str | PathLike[str], limit: float, band: int = 1) -> Path:
     """Write the style of a flux raster: one band, symmetric about zero, uptake in green.
 
     Without it QGIS shows the first three months as red, green and blue.
@@ -32,17 +33,17 @@ def write_flux_style(path: str | Path, limit: float, band: int = 1) -> Path:
     return write_xml(path, _style(flux_pipe(limit, band)))
 
 
-def write_biome_style(path: str | Path, classes: Sequence[int]) -> Path:
+def write_biome_style(path: str | PathLike[str], classes: Sequence[int]) -> Path:
     """Write the paletted style of a biome raster: a legend entry for each class in `classes`."""
     return write_xml(path, _style(biome_pipe(classes)))
 
 
-def write_fraction_style(path: str | Path, band: int = 1) -> Path:
+def write_fraction_style(path: str | PathLike[str], band: int = 1) -> Path:
     """Write the style of the class fractions: one band from 0 to 1, light to dark green."""
     return write_xml(path, _style(fraction_pipe(band)))
 
 
-def write_amount_style(path: str | Path, limit: float, band: int = 1) -> Path:
+def write_amount_style(path: str | PathLike[str], limit: float, band: int = 1) -> Path:
     """Write the style of an amount from 0 to `limit`, in the unit of the raster: light to dark."""
     return write_xml(path, _style(amount_pipe(limit, band)))
 
@@ -163,7 +164,7 @@ def xml_text(root: ET.Element) -> str:
     return f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n{body}\n"
 
 
-def write_xml(path: str | Path, root: ET.Element) -> Path:
+def write_xml(path: str | PathLike[str], root: ET.Element) -> Path:
     """Write `root` as a style file."""
     path = Path(path)
     with atomic_path(path) as temporary:

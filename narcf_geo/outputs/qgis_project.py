@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ class _Layer:
 
 
 def write_qgis_project(
-    path: str | Path,
+    path: str | PathLike[str],
     fluxes: Sequence[Path],
     *,
     limit: float,

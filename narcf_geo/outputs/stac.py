@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ _TYPES = {
 }
 
 
-def write_stac(ds: xr.Dataset, assets: Iterable[Path], folder: str | Path) -> list[Path]:
+def write_stac(ds: xr.Dataset, assets: Iterable[Path], folder: str | PathLike[str]) -> list[Path]:
     """Write ``item.json`` and ``collection.json`` (STAC 1.1.0) beside the products.
 
     Parameters

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def write_report(path: str | Path, context: ReportContext) -> Path:
+def write_report(path: str | PathLike[str], context: ReportContext) -> Path:
     """Write the page, images, style and script inside it, whole or not at all.
 
     Parameters
