@@ -220,7 +220,7 @@ def nbp_of_what(folder: Path) -> Path:
 
 def write_cmip6(folder: Path, name: str = "nbp", land: bool = False) -> Path:
     """Write the CMOR layout: bounds of all axes, fill 1e20, noleap; `land`: the share of land."""
-    dims = {"time": None, "lat": LAT.size, "lon": LON.size, "bnds": 2}
+    dims: dict[str, int | None] = {"lat": LAT.size, "lon": LON.size, "bnds": 2, "time": None}
     time = {**since("1850-01-01", "noleap"), "bounds": "time_bnds", "axis": "T"}
     edges = np.array([[0, 31], [31, 59]])
     variables: dict[str, Any] = {
@@ -234,6 +234,7 @@ def write_cmip6(folder: Path, name: str = "nbp", land: bool = False) -> Path:
         share = np.full((LAT.size, LON.size), 25.0)
         said = {"standard_name": "land_area_fraction", "units": "%", **fill}
         variables["sftlf"] = ("f4", ("lat", "lon"), share, said)
+        dims.pop("time")
         path = folder / "sftlf_fx_CanESM5_historical_r1i1p1f1_gn.nc"
         return netcdf(path, dims, variables, {"Conventions": "CF-1.7 CMIP-6.2"})
     variables["time"] = ("f8", ("time",), edges.mean(axis=1), time)
