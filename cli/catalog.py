@@ -170,7 +170,7 @@ def check(
     """Open sources and report what is wrong and how to mend it; exit 1 where anything is."""
     from rich.table import Table
 
-    from narcf_geo.catalog.check import period_problem, problems
+    from narcf_geo.catalog.check import period_problem, problems, warnings_of
     from narcf_geo.cli.show import console, progress_bar
     from narcf_geo.core.errors import NarcfError
 
@@ -190,7 +190,8 @@ def check(
             wrong += bool(found)
             if present is not None:
                 months[name] = present
-            _add(table, name, "\n".join(found) or "good")
+            odd = [f"warning: {text}" for text in ([] if found else warnings_of(catalog[name]))]
+            _add(table, name, "\n".join([*found, *odd]) or "good")
     console.print(table)
     if months:
         _print_periods(months)

@@ -17,6 +17,9 @@ from narcf_geo.core.months import shared_months
 from narcf_geo.core.variables import VARIABLES
 from narcf_geo.grid import Grid
 
+NORTH_OF, LEAST_SEASON = 30.0, 0.05
+"""Latitude from which July is summer; umol m-2 s-1 by which July and January must differ."""
+
 SEA_SHARE, LAND_SHARE, FEWEST = 0.9, 0.7, 10
 """Least share of the open sea that is water, of the inland that is land; fewest places to judge."""
 
@@ -66,6 +69,57 @@ def range_problem(
         expected = f"expected values beyond {least:g} {units} somewhere"
         return f"{where}: {expected}, {found}; {remedy}"
     return None
+
+
+def warnings_of(entry: Entry) -> list[str]:
+    """Return what is odd about a source that can be used; none where it cannot be read."""
+    if entry.metadata.role not in ("target", "reference", "truth"):
+        return []
+    try:
+        ds = entry.read()
+        found = sign_warning(ds["flux"], Grid.from_dataset(ds))
+    except (NarcfError, OSError, RuntimeError, KeyError):
+        return []
+    return [f"{entry.where('metadata', 'sign')}: {found}"] if found else []
+
+
+def sign_warning(flux: xr.DataArray, grid: Grid) -> str | None:
+    """Return that the sign of a flux is probably the other one, or None.
+
+    Land north of 30N takes up more carbon in July than in January.
+
+    Parameters
+    ----------
+    flux : xarray.DataArray
+        Along time and the dimensions of `grid`, umol m-2 s-1, positive to the atmosphere.
+    grid : Grid
+        Of the flux.
+    """
+    if "time" not in flux.dims:
+        return None
+    lon, lat = grid.centers()
+    inland, _ = inland_and_open_sea(lon, lat)
+    weight = np.where(inland & (lat > NORTH_OF), grid.area, 0.0)
+    dated = hasattr(flux["time"], "dt")
+    months = flux["time"].dt.month.values if dated else flux["time"].values
+    means = []
+    for month in (1, 7):
+        chosen = np.flatnonzero(months == month)
+        if not chosen.size or (weight > 0).sum() < FEWEST:
+            return None
+        values = flux.isel(time=chosen).mean("time").transpose(*grid.dims).values
+        valid = np.isfinite(values) & (weight > 0)
+        if valid.sum() < FEWEST:
+            return None
+        means.append(float(np.average(values[valid], weights=weight[valid])))
+    january, july = means
+    if july - january < LEAST_SEASON:
+        return None
+    return (
+        f"expected land north of {NORTH_OF:g}N to take up more CO2 in July than in January, found "
+        f"{july:.3g} and {january:.3g} umol m-2 s-1 (positive to the atmosphere); the sign is "
+        "probably the other: see `sign:` under metadata"
+    )
 
 
 def legend_problems(land_cover: xr.DataArray, grid: Grid, entry: Entry) -> list[str]:

@@ -14,7 +14,7 @@ import xarray as xr
 from rasterio.transform import from_origin
 
 from narcf_geo.catalog.catalog import PACKAGED, Entry
-from narcf_geo.catalog.check import period_problem, problems
+from narcf_geo.catalog.check import period_problem, problems, warnings_of
 from narcf_geo.catalog.describe import describe
 from narcf_geo.catalog.land import inland_and_open_sea, is_land
 from narcf_geo.catalog.sketch import covers, plot, sketch
@@ -71,6 +71,37 @@ def test_a_map_turned_round(tmp_path: Path, entry: MakeEntry, classes: np.ndarra
         found = land_cover(tmp_path, entry, turned.copy(), "igbp_water0")
         assert len(found) == 2
         assert "upside down" in found[1]
+
+
+def seasonal_flux(folder: Path, sign: float, lat: np.ndarray, first: str = "2001-01") -> None:
+    """Write a year of NEE on 2 degrees from 120W to 80W that takes up in northern July."""
+    lon = np.arange(-119.0, -80, 2)
+    months = np.arange(12) + pd.Timestamp(first).month
+    season = 0.3 + 2 * np.cos(2 * np.pi * (months - 1) / 12)
+    values = season[:, None, None] * np.ones((12, lat.size, lon.size))
+    xr.Dataset(
+        {"nee": (("time", "lat", "lon"), sign * values, {"units": "umol m-2 s-1"})},
+        coords={
+            "time": pd.date_range(first, periods=12, freq="MS"),
+            "lat": ("lat", lat, {"units": "degrees_north"}),
+            "lon": ("lon", lon, {"units": "degrees_east"}),
+        },
+    ).to_netcdf(folder / "f.nc")
+
+
+@pytest.mark.parametrize("first", ["2001-01", "2001-10"])
+def test_the_other_sign_is_seen_in_the_season(tmp_path: Path, entry: MakeEntry, first: str) -> None:
+    said = {"role": "target", "variables": {"flux": {"name": "nee"}}}
+    seasonal_flux(tmp_path, 1.0, np.arange(35.0, 65, 2), first)
+    assert warnings_of(entry("f.nc", **said)) == []
+    (text,) = warnings_of(entry("f.nc", sign="uptake", **said))
+    assert re.search(r"data_catalog.yaml:\d+: source 'it'.*found 1.7 and -2.3 umol", text)
+    assert "the sign is probably the other" in text
+    assert problems(entry("f.nc", sign="uptake", **said))[0] == []
+    assert warnings_of(entry("f.nc", variables={"own": {"name": "nee"}})) == []
+    # In the south July is winter.
+    seasonal_flux(tmp_path, 1.0, np.arange(-35.0, 25, 2), first)
+    assert warnings_of(entry("f.nc", sign="uptake", **said)) == []
 
 
 def narr(folder: Path, shift: int = 0, name: str = "air", units: str = "K") -> None:
