@@ -135,7 +135,9 @@ class Metadata(Schema):
     time: str | None = Field(
         None, pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="month of a file without one"
     )
-    companion: str | None = Field(None, description="file with the coordinates of a vector product")
+    companion: LocalPath | None = Field(
+        None, description="file with the coordinates of a vector product"
+    )
     synthetic: str | None = Field(None, description="said on figures and in files")
     url: str | None = None
     fetch: Fetch | None = None

@@ -165,8 +165,9 @@ class RemoteFile:
 
         These options go with the path because GDAL's settings do not reach threads of dask.
         """
-        address = self.address
+        address, head = self.address, "yes"
         if self.scheme in ("s3", "gs"):
+            head = "no"  # what is signed is a GET
             system, path = self._system()
             if self.scheme == "gs" and not self.anonymous:
                 raise NarcfError(
@@ -180,7 +181,7 @@ class RemoteFile:
                 else self._asked(system.url, path)
             )
         return (
-            "/vsicurl?empty_dir=yes&list_dir=no&use_head=no&max_retry=2&"
+            f"/vsicurl?empty_dir=yes&list_dir=no&use_head={head}&max_retry=2&"
             f"connecttimeout={CONNECT_SECONDS}&low_speed_time={READ_SECONDS}&low_speed_limit=1&"
             f"url={quote(address, safe='')}"
         )
@@ -192,10 +193,21 @@ class RemoteFile:
         return UnreadableError(f"{self}: {self._said(error)}")
 
     def _said(self, error: Exception) -> str:
+        # fsspec calls whatever goes wrong with a request a file that is not found.
+        while isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
+            error = error.__cause__
         text = str(error)
         kind = type(error).__name__
         status = getattr(error, "status", None)
-        if isinstance(error, FileNotFoundError) or status == 404 or "response code: 404" in text:
+        absent = isinstance(error, FileNotFoundError) or status == 404 or "code: 404" in text
+        if self.driver == "zarr" and self.scheme in ("http", "https"):
+            if absent or "consolidated" in text.lower():
+                return (
+                    "expected a Zarr store with consolidated metadata, found none (a web server "
+                    "gives no list of its files); correct urlpath, or let "
+                    "zarr.consolidate_metadata write them"
+                )
+        elif absent:
             return "expected a file at this address, found none; correct urlpath"
         if status in (401, 403) or isinstance(error, PermissionError) or "Credentials" in kind:
             return (
@@ -204,13 +216,8 @@ class RemoteFile:
             )
         if isinstance(error, TimeoutError) or "Timeout" in kind:
             return f"no answer within {READ_SECONDS} seconds; try again later"
-        if "Connect" in kind or "Endpoint" in kind or "Could not resolve" in text:
+        if "Connect" in kind or "Endpoint" in kind or "connect to" in text or "resolve" in text:
             return "the server cannot be reached; is this computer online, and the address right?"
-        if "consolidated" in text.lower():
-            return (
-                "expected a Zarr store with consolidated metadata, found none; a web server gives "
-                "no list of its files: write them with zarr.consolidate_metadata"
-            )
         first = without_addresses(text, self.address).splitlines()
         return f"cannot be read as {self.driver} ({first[0] if first else kind})"
 
@@ -286,13 +293,13 @@ def open_remote(file: RemoteFile, how: Opening) -> xr.Dataset:
     ds = ds.assign_coords({n: _guarded(a.variable, file) for n, a in others.items()})
     if isinstance(chunks, str):
         return ds
+    renamed = {"x": "lon", "y": "lat"}  # of a raster, whose blocks keep their names
     stored = {
-        dim: size
+        dim if dim in ds.dims else renamed.get(dim, dim): size
         for array in ds.data_vars.values()
         for dim, size in array.encoding.get("preferred_chunks", {}).items()
-        if dim in ds.dims
     }
-    return ds.chunk({**stored, **{d: n for d, n in chunks.items() if d in ds.dims}})
+    return ds.chunk({d: n for d, n in {**stored, **chunks}.items() if d in ds.dims})
 
 
 def _guarded(variable: xr.Variable, file: RemoteFile) -> xr.Variable:
