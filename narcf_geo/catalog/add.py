@@ -35,8 +35,10 @@ from narcf_geo.fields.formats import driver_of
 from narcf_geo.fields.time import on_month_axis
 from narcf_geo.grid.detect import plane_dims
 
-_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-_.]?(0[1-9]|1[0-2])(?![0-9A-Za-z])")
-"""A year and a month in the name of a file."""
+_DATE = re.compile(
+    r"(?<!\d)((?:19|20)\d\d)[-_.]?(0[1-9]|1[0-2])([-_.]?(?:0[1-9]|[12]\d|3[01]))?(?![0-9A-Za-z])"
+)
+"""A year, a month and perhaps a day in the name of a file."""
 
 _FILLS = (-9999.0, -99999.0, -999.0, -99.0, -88.0, -9.99, -32768.0, 1e20, 9.96921e36, -3.4028235e38)
 """Values that often stand for none where a file does not say so."""
@@ -91,12 +93,9 @@ def _as_packaged(name: str, source: SourceEntry, native: xr.Dataset, path: Path)
     )
     here = {k: v for k, v in source.metadata.variables.items() if (v.name or k) in native}
     metadata["variables"] = {k: v.model_dump(exclude_defaults=True) for k, v in here.items()}
-    if (
-        "time" not in native.dims
-        and "start_date" not in native
-        and (found := _DATE.search(path.name))
-    ):
-        metadata["time"] = f"{found[1]}-{found[2]}"
+    undated = "time" not in native.dims and "start_date" not in native
+    if undated and (month := month_in(path.name)):
+        metadata["time"] = month
     text = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=92)
     said = f"      # as the packaged entry {name} says: {source.description}"
     return [said, *(f"      {line}" for line in text.splitlines())]
@@ -135,9 +134,17 @@ def _metadata(native: xr.Dataset, path: Path) -> list[str]:
     keys: set[str] = set()
     for original, canonical in found.items():
         own = re.sub(r"\W", "_", original)
+        stands_aside = (
+            canonical is None and any(guessed - {None}) and not _has_unit(native[original])
+        )
         key = _unused(canonical or (f"other_{own}" if own in VARIABLES else own), keys)
-        lines.append(_variable(native, original, key, canonical))
+        line = _variable(native, original, key, canonical)
+        lines.append(f"        # {line.strip()}" if stands_aside else line)
     return [*lines, "      licence:  # under which terms the data may be used", "      citation:"]
+
+
+def _has_unit(array: xr.DataArray) -> bool:
+    return bool(str(array.attrs.get("units", "")).strip())
 
 
 def _unused(key: str, keys: set[str]) -> str:
@@ -191,7 +198,8 @@ def _opened(path: Path, driver: str) -> xr.Dataset:
     except NarcfError as error:
         # A climatology may count its months from the year 0, which no calendar has.
         if driver != "netcdf" or "decode" not in str(error):
-            raise NarcfError(str(error).split(": ", 2)[-1]) from None
+            text = re.sub(r"^\S*data_catalog\.yaml:\d+: source 'new': ", "", str(error))
+            raise NarcfError(text) from None
         return _open(path, driver, climatology=True)
 
 
@@ -239,8 +247,10 @@ def _about_time(native: xr.Dataset, role: str, file: str) -> list[str]:
             if _is_named_climatology(file):
                 return climatology
             return ["      # climatology: true  # where the 12 bands are January to December"]
-        if month := _DATE.search(file):
-            return [f'      time: "{month[1]}-{month[2]}"  # from the name of the file']
+        if month := month_in(file):
+            return [f'      time: "{month}"  # from the name of the file']
+        if _DATE.search(file):
+            return [f"      time: {UNKNOWN}  # of which month? the name of the file has days"]
         return ['      # time: "2001-01"  # the month of the file, where it is of one month']
     try:
         time = dated(native)["time"] if "time" in native.coords else native["time"]
@@ -255,6 +265,18 @@ def _about_time(native: xr.Dataset, role: str, file: str) -> list[str]:
     twice = np.unique(12 * year + months).size < time.size
     share = "0.9  # of a month must be covered by the finer time steps"
     return [f"      monthly_mean: {share}"] if twice else []
+
+
+def month_in(name: str) -> str | None:
+    """Return the month, YYYY-MM, in the name of a file; None where there is none, or a day.
+
+    Examples
+    --------
+    >>> month_in("chirps-v2.0.2001.03.tif"), month_in("t2m_2018-09-17.nc"), month_in("2000_10km.nc")
+    ('2001-03', None, None)
+    """
+    found = _DATE.findall(name)
+    return f"{found[0][0]}-{found[0][1]}" if len(found) == 1 and not found[0][2] else None
 
 
 def _is_named_climatology(file: str) -> bool:

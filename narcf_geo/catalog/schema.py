@@ -133,7 +133,9 @@ class Metadata(Schema):
         description="average finer time steps to months, of which this share must be covered",
     )
     time: str | None = Field(
-        None, pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="month of a file without one"
+        None,
+        pattern=r"^(\d{4}-(0[1-9]|1[0-2])|UNKNOWN)$",
+        description="month of a file without one; UNKNOWN in a draft until it is stated",
     )
     companion: LocalPath | None = Field(
         None, description="file with the coordinates of a vector product"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,9 @@ def _decoded(ds: xr.Dataset) -> xr.Dataset:
     if not np.isfinite(ds["time"].values.astype("float64")).all():
         raise TimeError("expected a date for each step, found NaN along time")
     try:
-        return xr.decode_cf(ds, decode_coords=False, decode_timedelta=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=xr.SerializationWarning)
+            return xr.decode_cf(ds, decode_coords=False, decode_timedelta=False)
     except (ValueError, OverflowError) as error:
         raise TimeError(f"expected a time axis of dates, found {error}") from None
 

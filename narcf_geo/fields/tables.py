@@ -57,20 +57,36 @@ def raster_of(path: Path, **csv_kwargs: Any) -> xr.Dataset:
     if found["time"] is None and {"year", "month"} <= set(columns):
         year, month = table.pop(columns["year"]), table.pop(columns["month"])
         table["time"] = 100 * year.astype(int) + month.astype(int)
+    if found["time"] is None and "month" in columns and "year" not in columns:
+        month = table[columns["month"]]
+        if not pd.api.types.is_numeric_dtype(month):  # such as 2001-07
+            table["time"] = table.pop(columns["month"])
     if "time" in table:
         table["time"] = _dates(table["time"], path)
         keys = ["time", *keys]
+    _require_cells(table[["lat", "lon"]].drop_duplicates(), path)
     twice = table.duplicated(keys)
     if twice.any():
         row = int(np.flatnonzero(twice)[0])
+        again = ", ".join(f"{key} {table[key].iloc[row]}" for key in keys)
         raise NarcfError(
-            f"{path}: expected one row a point, found {dict(table[keys].iloc[row])} again in data "
-            f"row {row + 1}; average or remove the repeated rows"
+            f"{path}: expected one row a point, found {again} again in data row {row + 1}; average "
+            "or remove the repeated rows"
         )
     raster: xr.Dataset = table.set_index(keys).to_xarray()
     raster = raster.reindex({n: _filled(raster[n].values) for n in ("lat", "lon")})
     raster["lat"].attrs, raster["lon"].attrs = dict(LAT_ATTRS), dict(LON_ATTRS)
     return raster
+
+
+def _require_cells(points: pd.DataFrame, path: Path) -> None:
+    """Refuse sites, which share hardly any latitude or longitude with one another."""
+    distinct = max(points["lat"].nunique(), points["lon"].nunique())
+    if 8 <= len(points) < 1.5 * distinct:
+        raise NarcfError(
+            f"{path}: expected the centres of the cells of a grid, found {len(points)} points at "
+            f"{distinct} different latitudes or longitudes, as sites have; grid them first"
+        )
 
 
 def _dates(column: pd.Series, path: Path) -> pd.Series:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from narcf_geo.catalog.add import append, draft
 from narcf_geo.catalog.catalog import Catalog
 from narcf_geo.catalog.check import problems
 from narcf_geo.catalog.describe import Description, describe
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.months import days_in_month
 
 HERE = Path(__file__).parent
@@ -79,3 +82,73 @@ def test_five_days_of_january(catalog: Catalog, real: Path) -> None:
     ds = catalog["canrcm4"].read()
     np.testing.assert_allclose(ds["precip"][0], mean, rtol=1e-5)
     assert days_in_month(ds["time"]).item() == 31
+
+
+# What the unedited draft of each file gives: variables, months and a plausible mean, or what it
+# asks, and the text of the draft that an answer takes the place of.
+UNEDITED: dict[str, tuple[str, str, tuple[float, float]]] = {
+    "era5_1deg_t2m_monthly_2025-2026.nc": ("temp", "2025-01 to 2026-05, 17 months", (4, 7)),
+    "erainterim_tas_climatology_1989-2009.nc": ("temp", "climatology of 12 months", (4, 7)),
+    "ghcn_cams_air_0p5deg_2018.nc": ("temp", "2018-01 to 2018-08, 8 months", (5, 15)),
+    "gpcp_precip_mon_ltm_1991-2020.nc": ("precip", "climatology of 12 months", (2, 3)),
+    "mcd12c1_igbp_2005_0p1deg_water17.nc": ("land_cover", "static", (0, 17)),
+    "soil_wetness_climatology_t30.nc": ("swl1", "climatology of 12 months", (0.1, 0.4)),
+}
+ASKS: dict[str, tuple[str, dict[str, str], tuple[str, str, tuple[float, float]]]] = {
+    "canrcm4_nam44_pr_1950-01.nc": (
+        "no valid value.*lower monthly_mean",
+        {"monthly_mean: 0.9": "monthly_mean: 0.1"},
+        ("precip", "1950-01 to 1950-01, 1 month", (1, 4)),
+    ),
+    "carbontracker_ct2016_flux1x1_2001-01.csv": (
+        "found UNKNOWN",
+        {"units: UNKNOWN": "units: mol m-2 s-1, scale: 2.6424826653983594e-09"},
+        ("flux", "2001-01 to 2001-01, 1 month", (-0.1, 0.1)),
+    ),
+    "nam_awip211_t2m_2018-09-17.nc": (
+        "expected the month of the file, found UNKNOWN",
+        {"time: UNKNOWN": 'time: "2018-09"'},
+        ("temp", "2018-09 to 2018-09, 1 month", (15, 25)),
+    ),
+}
+REFUSED = {"fluxnet2015/fluxnet2015_monthly_north_america.csv": "as sites have; grid them first"}
+
+
+def right(catalog: Catalog, expected: tuple[str, str, tuple[float, float]]) -> None:
+    name, period, (low, high) = expected
+    assert problems(catalog["it"])[0] == []
+    found = shown(catalog, "it")
+    assert found.facts["period"] == period
+    (row,) = (row for row in found.variables if row.name == name)
+    assert low < row.mean < high
+
+
+@pytest.mark.parametrize("file", [*UNEDITED, *ASKS])
+def test_an_unedited_draft_is_right_or_asks_one_thing(
+    real: Path, tmp_path: Path, file: str
+) -> None:
+    path = tmp_path / "c.yaml"
+    append(draft(real / file, "it", path), "it", path)
+    if file in UNEDITED:
+        right(Catalog.open(path), UNEDITED[file])
+        return
+    question, answers, expected = ASKS[file]
+    (text,) = problems(Catalog.open(path)["it"])[0]
+    assert re.search(question, text)
+    edited = path.read_text()
+    for old, new in answers.items():
+        assert old in edited
+        edited = edited.replace(old, new)
+    path.write_text(edited)
+    right(Catalog.open(path), expected)
+
+
+@pytest.mark.parametrize("file", REFUSED)
+def test_a_file_that_is_no_grid_is_refused(real: Path, tmp_path: Path, file: str) -> None:
+    with pytest.raises(NarcfError, match=REFUSED[file]):
+        draft(real / file, "it", tmp_path / "c.yaml")
+
+
+def test_every_real_file_is_tried(real: Path) -> None:
+    files = {str(p.relative_to(real)) for p in real.rglob("*") if p.suffix in (".nc", ".csv")}
+    assert files == {*UNEDITED, *ASKS, *REFUSED}

@@ -79,6 +79,11 @@ def _is_grid_description(native: xr.Dataset, name: str) -> bool:
 def _with_time(native: xr.Dataset, entry: Entry) -> xr.Dataset:
     """Name the time dimension ``time``; number the months of a climatology 1 to 12."""
     native = along_time(native)
+    if entry.metadata.time == UNKNOWN:
+        raise TimeError(
+            f"{entry.where('metadata', 'time')}: {entry.urlpaths[0]}: expected the month of the "
+            f'file, found {UNKNOWN}; put it in its place, such as "2001-01"'
+        )
     if entry.metadata.time and "time" not in native.dims:
         starts = pd.DatetimeIndex([f"{entry.metadata.time}-01"])
         wanted = {v.name or k for k, v in entry.metadata.variables.items()}

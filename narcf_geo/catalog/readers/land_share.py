@@ -66,7 +66,8 @@ def for_area_of_cell(
     if name not in native:
         raise FieldError(
             f"{where}: land_fraction: {name!r} is not in the files; they have: "
-            f"{', '.join(sorted(map(str, native.data_vars)))}"
+            f"{', '.join(sorted(map(str, native.data_vars)))}. Add its file to urlpath, or correct "
+            "the name"
         )
     share = native[str(name)]
     stated = str(share.attrs.get("units", "1"))

@@ -267,6 +267,20 @@ def cmip6_nbp(folder: Path) -> Path:
 
 
 @layout(
+    "CMIP6 `nbp` under its CMOR name",
+    role="reference",
+    asks="'sftlf' is not in the files.*Add its file to urlpath",
+    answer=("land_fraction: sftlf", "land_fraction: 1"),
+    months=("1850-01", "1850-02"),
+    want={"flux": ([-1, 2], 0)},
+    says="asks for the file of `sftlf`, the share of land",
+    state="its path in `urlpath`",
+)
+def cmip6_nbp_by_name(folder: Path) -> Path:
+    return write_cmip6(folder)
+
+
+@layout(
     "C4MIP `netAtmosLandCO2Flux`",
     role="target",
     months=MONTHS,

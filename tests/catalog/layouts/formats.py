@@ -217,3 +217,45 @@ def esri_ascii(folder: Path) -> Path:
     path = folder / "lai_2001-02.asc"
     path.write_text("\n".join(lines) + "\n", encoding="ascii")
     return path
+
+
+@layout(
+    "a count without unit beside a variable",
+    months=MONTHS,
+    want={"precip": ([1, 2], 0)},
+    says="right; the count as a comment, since its unit is not known",
+)
+def count_beside(folder: Path) -> Path:
+    rain = {"units": "mm/day", "long_name": "precipitation"}
+    count = {"long_name": "count of non-missing values"}
+    fields = {"precip": ([1, 2], rain), "valid_yr_count": ([30, 30], count)}
+    return plain(folder / "f.nc", fields, TIME)
+
+
+@layout(
+    "EASE-Grid 2.0 (projected axes)",
+    months=MONTHS,
+    want={"sif": ([1, 2], 0)},
+)
+def projected(folder: Path) -> Path:
+    from pyproj import CRS, Transformer
+
+    x, y = 1e6 + np.arange(6) * 1e5, -1e6 - np.arange(4) * 1e5
+    crs = CRS("EPSG:6931")
+    to = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    lon, lat = to.transform(*np.meshgrid(x, y))
+    values = np.multiply.outer([1.0, 2.0], shape(lat, lon))
+    dims = ("time", "y", "x")
+    ds = xr.Dataset(
+        {
+            "sif": (dims, values, {"units": "mW m-2 nm-1 sr-1", "grid_mapping": "crs"}),
+            "crs": ((), 0, crs.to_cf()),
+        },
+        coords={
+            "time": ("time", [15.5, 45.0], since("2001-01-01")),
+            "y": ("y", y, {"units": "m", "standard_name": "projection_y_coordinate"}),
+            "x": ("x", x, {"units": "m", "standard_name": "projection_x_coordinate"}),
+        },
+    )
+    ds.to_netcdf(folder / "f.nc")
+    return folder / "f.nc"

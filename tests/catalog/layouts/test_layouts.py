@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 from catalog.layouts.layout import shape
 from catalog.layouts.registered import LAYOUTS, Layout
+from catalog.layouts.table import table
 
 from narcf_geo.catalog.add import append, draft
 from narcf_geo.catalog.catalog import Catalog, Entry
@@ -92,3 +93,22 @@ def test_a_wrong_value_or_month_is_seen(tmp_path: Path) -> None:
         compare(ds.isel(time=[1, 0]), case)
     with pytest.raises(AssertionError):
         compare(ds.assign_coords(lat=ds["lat"].values[::-1]), case)
+
+
+def test_the_table_of_the_docs_is_that_of_the_layouts() -> None:
+    docs = Path(__file__).parents[3] / "docs" / "catalog.md"
+    assert table() in docs.read_text(encoding="utf-8")
+
+
+def test_a_table_of_sites_is_no_grid(tmp_path: Path) -> None:
+    sites = [(40 + 1.37 * k, -100 + 2.71 * k % 17) for k in range(12)]
+    rows = [f"{lon},{lat},2001-{m:02d},1.5" for lat, lon in sites for m in (1, 2)]
+    path = tmp_path / "towers.csv"
+    path.write_text("\n".join(["lon,lat,month,nee", *rows]) + "\n")
+    with pytest.raises(NarcfError, match=r"found 12 points .* as sites have"):
+        draft(path, "it", tmp_path / "c.yaml")
+    # The cells of a grid are read, with the same column of months.
+    cells = [(40.5 + k // 4, -99.5 + k % 4) for k in range(12)]
+    rows = [f"{lon},{lat},2001-{m:02d},1.5" for lat, lon in cells for m in (1, 2)]
+    path.write_text("\n".join(["lon,lat,month,nee", *rows]) + "\n")
+    assert "role: target" in draft(path, "it", tmp_path / "c.yaml")

@@ -231,3 +231,27 @@ def undated(folder: Path) -> Path:
         "nee": ("f8", tuple(dims), field([1, 2, 3], LAT, LON), UMOL),
     }
     return netcdf(folder / "f.nc", dims, variables)
+
+
+@layout(
+    "day in the name of the file alone",
+    asks="expected the month of the file, found UNKNOWN",
+    answer=("time: UNKNOWN", 'time: "2018-09"'),
+    months=("2018-09",),
+    want={"temp": ([280], -273.15)},
+    says="asks which month it stands for",
+    state='`time: "2018-09"`',
+)
+def day_in_the_name(folder: Path) -> Path:
+    return plain(folder / "t2m_2018-09-17.nc", {"t2m": (280, {"units": "K"})}, None)
+
+
+@layout(
+    "no date anywhere",
+    months=(),
+    want={"soil": ([5], 0)},
+    says="static: one field for all months, said in a comment",
+    state="`time:` where it is of a month",
+)
+def no_date(folder: Path) -> Path:
+    return plain(folder / "soil.nc", {"soil": (5, {"units": "mm"})}, None)
