@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from narcf_geo.core.provenance import VERSION as __version__
 
 if TYPE_CHECKING:
+    from narcf_geo.budget.polygons import zonal as zonal
     from narcf_geo.budget.tables import biome_budget as biome_budget
     from narcf_geo.budget.tables import region_budget as region_budget
     from narcf_geo.budget.totals import monthly_total as monthly_total
-    from narcf_geo.budget.zonal import zonal as zonal
     from narcf_geo.catalog import Catalog as Catalog
     from narcf_geo.core.errors import FieldError as FieldError
     from narcf_geo.core.errors import GridMismatchError as GridMismatchError
@@ -70,7 +70,7 @@ _HOMES = {
     "monthly_total": "budget.totals",
     "biome_budget": "budget.tables",
     "region_budget": "budget.tables",
-    "zonal": "budget.zonal",
+    "zonal": "budget.polygons",
     "plot_map": "figures.draw",
     "write_products": "outputs.products",
     # A project, all of it.

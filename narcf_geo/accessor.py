@@ -75,7 +75,7 @@ class NarcfAccessor(Generic[T]):
         polygons, **options
             As for `narcf_geo.zonal`.
         """
-        from narcf_geo.budget.zonal import zonal
+        from narcf_geo.budget.polygons import zonal
 
         return zonal(self._obj, polygons, **options)
 

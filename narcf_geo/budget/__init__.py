@@ -1,8 +1,8 @@
 """Budgets: fluxes summed over areas and true month lengths, with intervals; zonal statistics."""
 
+from narcf_geo.budget.polygons import zonal
 from narcf_geo.budget.tables import biome_budget, fraction_budget, region_budget
 from narcf_geo.budget.totals import biome_series, cell_total, monthly_total
-from narcf_geo.budget.zonal import zonal
 
 __all__ = [
     "biome_budget",

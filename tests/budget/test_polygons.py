@@ -13,8 +13,8 @@ import xarray as xr
 from shapely import Polygon, box
 
 import narcf_geo as ng
-from narcf_geo.budget import zonal as module
-from narcf_geo.budget.zonal import zonal
+from narcf_geo.budget import polygons as module
+from narcf_geo.budget.polygons import zonal
 from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import FieldError, TimeError, UsageError
 from narcf_geo.grid import Grid
