@@ -30,6 +30,7 @@ from narcf_geo.core.files import atomic_path
 from narcf_geo.core.months import FIRST_YEAR
 from narcf_geo.core.variables import VARIABLES
 from narcf_geo.core.yamlfile import read
+from narcf_geo.fields.averages import time_bounds
 from narcf_geo.fields.dates import dated
 from narcf_geo.fields.formats import driver_of
 from narcf_geo.fields.time import on_month_axis
@@ -327,8 +328,12 @@ def _unit(native: xr.Dataset, array: xr.DataArray, canonical: str | None) -> tup
     known = VARIABLES.get(canonical or "")
     if known is None or not is_total(units, known):
         return "", ""
-    if re.search(r"time:\s*sum", str(array.attrs.get("cell_methods", ""))) and _is_monthly(native):
-        return json.dumps(f"{units} month-1"), "sums of the months, as cell_methods says"
+    methods = str(array.attrs.get("cell_methods", ""))
+    summed, averaged = (re.search(rf"time:\s*{word}", methods) for word in ("sum", "mean"))
+    bounded = "time" in native.coords and time_bounds(native) is not None
+    if (summed or (bounded and not averaged)) and _is_monthly(native):
+        by = "cell_methods says" if summed else "the bounds of time say"
+        return json.dumps(f"{units} month-1"), f"totals of the months, as {by}"
     example = " or ".join(f"{units} {step}-1" for step in ("hour", "day", "month"))
     return UNKNOWN, f"a total, over which step? put {example} in the place of {UNKNOWN}"
 

@@ -27,7 +27,7 @@ _NAMES = {
     "R_sw": ("dswrf", "rsds", "ssrd", "srad", "swgdn"),
     "sif": ("sif_daily_average",),
     "ndvi": ("ndvi",),
-    "flux": ("nee", "nep", "nbp", "netatmoslandco2flux", "bio_flux_opt", "monthly_flux"),
+    "flux": ("nee", "nep", "nbp", "nbe", "netatmoslandco2flux", "bio_flux_opt", "monthly_flux"),
 }
 """Names that providers give, beside the canonical and the standard ones."""
 
@@ -45,7 +45,10 @@ _PART = re.compile(r"(?i)\bGPP\b|gross|photosynth|assimilation|respiration|\bNPP
 _UPTAKE = ("nbp", "nep", "netatmoslandco2flux")
 """Names of fluxes that are positive into the land, in small letters."""
 
-_EXTREME = re.compile(r"(min|max|mn|mx|_tn|_tx)$")
+_EXTREME = re.compile(r"(min|max|mn|mx|_tn|_tx)$|^t[nx]$|^m[nx]2t|\b(minimum|maximum) temperature")
+_OCEAN = ("fgco2", "spco2", "dpco2")
+_LEVELS = ("plev", "isobaricinhpa", "pressure_level")
+"""Axes of pressure: what lies along them is not at the surface."""
 
 
 def product_of(path: Path, native: xr.Dataset, driver: str) -> tuple[str, SourceEntry] | None:
@@ -123,7 +126,10 @@ def canonical_name(array: xr.DataArray) -> str | None:
     attrs = array.attrs
     standard = str(attrs.get("standard_name", ""))
     methods = str(attrs.get("cell_methods", ""))
-    if _EXTREME.search(name) or re.search(r"time: (min|max)imum", methods):
+    long_name = str(attrs.get("long_name", "")).lower()
+    if _EXTREME.search(name) or _EXTREME.search(long_name) or name in _OCEAN or _is_aloft(array):
+        return None
+    if re.search(r"time: (min|max)imum", methods):
         return None
     units = str(attrs.get("units", "")).strip()
     said = f"{name.replace('_', ' ')} {attrs.get('long_name', '')} {standard.replace('_', ' ')}"
@@ -146,6 +152,14 @@ def _is_other(said: str) -> bool:
     """Tell whether words are of another gas or of a part of the exchange of CO2."""
     part = _PART.search(said) and not re.search(r"(?i)\b(net|nee|nep|nbp)\b", said)
     return bool(_OTHER_GAS.search(said) or part)
+
+
+def _is_aloft(array: xr.DataArray) -> bool:
+    """Tell whether an array is at levels of pressure."""
+    return any(
+        str(name).lower() in _LEVELS or axis.attrs.get("standard_name") == "air_pressure"
+        for name, axis in array.coords.items()
+    )
 
 
 def is_convertible(units: str, variable: Variable, standard: str = "") -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,7 +118,9 @@ def _months_of_climatology(native: xr.Dataset, entry: Entry) -> np.ndarray:
     months = time.dt.month.values
     if set(months.tolist()) != set(range(1, 13)):
         # Steps of a twelfth of a year, stamped at their start, are in the months of their middle.
-        months = (time + np.timedelta64(15, "D")).dt.month.values
+        fortnight = timedelta(days=15)
+        later = time.values + (np.timedelta64(fortnight) if time.dtype.kind == "M" else fortnight)
+        months = time.copy(data=later).dt.month.values
     if set(months.tolist()) != set(range(1, 13)):
         raise TimeError(
             f"{entry.where()}: expected each calendar month once in a climatology, found months "

@@ -259,3 +259,81 @@ def projected(folder: Path) -> Path:
     )
     ds.to_netcdf(folder / "f.nc")
     return folder / "f.nc"
+
+
+def _with_bounds(path: Path, name: str, values: list[float], said: dict[str, Any]) -> Path:
+    dims = {"time": 2, "lat": LAT.size, "lon": LON.size, "bnds": 2}
+    variables: dict[str, Any] = {
+        "time": ("f8", ("time",), TIME[0], {**TIME[1], "bounds": "time_bnds"}),
+        "time_bnds": ("f8", ("time", "bnds"), [[0, 31], [31, 59]], {}),
+        "lat": ("f8", ("lat",), LAT, NORTH),
+        "lon": ("f8", ("lon",), LON, EAST),
+        name: ("f8", ("time", "lat", "lon"), field(values, LAT, LON), said),
+    }
+    return netcdf(path, dims, variables)
+
+
+@layout(
+    "mm with bounds of months",
+    months=MONTHS,
+    want={"precip": ([1, 2], 0)},
+    says="right: `mm month-1`, as the bounds say",
+)
+def bounded_millimetres(folder: Path) -> Path:
+    return _with_bounds(folder / "f.nc", "pr", [31, 56], {"units": "mm"})
+
+
+@layout(
+    "mm, `time: mean`, with bounds of months",
+    asks="UNKNOWN",
+    answer=("units: UNKNOWN", "units: mm day-1"),
+    months=MONTHS,
+    want={"precip": ([1, 2], 0)},
+    says="asks which totals were averaged",
+    state="`units: mm day-1`",
+)
+def mean_of_totals(folder: Path) -> Path:
+    said = {"units": "mm", "cell_methods": "time: mean"}
+    return _with_bounds(folder / "f.nc", "pr", [1, 2], said)
+
+
+@layout(
+    "E-OBS `tg`, `tn`, `tx`",
+    months=MONTHS,
+    want={"temp": ([10, 11], 0), "tn": ([5, 6], 0), "tx": ([15, 16], 0)},
+    says="`tg` is `temp`; the extremes keep their names",
+)
+def e_obs(folder: Path) -> Path:
+    names = {"tn": ("minimum", [5, 6]), "tx": ("maximum", [15, 16]), "tg": ("mean", [10, 11])}
+    variables: dict[str, Any] = {
+        name: (
+            values,
+            {
+                "units": "Celsius",
+                "standard_name": "air_temperature",
+                "long_name": f"{kind} temperature",
+            },
+        )
+        for name, (kind, values) in names.items()
+    }
+    return plain(folder / "f.nc", variables, TIME)
+
+
+@layout(
+    "`ta` on levels of pressure",
+    months=MONTHS,
+    want={"ta": ([280, 281], 0)},
+    says="a variable of its own, the first level, said in a comment; not `temp`",
+    state="`select: {plev: ...}`",
+)
+def aloft(folder: Path) -> Path:
+    dims = {"time": 2, "plev": 2, "lat": LAT.size, "lon": LON.size}
+    values = np.stack([field([280, 281], LAT, LON), field([250, 251], LAT, LON)], axis=1)
+    variables: dict[str, Any] = {
+        "time": ("f8", ("time",), *TIME),
+        "plev": ("f8", ("plev",), [85000, 50000], {"units": "Pa", "standard_name": "air_pressure"}),
+        "lat": ("f8", ("lat",), LAT, NORTH),
+        "lon": ("f8", ("lon",), LON, EAST),
+        "ta": ("f8", tuple(dims), values, K),
+    }
+    return netcdf(folder / "f.nc", dims, variables)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from catalog.layouts import climate, fluxes, formats, times
+from catalog.layouts import climate, era5, fluxes, formats, notations, times
 from catalog.layouts.layout import LAYOUTS, Layout
 
-__all__ = ["LAYOUTS", "Layout", "climate", "fluxes", "formats", "times"]
+__all__ = ["LAYOUTS", "Layout", "climate", "era5", "fluxes", "formats", "notations", "times"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from catalog.layouts import climate, fluxes
+from catalog.layouts import climate, era5, fluxes
 from catalog.layouts.layout import CARBON, DAY, LAT, LON, YEAR, shape, since
 
 from narcf_geo.catalog.catalog import Catalog
@@ -17,9 +17,9 @@ from narcf_geo.core.errors import NarcfError, UnitError
 KILOGRAM = CARBON * 1e-9
 
 
-def era5(folder: Path) -> None:
-    climate.write_era5_means(folder)
-    climate.write_era5_totals(folder)
+def era5_both(folder: Path) -> None:
+    era5.write_era5_means(folder)
+    era5.write_era5_totals(folder)
 
 
 def merra2(folder: Path) -> None:
@@ -76,7 +76,7 @@ def cmip6(folder: Path) -> None:
 CASES: dict[str, tuple[str, Callable[[Path], object], list[str], dict[str, tuple]]] = {
     "era5": (
         "era5",
-        era5,
+        era5_both,
         ["2001-01", "2001-02"],
         {
             "temp": ([280, 281], -273.15),
@@ -165,7 +165,7 @@ def test_every_new_entry_has_a_licence_or_a_source_and_a_citation() -> None:
 
 def test_era5_refuses_hourly_accumulations(tmp_path: Path) -> None:
     (tmp_path / "era5_land").mkdir()
-    climate.era5_hourly(tmp_path / "era5_land")
+    era5.era5_hourly(tmp_path / "era5_land")
     catalog = tmp_path / "c.yaml"
     source = (
         "{description: d, driver: netcdf, args: {urlpath: era5_land/era5_hourly.nc}, metadata: "
