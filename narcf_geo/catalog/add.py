@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
@@ -296,7 +297,7 @@ def _variable(native: xr.Dataset, original: str, key: str, canonical: str | None
         said += [f"the first of {array.sizes[d]} along {d}" for d in labels]
     if canonical == "land_cover":
         return _line(key, fields, said)
-    if fills := _unmarked_fills(array):
+    if fills := _unmarked_fills(array, plane_dims(native)):
         fields.append(f"missing: {json.dumps(fills)}")
         said.append("values that look like none: the file does not say so")
     stated, question = _unit(native, array, canonical)
@@ -316,7 +317,9 @@ def _variable(native: xr.Dataset, original: str, key: str, canonical: str | None
 def _line(key: str, fields: list[str], said: list[str]) -> str:
     note = "; ".join(text for text in said if text)
     comment = f"  # {note}" if note else ""
-    return f"        {key}: {{{', '.join(fields)}}}{comment}".replace("\n", " ")
+    # A name such as NO is a truth value in YAML.
+    quoted = key if yaml.safe_load(key) == key else json.dumps(key)
+    return f"        {quoted}: {{{', '.join(fields)}}}{comment}".replace("\n", " ")
 
 
 def _unit(native: xr.Dataset, array: xr.DataArray, canonical: str | None) -> tuple[str, str]:
@@ -359,12 +362,18 @@ def _labels(native: xr.Dataset, array: xr.DataArray) -> list[str]:
     return [d for d in beside if array.sizes[d] > 1 and (timed or d in native.coords)]
 
 
-def _unmarked_fills(array: xr.DataArray) -> list[float]:
-    """Return values that stand apart from all others and often stand for none."""
+def _unmarked_fills(array: xr.DataArray, plane: set[str]) -> list[float]:
+    """Return values that stand apart from all others and often stand for none.
+
+    Every so many cells of the first and the last field are looked at.
+    """
     if array.dtype.kind not in "fi":
         return []
-    strides = {d: slice(None, None, max(1, n // 200)) for d, n in array.sizes.items()}
-    values = array.isel(strides).values.ravel()
+    sample: dict[Hashable, slice] = {
+        d: slice(None, None, max(1, n // 200) if d in plane else max(1, n - 1))
+        for d, n in array.sizes.items()
+    }
+    values = array.isel(sample).values.ravel()
     values = values[np.isfinite(values)].astype("float64")
     found = []
     for fill in _FILLS:

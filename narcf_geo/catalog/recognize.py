@@ -39,7 +39,9 @@ _NET_FLUX = re.compile(
 """Standard names of the net exchange of CO2, not of a part of it."""
 
 _OTHER_GAS = re.compile(r"(?i)CH_?4(?![a-z0-9])|methane|\bN2O\b|nitrous|monoxide")
-_PART = re.compile(r"(?i)\bGPP\b|gross|photosynth|assimilation|respiration|\bNPP\b|fossil|ocean")
+_PART = re.compile(
+    r"(?i)\bGPP\b|gross|photosynth|assimilation|respiration|\bNPP\b|\breco\b|\bter\b|fossil|ocean"
+)
 """Words of a part of the exchange, where nothing says that it is the net one."""
 
 _UPTAKE = ("nbp", "nep", "netatmoslandco2flux")

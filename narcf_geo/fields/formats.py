@@ -21,9 +21,14 @@ DRIVERS = {
     ".nc": "netcdf",
     ".nc4": "netcdf",
     ".cdf": "netcdf",
+    ".h5": "netcdf",
+    ".hdf5": "netcdf",
     ".zarr": "zarr",
     ".tif": "rasterio",
     ".tiff": "rasterio",
+    ".img": "rasterio",
+    ".bil": "rasterio",
+    ".vrt": "rasterio",
     ".csv": "csv",
     ".grib": "grib",
     ".grib2": "grib",
@@ -43,7 +48,7 @@ _FIRST_BYTES = {
     b"MM\0*": "rasterio",
     b"\x0e\x03\x13\x01": "hdf4",
 }
-"""The driver that opens a file of an unknown suffix, by how it begins."""
+"""The driver that opens a file, by how it begins; this tells HDF4 from HDF5."""
 
 CHUNK_SIZE = "32MiB"
 """Of the chunks that ``chunks="auto"`` makes."""
@@ -136,7 +141,7 @@ def _moderate_chunks(ds: xr.Dataset) -> xr.Dataset:
 
 
 def driver_of(path: Path) -> str:
-    """Return the driver for a path, by its suffix, else by the first bytes of the file.
+    """Return the driver for a path, by the first bytes of the file, else by its suffix.
 
     Raises
     ------
@@ -150,17 +155,18 @@ def driver_of(path: Path) -> str:
     """
     if path.is_dir():
         return "zarr"
-    if path.suffix.lower() in DRIVERS:
-        return DRIVERS[path.suffix.lower()]
     if path.is_file():
         with path.open("rb") as file:
             head = file.read(8)
         for first, driver in _FIRST_BYTES.items():
             if head.startswith(first):
                 return driver
+    if path.suffix.lower() in DRIVERS:
+        return DRIVERS[path.suffix.lower()]
+    packed = path.suffix.lower() in (".gz", ".bz2", ".xz", ".zip", ".tar")
+    remedy = "unpack it first" if packed else f"known are {', '.join(DRIVERS)}"
     raise UnreadableError(
-        f"{path}: expected a file of a known format, found the suffix {path.suffix!r}; known "
-        f"are {', '.join(DRIVERS)}"
+        f"{path}: expected a file of a known format, found the suffix {path.suffix!r}; {remedy}"
     )
 
 
@@ -200,6 +206,8 @@ def open_raster(path: Path | str, how: Opening) -> xr.Dataset:
     """
     import rioxarray
 
+    if str(path).lower().endswith(".vrt"):
+        _require_local(Path(path))
     kwargs: dict[str, Any] = {"chunks": how.stored_chunks, **how.xarray_kwargs}
     if how.chunks == "auto":
         kwargs["cache"] = False
@@ -231,6 +239,16 @@ def open_raster(path: Path | str, how: Opening) -> xr.Dataset:
         raster = raster.rename(x="lon", y="lat")
         raster["lat"].attrs, raster["lon"].attrs = dict(_LAT_ATTRS), dict(_LON_ATTRS)
     return raster.to_dataset(name="band_data")
+
+
+def _require_local(path: Path) -> None:
+    """Refuse a virtual raster that is made of files elsewhere."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    if found := re.search(r"/vsi\w+/[^<\s]*|\b\w+://[^<\s]*", text):
+        raise UnreadableError(
+            f"{path}: expected a virtual raster of files on this computer, found {found[0][:80]}; "
+            "get its files first"
+        )
 
 
 def _raster_has(path: Path | str, driver: str | None) -> tuple[bool, bool]:

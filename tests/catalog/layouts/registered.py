@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from catalog.layouts import climate, era5, fluxes, formats, notations, times
+from catalog.layouts import climate, era5, fluxes, formats, notations, rasters, times
 from catalog.layouts.layout import LAYOUTS, Layout
 
-__all__ = ["LAYOUTS", "Layout", "climate", "era5", "fluxes", "formats", "notations", "times"]
+__all__ = [
+    "LAYOUTS",
+    "Layout",
+    "climate",
+    "era5",
+    "fluxes",
+    "formats",
+    "notations",
+    "rasters",
+    "times",
+]

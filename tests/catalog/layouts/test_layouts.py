@@ -112,3 +112,19 @@ def test_a_table_of_sites_is_no_grid(tmp_path: Path) -> None:
     rows = [f"{lon},{lat},2001-{m:02d},1.5" for lat, lon in cells for m in (1, 2)]
     path.write_text("\n".join(["lon,lat,month,nee", *rows]) + "\n")
     assert "role: target" in draft(path, "it", tmp_path / "c.yaml")
+
+
+def test_a_virtual_raster_of_files_elsewhere_is_refused(tmp_path: Path) -> None:
+    (case,) = (c for c in LAYOUTS if c.name == "virtual")
+    path = case.write(tmp_path)
+    text = path.read_text()
+    assert ">a.tif<" in text
+    path.write_text(text.replace(">a.tif<", ">/vsicurl/https://example.org/a.tif<"))
+    with pytest.raises(NarcfError, match=r"found /vsicurl/https://example\.org/a\.tif; get"):
+        draft(path, "it", tmp_path / "c.yaml")
+
+
+def test_a_packed_file_is_to_be_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "a.nc.gz").write_bytes(b"\x1f\x8b\x08")
+    with pytest.raises(NarcfError, match=r"the suffix '\.gz'; unpack it first"):
+        draft(tmp_path / "a.nc.gz", "it", tmp_path / "c.yaml")
