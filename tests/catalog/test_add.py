@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from narcf_geo.catalog.add import append, draft
+from narcf_geo.catalog.add import append, draft, month_in
 from narcf_geo.catalog.catalog import Catalog
 from narcf_geo.core.errors import NarcfError, UsageError
 
@@ -97,3 +97,33 @@ def test_real_files_need_little_editing(tmp_path: Path, real: Path) -> None:
     assert entries["mcd12c1_igbp_2005_0p1deg_water17"].metadata.legend == "igbp_water17"
     assert entries["canrcm4_nam44_pr_1950_01"].metadata.monthly_mean == 0.9
     assert {"temp"} == set(entries["ghcn_cams_air_0p5deg_2018"].metadata.variables)
+
+
+def test_what_is_not_known_is_marked(tmp_path: Path) -> None:
+    """A fill value that no attribute names, and a name that YAML takes for a truth value."""
+    values = np.full((2, 2, 3), 0.5)
+    values[0, 0, 0] = -9999
+    dims = ("time", "lat", "lon")
+    xr.Dataset(
+        {"ndvi": (dims, values, {"units": "1"}), "NO": (dims, abs(values), {"units": "ppb"})},
+        coords={
+            "time": pd.to_datetime(["2001-01-16", "2001-02-15"]),
+            "lat": ("lat", [40.0, 41.0], {"units": "degrees_north"}),
+            "lon": ("lon", [5.0, 6.0, 7.0], {"units": "degrees_east"}),
+        },
+    ).to_netcdf(tmp_path / "a.nc")
+    catalog = tmp_path / "c.yaml"
+    text = draft(tmp_path / "a.nc", "a", catalog)
+    assert "missing: [-9999.0]" in text
+    append(text, "a", catalog)
+    ds = Catalog.open(catalog)["a"].read().load()
+    assert np.isnan(ds["ndvi"].values).sum() == 1
+    assert float(ds["ndvi"].min()) == 0.5
+    # A value that stands apart, but is none of those that stand for nothing, stays.
+    assert float(ds["NO"].max()) == 9999
+
+
+def test_a_range_of_months_in_a_name_is_no_month() -> None:
+    assert month_in("nee_200101.nc") == "2001-01"
+    assert month_in("nee_200101_200112.nc") is None
+    assert month_in("nee_20010131.nc") is None
