@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from narcf_geo.core.addresses import shown, without_addresses
 from narcf_geo.core.errors import FieldError, NarcfError, UsageError
 from narcf_geo.fields import in_house_order, on_month_axis
 from narcf_geo.fields.formats import Opening, open_format, open_zarr
@@ -64,9 +65,9 @@ def parts_of(location: str) -> list[Part]:
         return [Part(url, "") for url in _expanded(location)]
     found = sorted(glob.glob(location, recursive=True)) if glob.has_magic(location) else [location]
     if not found:
-        raise UsageError(f"{location}: no file matches this pattern")
+        raise UsageError(f"{shown(location)}: no file matches this pattern")
     if not Path(found[0]).exists():
-        raise UsageError(f"{location}: no such file or store")
+        raise UsageError(f"{shown(location)}: no such file or store")
     paths = [Path(path).resolve() for path in found]
     return [Part(f"{_prefix(path)}{path}", _version(path)) for path in paths]
 
@@ -152,8 +153,8 @@ def _opened(part: Part) -> xr.Dataset:
             return open_format(Path(location), how=how)
     except Exception as error:
         raise NarcfError(
-            f"{part.location}: expected a Zarr store or a NetCDF file, found something else "
-            f"({type(error).__name__}: {error})"
+            f"{shown(part.location)}: expected a Zarr store or a NetCDF file, found something else "
+            f"({type(error).__name__}: {without_addresses(str(error), part.location)})"
         ) from None
 
 

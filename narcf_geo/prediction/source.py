@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from narcf_geo.core.addresses import shown
 from narcf_geo.core.errors import GridMismatchError, NarcfError, UnitError
 from narcf_geo.core.months import with_month_axis
 from narcf_geo.core.units import linear
@@ -70,15 +71,15 @@ class Source:
         looked = [_look(part, parts[0]) for part in parts]
         whole = sorted({month for axis, _ in looked for month in axis})
         if not whole:
-            raise NarcfError(f"{location}: expected a dimension 'time', found none")
+            raise NarcfError(f"{shown(str(location))}: expected a dimension 'time', found none")
         first = {month: number for number, month in enumerate(whole)}
         places: dict[str, list[Place]] = {}
         for number, (part, (axis, variables)) in enumerate(zip(parts, looked, strict=True)):
             months = slice(first[axis[0]], first[axis[0]] + len(axis)) if axis else slice(0)
             if axis != whole[months]:
                 raise NarcfError(
-                    f"{part.location}: expected months in a row, found {axis[0]} to {axis[-1]} "
-                    "with other months between them in other files"
+                    f"{shown(part.location)}: expected months in a row, found {axis[0]} to "
+                    f"{axis[-1]} with other months between them in other files"
                 )
             for name, (moves, units) in variables.items():
                 at = months if moves else slice(None)
@@ -166,7 +167,7 @@ class Source:
                 raise
             except Exception as error:
                 raise NarcfError(
-                    f"{part.location}: variable {name!r}, {self.months[at[0].start]} to "
+                    f"{shown(part.location)}: variable {name!r}, {self.months[at[0].start]} to "
                     f"{self.months[at[0].stop - 1]}: reading failed ({type(error).__name__}: "
                     f"{error}); the file may be damaged: fetch or make it again"
                 ) from None
@@ -250,7 +251,7 @@ def _look(part: Part, first: Part) -> tuple[list[str], dict[str, tuple[bool, str
     for name in ("lat", "lon"):
         if places_differ(ds[name].values, expected[name].values):
             raise GridMismatchError(
-                f"{part.location}: expected the {name} of {first.location} "
+                f"{shown(part.location)}: expected the {name} of {shown(first.location)} "
                 f"({_axis(expected[name])}), found {_axis(ds[name])}; bring both to one grid with "
                 "`narcf-geo regrid`"
             )
