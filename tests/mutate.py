@@ -35,6 +35,9 @@ AREAS = {
 """Sources of an area, and the tests that must notice; its doctests run too."""
 
 LEAST = 0.9
+ELSEWHERE = ("grib.py", "remote.py")
+"""Files whose tests need an extra or a server: they are not run for each mutant."""
+
 NO_RESULT = ("_z_order", "_z_order_of_index")
 """Functions that change the order of the work and no result: no test can notice."""
 
@@ -169,6 +172,7 @@ def main() -> int:
                 (ROOT / source).rglob("*.py") if (ROOT / source).is_dir() else [ROOT / source]
             )
         ]
+        files = [path for path in files if path.name not in ELSEWHERE]
         every = [mutant for path in files for mutant in mutants(area, path)]
         chosen += random.Random(options.seed).sample(every, min(options.number, len(every)))
     with tempfile.TemporaryDirectory() as folder:
