@@ -7,7 +7,13 @@ import pytest
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
-from narcf_geo.core.months import days_in_month, month_starts, to_month_starts, with_month_axis
+from narcf_geo.core.months import (
+    days_in_month,
+    gaps,
+    month_starts,
+    to_month_starts,
+    with_month_axis,
+)
 
 
 def test_lengths_of_a_leap_year_and_its_neighbour() -> None:
@@ -67,3 +73,11 @@ def test_the_axis_has_bounds_that_touch() -> None:
     np.testing.assert_array_equal(bounds[1:, 0], bounds[:-1, 1])
     assert bounds[-1, 1] == np.datetime64("2008-03-01")
     assert found["a"].values.tolist() == [1, 2, 3]
+
+
+def test_a_gap_across_new_year_is_one() -> None:
+    present = month_starts("2007-01", "2007-11").union(month_starts("2008-03", "2008-12"))
+    (gap,) = gaps(present)
+    assert (f"{gap.first:%Y-%m}", f"{gap.last:%Y-%m}", gap.months) == ("2007-12", "2008-02", 3)
+    # The control: a month between makes two of it.
+    assert [g.months for g in gaps(present.union(month_starts("2008-01", "2008-01")))] == [1, 1]

@@ -146,3 +146,65 @@ def test_months_of_the_settings_are_months(table: Table) -> None:
     (split,) = splits_of(PERIODS, table, 1)
     print(split)
     assert "2008-07 to 2009-12" in str(split)
+
+
+def boxes(table: Table, degrees: float) -> np.ndarray:
+    """The box of each row, found by edges and not by the function under test."""
+    rows = np.digitize(table.lat, np.arange(-90, 90 + degrees, degrees))
+    columns = np.digitize(table.lon, np.arange(-180, 180 + degrees, degrees))
+    return np.array([f"{row}/{column}" for row, column in zip(rows, columns, strict=True)])
+
+
+@pytest.mark.parametrize("degrees", [2.0, 10.0, 15.0])
+def test_a_block_is_a_box_of_its_size(table: Table, degrees: float) -> None:
+    block, box = splits.block_of(table.lon, table.lat, degrees), boxes(table, degrees)
+    pairs = set(zip(block.tolist(), box.tolist(), strict=True))
+    # One number a box, and one box a number.
+    assert len(pairs) == len(set(block.tolist())) == len(set(box.tolist()))
+    # The controls: boxes of another size are others, and boxes are not strips.
+    other = splits.block_of(table.lon, table.lat, degrees * 1.1)
+    assert len(set(zip(other.tolist(), box.tolist(), strict=True))) > len(pairs)
+    assert len(pairs) > len({name.split("/")[0] for name in box})
+
+
+def test_no_box_of_land_is_in_two_parts(table: Table) -> None:
+    box = boxes(table, 10)
+    for split in splits_of(BlockSplit(kind="blocks", degrees=10, folds=5), table, 1):
+        train, validation, test = of(table, split, box)
+        assert not (train & test or train & validation or validation & test)
+    # The control: rows at random share boxes.
+    loose = splits_of(RandomSplit(kind="random", folds=5), table, 1)[0]
+    train, _, test = of(table, loose, box)
+    assert train & test
+
+
+def test_folds_are_of_near_equal_rows_not_groups() -> None:
+    rng = np.random.default_rng(4)
+    sizes = np.r_[np.full(6, 200), np.ones(60, int)]
+    group = rng.permutation(np.repeat(np.arange(66), sizes))
+    for seed in range(5):
+        fold = splits.folds_of(group, 3, seed)
+        rows = np.bincount(fold)
+        # No fold is ahead of another by more than one group.
+        assert np.ptp(rows) <= 200
+        assert len(set(zip(group.tolist(), fold.tolist(), strict=True))) == 66
+    # The control: groups dealt in turn, whatever their size, are further apart for some seed.
+    apart = []
+    for seed in range(20):
+        dealt = np.random.default_rng(seed).permutation(66) % 3
+        apart.append(np.ptp(np.bincount(dealt[group])))
+    assert max(apart) > 200
+
+
+def test_three_biomes_are_enough_to_leave_one_out(table: Table) -> None:
+    three = dataclasses.replace(table, biome=np.where(table.biome == 1, 5, table.biome))
+    found = splits_of(BiomeSplit(kind="biomes", degrees=10), three, 1)
+    assert [split.name for split in found] == ["mixed forest", "grasslands", "croplands"]
+    for split in found:
+        validating = set(boxes(three, 10)[split.validation].tolist())
+        assert not validating & set(boxes(three, 10)[split.train].tolist())
+        share = len(validating) / len(set(boxes(three, 10).tolist()))
+        assert 0.05 < share < 0.2
+    two = dataclasses.replace(table, biome=np.where(table.biome < 11, 5, table.biome))
+    with pytest.raises(NarcfError, match="at least 3 biomes"):
+        splits_of(BiomeSplit(kind="biomes", degrees=10), two, 1)
