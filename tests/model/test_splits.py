@@ -171,7 +171,9 @@ def test_no_box_of_land_is_in_two_parts(table: Table) -> None:
     box = boxes(table, 10)
     for split in splits_of(BlockSplit(kind="blocks", degrees=10, folds=5), table, 1):
         train, validation, test = of(table, split, box)
-        assert not (train & test or train & validation or validation & test)
+        assert train.isdisjoint(test)
+        assert train.isdisjoint(validation)
+        assert validation.isdisjoint(test)
     # The control: rows at random share boxes.
     loose = splits_of(RandomSplit(kind="random", folds=5), table, 1)[0]
     train, _, test = of(table, loose, box)
