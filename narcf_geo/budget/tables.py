@@ -16,7 +16,7 @@ from narcf_geo.core.errors import UsageError
 from narcf_geo.core.months import days_in_month
 from narcf_geo.fields import class_field, flux_field, in_house_order, on_one_grid
 from narcf_geo.fields.regions import inside, open_regions, without_overlap
-from narcf_geo.fields.values import Sign, in_flux_units
+from narcf_geo.fields.values import Sign
 from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class _Fluxes:
         if reference is not None:
             reference = on_one_grid(flux, flux_field(reference, where="reference"))[1]
         if std is not None:
-            std = in_flux_units(flux_field(std, where="std", sign="to_atmosphere"), signed=False)
+            std = flux_field(std, where="std", sign="to_atmosphere")
             std = on_one_grid(flux, std)[1].reindex(time=flux["time"])
         return cls(flux, area, reference, std)
 

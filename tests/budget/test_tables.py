@@ -7,7 +7,13 @@ import pytest
 import xarray as xr
 from places import cells, like_a_map, like_an_inversion, monthly
 
-from narcf_geo.budget.tables import COLUMNS, biome_budget, fraction_budget, region_budget
+from narcf_geo.budget.tables import (
+    COLUMNS,
+    biome_budget,
+    fraction_budget,
+    fraction_parts,
+    region_budget,
+)
 from narcf_geo.budget.totals import biome_series, cell_total, monthly_total
 from narcf_geo.core.errors import FieldError, GridMismatchError, TimeError, UnitError, UsageError
 from narcf_geo.grid import Grid
@@ -168,6 +174,8 @@ def test_a_cell_shared_by_fractions_by_hand() -> None:
     assert list(table.index) == ["4", "12", "rest", "all"]
     assert table["flux_TgC"].tolist() == pytest.approx([forest, crops, rest, unit * 20e9])
     assert table["area_km2"].tolist() == pytest.approx([26e3, 4e3, 5e3, 35e3])
+    means = table["mean_flux_umol_m2_s"].tolist()
+    assert means == pytest.approx([-8 / 26, 2.0, 4.0, 20 / 35], rel=1e-12)
     assert table.loc["4", "reference_TgC"] == pytest.approx(forest / 2)
     parts = table.drop("all").sum(numeric_only=True)
     assert parts["flux_TgC"] == pytest.approx(table.loc["all", "flux_TgC"], rel=1e-12)
@@ -175,6 +183,35 @@ def test_a_cell_shared_by_fractions_by_hand() -> None:
     # The control: by majority the first cell is all forest.
     majority = biome_budget(flux, classes([[4, 4, -1]]), area)
     assert majority.set_index("biome").loc["4", "flux_TgC"] != pytest.approx(forest)
+
+
+def test_land_is_classes_1_to_16_and_unknown_fractions_are_none() -> None:
+    fraction = np.zeros((18, 1, 4))
+    fraction[[0, 1, 2, 16, 17], 0, 0] = [0.1, 0.2, 0.3, 0.1, 0.3]
+    fraction[[1, 3], 0, 1] = [0.25, np.nan]
+    fraction[17, 0, 2] = 1.0
+    fraction[:, 0, 3] = np.nan
+    shares = cells(fraction, dims=("igbp_class",)).assign_coords(igbp_class=np.arange(18))
+    parts = fraction_parts(shares)
+    assert list(parts) == [*map(str, range(1, 17)), "rest", "all"]
+    found = {key: share[0].tolist() for key, (_, share) in parts.items()}
+    assert found["1"] == pytest.approx([1 / 3, 1, 0, 0])
+    assert found["2"] == pytest.approx([1 / 2, 0, 0, 0])
+    assert found["16"] == pytest.approx([1 / 6, 0, 0, 0])
+    assert found["rest"] == [0, 0, 1, 1]
+    assert found["all"] == [1] * 4
+
+
+def test_a_region_beside_the_grid_has_a_row_of_no_area() -> None:
+    geopandas = pytest.importorskip("geopandas")
+    shapely = pytest.importorskip("shapely")
+    flux = field(np.arange(1.0, 7.0).reshape(2, 3), "2007-12", "2008-01")
+    far = geopandas.GeoSeries({"far": shapely.box(100, 0, 110, 10)}, crs="EPSG:4326")
+    table = region_budget(flux, far).set_index("region")
+    assert table.loc["far", "year"].tolist() == [2007, 2008]
+    assert table.loc["far", "area_km2"].tolist() == [0, 0]
+    assert table.loc["far", ["flux_TgC", "mean_flux_umol_m2_s"]].isna().all(axis=None)
+    assert table.loc["rest", "flux_TgC"].tolist() == table.loc["all", "flux_TgC"].tolist()
 
 
 def test_regions_take_the_part_of_a_cell_inside() -> None:

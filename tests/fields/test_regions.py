@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import geopandas as gpd
@@ -66,6 +67,11 @@ AS_DRAWN = {
     "closed round a pole": (ring(60, -180, 180), (-180, 60, 180, 90)),
     "closed round the south pole": (ring(-72, 0, 360), (-180, -90, 180, -72)),
     "half of the globe": (box(-170, 10, 10, 20), (-170, 10, 10, 20)),
+    "a turn and a half away": (box(520, 10, 540, 20), (160, 10, 180, 20)),
+    "cap with vertices on its rim": (
+        Polygon([*((x, 60) for x in range(-180, 181, 10)), (180, 90), (-180, 90)]),
+        (-180, 60, 180, 90),
+    ),
 }
 JUMPING = {
     "corners": (Polygon([(170, 50), (-170, 50), (-170, 60), (170, 60)]), (170, 50, 190, 60)),
@@ -88,13 +94,28 @@ JUMPING = {
     "round a pole": (ring(60, -175, 175), (-180, 60, 180, 90)),
     "a box up to the pole": (box(-170, 60, 170, 90), (170, 60, 190, 90)),
     "up to the pole": (Polygon([(170, 80), (0, 90), (-170, 80)]), (170, 80, 190, 90)),
+    "round a pole and up to it": (
+        Polygon([*((x, 60) for x in range(-180, 181, 10)), (180, 90)]),
+        (-180, 60, 180, 90),
+    ),
+    "over 270.5 degrees": (
+        Polygon([(-135.25, 50), (135.25, 50), (135.25, 60), (-135.25, 60)]),
+        (135.25, 50, 224.75, 60),
+    ),
+    "a fraction of a degree": (
+        Polygon([(179.75, 50), (-179.875, 50), (-179.875, 60), (179.75, 60)]),
+        (179.75, 50, 180.125, 60),
+    ),
+    "just no frame": (box(-179.994, 50, 179.994, 60), (179.994, 50, 180.006, 60)),
 }
 
 
 @pytest.mark.parametrize("kind", AS_DRAWN)
 def test_longitudes_of_any_turn(kind: str) -> None:
     shape, bounds = AS_DRAWN[kind]
-    regions = open_regions(one(shape))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        regions = open_regions(one(shape))
     assert regions.is_valid.all()
     assert regions.total_bounds[0] >= -180
     assert regions.total_bounds[2] <= 180
@@ -120,7 +141,9 @@ def test_a_jump_across_a_map_of_the_world_crosses_180() -> None:
     assert region_areas(regions).iloc[0] == pytest.approx(expected, rel=1e-9)
     for crs in ("EPSG:3832", "EPSG:3460", "EPSG:32601"):
         local = one(shapely.segmentize(fiji, 0.1)).to_crs(crs)
-        found = region_areas(open_regions(local)).iloc[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = region_areas(open_regions(local)).iloc[0]
         assert found == pytest.approx(expected, rel=1e-5)
     # What spans the whole circle does not jump.
     world = open_regions(one(box(-20037508.342789244, 0, 20037508.342789244, 5e6), "EPSG:3857"))
@@ -138,11 +161,33 @@ def test_the_frame_of_a_world_map_is_the_world(crs: int, east: float, north: flo
 def test_an_edge_that_could_go_either_way_is_refused() -> None:
     with pytest.raises(UsageError, match=r"'1'.*from -10 to 180 degrees.*either way; add a vertex"):
         open_regions(one(box(-10, 35, 180, 80)))
+    for width in (180.5, 225, 270, 360.5, 361.5):
+        with pytest.raises(UsageError, match=rf"from -170 to {width - 170:g} degrees"):
+            open_regions(one(box(-170, 35, width - 170, 80)))
+    one_wide = Polygon([(-100, 10), (0, 10), (100, 10), (100, 30), (-100, 20)])
+    with pytest.raises(UsageError, match=r"from -100 to 100 degrees"):
+        open_regions(one(one_wide))
     # With vertices on the way it is clear.
     clear = shapely.segmentize(box(-10, 35, 180, 80), 90)
     assert region_areas(open_regions(one(clear)))["1"] == pytest.approx(
         box_area(-10, 35, 180, 80), rel=1e-12
     )
+
+
+@pytest.mark.parametrize(("lon", "lat"), [(0, 90.5), (0, -91), (540.5, 40), (-541, 40)])
+def test_what_lies_beyond_a_pole_or_many_turns_away_is_refused(lon: float, lat: float) -> None:
+    shape = Polygon([(lon - 1, 30), (lon + 0.0, lat), (lon - 2, 35)])
+    with pytest.raises(UsageError, match=r"'1'.*longitudes and latitudes in degrees"):
+        open_regions(one(shape))
+
+
+def test_a_warning_names_up_to_five_regions() -> None:
+    shape = JUMPING["corners"][0]
+    names = list("abcdef")
+    with pytest.warns(UserWarning, match=r"regions 'a', 'b', 'c', 'd', 'e' and others: "):
+        open_regions(table(names, [shape] * 6))
+    with pytest.warns(UserWarning, match=r"regions 'a', 'b', 'c', 'd', 'e': "):
+        open_regions(table([*names[:5], "plain"], [*[shape] * 5, box(0, 0, 1, 1)]))
 
 
 def test_a_hole_and_parts_on_both_sides() -> None:
