@@ -139,6 +139,12 @@ def test_a_jump_across_a_map_of_the_world_crosses_180() -> None:
         regions = open_regions(crossing)
     expected = box_area(177, -19, 182, -16)
     assert region_areas(regions).iloc[0] == pytest.approx(expected, rel=1e-9)
+    corners = shapely.get_coordinates(crossing.iloc[0])[:-1]
+    for first in range(4):  # whichever vertex the ring begins with
+        turned = one(Polygon(np.roll(corners, first, axis=0)), "EPSG:3857")
+        with pytest.warns(UserWarning, match="taken to cross 180"):
+            found = region_areas(open_regions(turned)).iloc[0]
+        assert found == pytest.approx(expected, rel=1e-9)
     for crs in ("EPSG:3832", "EPSG:3460", "EPSG:32601"):
         local = one(shapely.segmentize(fiji, 0.1)).to_crs(crs)
         with warnings.catch_warnings():
@@ -279,6 +285,14 @@ def test_another_datum_and_a_prime_meridian_elsewhere() -> None:
     # Both datums differ by tens of metres there.
     moved = np.abs(nad27.total_bounds - (-110, 30, -100, 40))
     assert 1e-4 < moved.max() < 2e-3
+    to_wgs84 = Transformer.from_crs("EPSG:4267", "EPSG:4326", always_xy=True)
+    west = min(to_wgs84.transform([-110, -110], [30, 40])[0])
+    assert nad27.total_bounds[0] == pytest.approx(west, abs=1e-9)
+    # With heights they are longitudes and latitudes too, of any turn and within their limits.
+    deep = open_regions(one(shape, "EPSG:4979"))
+    assert deep.total_bounds == pytest.approx((-110, 30, -100, 40))
+    with pytest.raises(UsageError, match="either way"):
+        open_regions(one(box(-10, 35, 180, 80), "EPSG:4979"))
     paris = open_regions(one(box(-2, 45, 2, 50), "+proj=longlat +pm=paris +R=6371007.2"))
     assert paris.total_bounds == pytest.approx((0.3372, 45, 4.3372, 50), abs=1e-3)
 

@@ -222,3 +222,63 @@ def test_years_that_numpy_does_not_hold_are_refused() -> None:
         TimeError, match=r"expected years 1678 to 2261, found 1 to 1; .*climatology"
     ):
         on_month_axis(ds)
+
+
+def bounded(days: float, step: int = 0) -> xr.Dataset:
+    """Three months from May 2001, one of which stands for this many days."""
+    starts = pd.to_datetime(["2001-05-01", "2001-06-01", "2001-07-01"])
+    edges = np.stack([starts, starts + pd.Timedelta(days=30)], axis=1).astype("datetime64[ns]")
+    edges[step, 1] = edges[step, 0] + np.timedelta64(round(24 * days), "h")
+    middle = starts + pd.Timedelta(days=14)
+    ds = xr.Dataset({"x": ("time", [1.0, 2.0, 4.0])}, {"time": middle})
+    return ds.assign(time_bnds=(("time", "nv"), edges))
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_bounds_of_just_a_month(step: int) -> None:
+    for days in (27, 27.5, 31.5, 32):
+        found = on_month_axis(bounded(days, step))
+        assert found["time"].dt.month.values.tolist() == [5, 6, 7]
+        assert found["x"].values.tolist() == [1, 2, 4]
+    for days in (26.5, 33, 60, 2):
+        with pytest.raises(TimeError, match=f"found one for {days:g} days"):
+            on_month_axis(bounded(days, step))
+    with pytest.raises(TimeError, match="found one for 12 hours"):
+        on_month_axis(bounded(0.5, step))
+    with pytest.raises(TimeError, match="found one for 1 days"):
+        on_month_axis(bounded(1, step))
+
+
+@pytest.mark.parametrize(("apart", "fine"), [(1, True), (2, True), (3, False), (4, True)])
+def test_seasons_and_years_are_no_months_with_gaps(apart: int, fine: bool) -> None:
+    time = pd.date_range("2000-11-01", periods=4, freq=f"{apart}MS") + pd.Timedelta(days=9)
+    ds = xr.Dataset({"x": ("time", np.arange(4.0))}, {"time": time})
+    if fine:
+        found = on_month_axis(ds)["time"].values
+        assert (found == time.values.astype("datetime64[M]")).all()
+    else:
+        with pytest.raises(TimeError, match=r"found one for 9[0-2] days"):
+            on_month_axis(ds)
+    two = ds.isel(time=[0, 1]) if apart != 3 else ds.isel(time=[0, 1, 3])
+    assert on_month_axis(two).sizes["time"] == two.sizes["time"]
+
+
+def test_months_in_order_keep_their_bounds_and_others_get_true_ones() -> None:
+    starts = pd.date_range("2001-11-01", periods=4, freq="MS")
+    ds = xr.Dataset({"x": ("time", np.arange(3.0))}, {"time": starts[:3]})
+    edges = np.stack([starts[:-1], starts[1:]], axis=1).astype("datetime64[ns]")
+    for months in (ds, ds.assign(time_bnds=(("time", "nv"), edges))):
+        found = on_month_axis(months)
+        assert found["time_bnds"].values.tolist() == edges.tolist()
+        assert "time_bnds" in found.coords
+    # Stamps at the end of what they stand for, as the bounds say.
+    back = np.stack([starts[:-1] - pd.DateOffset(months=1), starts[:-1]], axis=1)
+    moved = ds.assign(time_bnds=(("time", "nv"), back.astype("datetime64[ns]")))
+    assert on_month_axis(moved)["time"].dt.month.values.tolist() == [10, 11, 12]
+
+
+def test_a_stamp_that_stands_twice_is_named() -> None:
+    time = pd.DatetimeIndex(["2001-03-10", "2001-01-10", *["2001-02-10 06:00"] * 2])
+    ds = xr.Dataset({"x": ("time", np.arange(4.0))}, {"time": time})
+    with pytest.raises(TimeError, match="found 2001-02-10T06:00:00 twice"):
+        on_month_axis(ds)
