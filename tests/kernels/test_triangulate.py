@@ -1,0 +1,115 @@
+"""Polygons cut into triangles, against areas of the plane and points inside."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import shapely
+from numpy.testing import assert_array_equal
+from scipy.spatial.transform import Rotation
+
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.kernels.triangulate import polygons
+
+TURN = Rotation.from_euler("zyx", [37.0, -61.0, 15.0], degrees=True)
+
+
+def on_sphere(plane: np.ndarray) -> np.ndarray:
+    """Points of a plane that touches the sphere, seen from its centre: straight lines stay so."""
+    xyz = TURN.apply(np.column_stack([plane, np.ones(len(plane))]))
+    return np.asarray(xyz / np.linalg.norm(xyz, axis=1, keepdims=True))
+
+
+def star(rng: np.random.Generator, corners: int) -> np.ndarray:
+    """A ragged ring, mostly concave."""
+    angle = np.sort(rng.uniform(0, 2 * np.pi, corners))
+    return rng.uniform(0.05, 0.4, corners)[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+
+
+def cut(plane: np.ndarray, *rings: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    cells = polygons(
+        on_sphere(plane), np.concatenate(rings), np.array([len(ring) for ring in rings])
+    )
+    assert cells.size == len(rings)
+    return cells.parts, cells.owner
+
+
+def assert_tiles(plane: np.ndarray, ring: list[int], parts: np.ndarray) -> None:
+    """The triangles are counter-clockwise, do not overlap and fill the polygon."""
+    assert parts.shape[1] == 4
+    assert_array_equal(parts[:, 2], parts[:, 3])
+    whole = shapely.Polygon(plane[ring])
+    triangles = [shapely.Polygon(plane[part[:3]]) for part in parts]
+    for triangle in triangles:
+        assert shapely.is_ccw(triangle.exterior)
+        assert triangle.difference(whole).area < 1e-12
+    assert sum(t.area for t in triangles) == pytest.approx(whole.area, rel=1e-9)
+
+
+def test_ragged_polygons_in_both_directions() -> None:
+    rng = np.random.default_rng(3)
+    concave = 0
+    for _ in range(60):
+        count = int(rng.integers(3, 12))
+        plane = star(rng, count)
+        shape = shapely.Polygon(plane)
+        if not shape.is_valid:
+            continue
+        concave += shape.convex_hull.area > shape.area * 1.01
+        ring = list(np.roll(np.arange(count), int(rng.integers(count))))
+        for turned in (ring, ring[::-1]):
+            parts, owner = cut(plane, turned)
+            assert_tiles(plane, turned, parts)
+            assert len(parts) == count - 2
+            assert not owner.any()
+    assert concave > 30
+
+
+def test_a_comb_with_corners_on_straight_edges() -> None:
+    plane = np.array(
+        [[0, 0], [1, 0], [2, 0], [3, 0], [3, 2], [2, 2], [2, 1], [1, 1], [1, 2], [0, 2], [0, 1]]
+    )
+    plane = plane * 0.1 - 0.05
+    ring = list(range(len(plane)))
+    for first in ring:
+        for turned in (np.roll(ring, first), np.roll(ring, first)[::-1]):
+            parts, _ = cut(plane, list(turned))
+            assert_tiles(plane, list(turned), parts)
+
+
+def test_rings_that_touch_themselves() -> None:
+    """A cut leads from the outside to a hole: both its ends are there twice."""
+    outside = [[0.0, 0.0], [0.4, 0.0], [0.4, 0.3], [0.0, 0.3]]
+    hole = [[0.1, 0.1], [0.1, 0.2], [0.3, 0.2], [0.3, 0.1]]
+    plane = np.array(outside + hole)
+    parts, _ = cut(plane, [0, 1, 2, 3, 0, 4, 5, 6, 7, 4])
+    area = sum(shapely.Polygon(plane[part[:3]]).area for part in parts)
+    assert area == pytest.approx(0.12 - 0.02, rel=1e-9)
+    for part in parts:
+        assert shapely.Polygon(plane[part[:3]]).intersection(
+            shapely.Polygon(hole)
+        ).area == pytest.approx(0, abs=1e-12)
+
+
+def test_owners_masks_and_cells_without_area() -> None:
+    plane = np.array([[0, 0], [0.2, 0.01], [0.25, 0.2], [0.1, 0.3], [-0.1, 0.1]])
+    rings = [[0, 1, 2], [0, 1, 1], [4, 3, 2, 1, 0], [2, 3, 4], [0, 2, 3, 4]]
+    corners, counts = np.concatenate(rings), np.array([len(ring) for ring in rings])
+    vertices = on_sphere(plane)
+    cells = polygons(vertices, corners, counts, np.array([1, 1, 2, 0, 1]))
+    assert cells.size == 5
+    assert cells.columns == 0
+    assert_array_equal(cells.owner, [0, 2, 2, 2, 4, 4])
+    assert_array_equal(cells.degenerate, [1])
+    for cell in (0, 2, 4):
+        assert_tiles(plane, rings[cell], cells.parts[cells.owner == cell])
+    nothing = polygons(vertices, corners, counts, np.zeros(5, int))
+    assert nothing.parts.shape == (0, 4)
+    assert nothing.owner.shape == nothing.degenerate.shape == (0,)
+
+
+def test_edges_that_cross_are_refused_by_number() -> None:
+    plane = np.array([[0, 0], [0.2, 0], [0.2, 0.2], [0, 0.2], [0.1, 0.35], [0.3, 0.1]])
+    crossed = [0, 2, 3, 5, 4, 1]
+    with pytest.raises(NarcfError, match=r"polygon 1 \(6 corners\)"):
+        cut(plane, [0, 1, 2, 3], crossed)
