@@ -73,9 +73,10 @@ class Mutant:
 def mutants(area: str, path: Path) -> Iterator[Mutant]:
     """Yield every mutant of a file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    for number, node in enumerate(_counted(tree)):
+    number = {id(node): k for k, node in enumerate(ast.walk(tree))}
+    for node in _counted(tree):
         changed = copy.deepcopy(tree)
-        twin = next(n for k, n in enumerate(_counted(changed)) if k == number)
+        twin = next(n for k, n in enumerate(ast.walk(changed)) if k == number[id(node)])
         before = ast.unparse(node)
         if _change(twin):
             yield Mutant(
@@ -97,6 +98,9 @@ def _counted(tree: ast.AST) -> Iterator[ast.AST]:
             if not isinstance(node, ast.AST) or isinstance(node, skipped):
                 continue
             if _is_warning(node) or getattr(node, "name", None) in NO_RESULT:
+                continue
+            # That two lists are of one length holds by their making.
+            if isinstance(node, ast.keyword) and node.arg == "strict":
                 continue
             if isinstance(node, ast.BinOp | ast.BoolOp | ast.Compare | ast.Constant | ast.UnaryOp):
                 yield node
