@@ -100,3 +100,26 @@ def test_what_is_not_defined_is_said_without_warnings() -> None:
         assert np.isnan(coverage(one, one, one, {0.5: 1.0}, 0 * one)["0.5"])
         assert np.isnan(coverage(one, one, one, {0.5: np.nan}, one)["0.5"])
         assert np.isnan(conformal_factors(one, one, 0 * one)[0.8])
+
+
+@pytest.mark.parametrize("gap", [0, 1, 2, 3])
+def test_a_row_with_a_gap_is_left_out(gap: int) -> None:
+    """The last of four rows has a gap in what is observed, estimated, its spread or its area."""
+    rows = [np.array([0.5, 1.5, 2.5, 9.0]), np.zeros(4), np.ones(4), np.array([4.0, 3.0, 1.0, 2])]
+    rows[gap][3] = np.nan
+    observed, flux, std, area = rows
+    assert coverage(observed, flux, std, {0.8: 2.0}, area) == {"0.8": pytest.approx(7 / 8)}
+    if gap < 3:
+        assert conformal_factors(observed, flux, std)[0.5] == 1.5
+
+
+def test_a_little_weight_and_a_little_spread_count() -> None:
+    tiny = np.full(3, 1e-3)
+    error = np.array([1.0, 2.0, 4.0])
+    assert coverage(error, 0 * error, error, {0.5: 1.0}, tiny) == {"0.5": 1.0}
+    assert conformal_factors(error, 0 * error, tiny)[0.5] == pytest.approx(2000)
+    # On the edge is inside, and just beyond it is not.
+    assert coverage(error, 0 * error, 1 + tiny, {0.5: 2 / 1.001}, tiny)["0.5"] < 1
+    assert coverage(error, 0 * error, 1 + 0 * tiny, {0.5: 2.0}, tiny) == {
+        "0.5": pytest.approx(2 / 3)
+    }

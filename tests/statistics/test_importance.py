@@ -209,3 +209,87 @@ def test_an_interval_of_a_flag_is_its_two_values(rows):
     x, _, _ = rows
     x[:, 3] = x[:, 0] > 0
     assert partial_dependence(linear, x, 3).index.tolist() == [0, 1]
+
+
+def test_a_correlation_at_the_threshold_joins():
+    """Ranks 1 2 3 4 5 and 2 1 4 3 5 have the correlation 1 - 6 x 4 / 120 = 0.8."""
+    x = np.array([[1, 2], [2, 1], [3, 4], [4, 3], [5, 5]]) ** 3.0
+    assert correlations(x, ["a", "b"]).loc["a", "b"] == pytest.approx(0.8, abs=1e-15)
+    assert list(correlated_groups(x, ["a", "b"])) == ["a + b"]
+    assert list(correlated_groups(x, ["a", "b"], 0.8)) == ["a + b"]
+    assert list(correlated_groups(x * [1, -1], ["a", "b"], 0.8)) == ["a + b"]
+    assert list(correlated_groups(x, ["a", "b"], 0.8 + 1e-7)) == ["a", "b"]
+
+
+def test_what_is_drawn_when_nothing_is_said(rows):
+    x, observed, _ = rows
+    seen = []
+
+    def estimate(x):
+        seen.append(len(x))
+        return linear(x)
+
+    whole = permutation_importance(estimate, x, observed, {"a": [0]})
+    # Once as it is and five times shuffled.
+    assert seen == [2000] * 6
+    # As many rows as there are is no draw: the shuffles are the same.
+    pd.testing.assert_frame_equal(
+        whole, permutation_importance(linear, x, observed, {"a": [0]}, rows=2000, seed=0)
+    )
+    many = np.tile(x, (6, 1))[:10_003]
+    for function, expected in (
+        (lambda f: permutation_importance(f, many, linear(many), {"a": [0]}, repeats=1), 10_000),
+        (lambda f: partial_dependence(f, many, 1), 21 * 1000),
+    ):
+        seen.clear()
+        function(estimate)
+        assert set(seen) == {expected}
+    names = list("abcd")
+    pd.testing.assert_frame_equal(
+        correlations(many, names), correlations(many, names, rows=10_000, seed=0)
+    )
+    pd.testing.assert_frame_equal(
+        partial_dependence(linear, x, 0), partial_dependence(linear, x, 0, rows=1000, seed=0)
+    )
+    with pytest.raises(NarcfError, match="0 times each"):
+        permutation_importance(linear, x, observed, SINGLE, repeats=0)
+
+
+def test_the_grid_reaches_from_one_to_ninety_nine_percent(rows):
+    x, _, _ = rows
+    found = partial_dependence(linear, x, 2, rows=500)
+    assert found.index[[0, 10, 20]].tolist() == pytest.approx(
+        np.quantile(x[:, 2], [0.01, 0.5, 0.99]).tolist()
+    )
+    assert found.attrs["quantiles"] == (0.1, 0.9)
+    known = x[:, 2] > 0
+    x[~known, 2] = np.nan
+    assert partial_dependence(linear, x, 2, grid=3).index.tolist() == pytest.approx(
+        np.quantile(x[known, 2], [0.01, 0.5, 0.99]).tolist()
+    )
+
+
+def test_the_loss_of_correlation_by_counting(rows):
+    x, observed, weight = rows
+    seen = []
+
+    def estimate(x):
+        matrix = np.cov(linear(x), observed, aweights=weight)
+        seen.append(matrix[0, 1] / np.sqrt(matrix[0, 0] * matrix[1, 1]))
+        return linear(x)
+
+    table = permutation_importance(estimate, x, observed, {"b": [1]}, weight=weight, repeats=4)
+    lost = seen[0] - np.array(seen[1:])
+    assert table.loc["b", "r_loss"] == pytest.approx(lost.mean(), rel=1e-6)
+    assert table.loc["b", "r_loss_std"] == pytest.approx(lost.std(), rel=1e-6)
+    assert table.attrs["r"] == pytest.approx(seen[0])
+    assert table.attrs["rows"] == 2000
+    assert lost.mean() > 0.1
+
+
+def test_the_importance_of_one_group_scales_the_others():
+    table = pd.DataFrame({"rmse_increase": {"a": 0.3, "b": 0.6, "c": 1.2}})
+    weights = feature_weights(table, {"b": [3], "a": [0, 2]}, 4)
+    assert weights.tolist() == pytest.approx([0.25 / 2**0.5, 0, 0.25 / 2**0.5, 0.5])
+    small = feature_weights(table * 1e-9, {"a": [1]}, 2)
+    assert small.tolist() == pytest.approx([0, 0.25])

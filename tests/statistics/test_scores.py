@@ -14,7 +14,7 @@ from narcf_geo.budget.totals import monthly_total
 from narcf_geo.core.months import month_starts
 from narcf_geo.evaluation import by_biome, by_month, compare
 from narcf_geo.grid import Grid
-from narcf_geo.statistics.scores import scores
+from narcf_geo.statistics.scores import scores, taylor
 
 
 @pytest.fixture
@@ -184,3 +184,35 @@ def test_nothing_to_compare(fluxes: tuple) -> None:
     assert found["n"] == 0
     assert found["period"] == []
     assert np.isnan([found["r"], found["bias_TgC_per_year"]]).all()
+
+
+def test_a_pair_without_weight_is_no_pair(rows: tuple) -> None:
+    estimate, observed, weight = (values.copy() for values in rows)
+    weight[::3] = 0
+    estimate[0], weight[1] = 1e6, np.nan
+    left = weight > 0
+    found = scores(estimate, observed, weight)
+    assert found["n"] == left.sum() == 332
+    assert found == scores(estimate[left], observed[left], weight[left])
+
+
+def test_a_taylor_diagram_by_the_law_of_cosines(rows: tuple) -> None:
+    estimate, observed, weight = rows
+    found = taylor(estimate + 5, observed, weight)
+    cov = np.cov(estimate, observed, aweights=weight, ddof=0)
+    assert found["std_estimate"] == pytest.approx(np.sqrt(cov[0, 0]), rel=1e-9)
+    assert found["std_observed"] == pytest.approx(np.sqrt(cov[1, 1]), rel=1e-9)
+    assert found["std_ratio"] == pytest.approx(np.sqrt(cov[0, 0] / cov[1, 1]), rel=1e-9)
+    assert found["r"] == pytest.approx(cov[0, 1] / np.sqrt(cov[0, 0] * cov[1, 1]), rel=1e-9)
+    assert found["centred_rmse"] == pytest.approx(
+        np.sqrt(cov[0, 0] + cov[1, 1] - 2 * cov[0, 1]), rel=1e-9
+    )
+
+
+def test_variance_just_above_rounding_counts() -> None:
+    small = np.array([0.0, 1.0, 3.0, 4.0]) * 2.0**-30
+    found = scores(1 + small, np.array([0.0, 1.0, 3.0, 4.0]), np.ones(4))
+    assert found["r"] == pytest.approx(1)
+    # A tenth of what is left of a rounding is none.
+    tiny = np.array([1.0, 1.0, 1.0, 1.0 + 2.0**-52])
+    assert np.isnan(scores(tiny, np.array([0.0, 1.0, 3.0, 4.0]), np.ones(4))["r"])
