@@ -137,6 +137,9 @@ class Metadata(Schema):
         pattern=r"^(\d{4}-(0[1-9]|1[0-2])|UNKNOWN)$",
         description="month of a file without one; UNKNOWN in a draft until it is stated",
     )
+    crs: str | None = Field(
+        None, max_length=5000, description="of x and y, where the file states none: EPSG:5070, WKT"
+    )
     companion: LocalPath | None = Field(
         None, description="file with the coordinates of a vector product"
     )

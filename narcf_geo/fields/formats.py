@@ -119,6 +119,10 @@ def open_format(
     if not path.exists():
         raise UnreadableError(f"{path}: no such file")
     driver = driver or driver_of(path)
+    if path.suffix.lower() == ".gz":
+        from narcf_geo.fields.packed import unpacked
+
+        path = unpacked(path)
     try:
         ds = OPENERS[driver](path, how)
         return _moderate_chunks(ds) if how.chunks == "auto" else ds
@@ -155,6 +159,8 @@ def driver_of(path: Path) -> str:
     """
     if path.is_dir():
         return "zarr"
+    if path.suffix.lower() == ".gz" and path.stem:
+        return driver_of(path.with_suffix(""))
     if path.is_file():
         with path.open("rb") as file:
             head = file.read(8)
@@ -163,7 +169,7 @@ def driver_of(path: Path) -> str:
                 return driver
     if path.suffix.lower() in DRIVERS:
         return DRIVERS[path.suffix.lower()]
-    packed = path.suffix.lower() in (".gz", ".bz2", ".xz", ".zip", ".tar")
+    packed = path.suffix.lower() in (".bz2", ".xz", ".zip", ".tar")
     remedy = "unpack it first" if packed else f"known are {', '.join(DRIVERS)}"
     raise UnreadableError(
         f"{path}: expected a file of a known format, found the suffix {path.suffix!r}; {remedy}"

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.errors import NarcfError, UnitError, UnreadableError
+from narcf_geo.core.errors import NarcfError, UnitError, UnreadableError, UsageError
 from narcf_geo.core.units import convert
 from narcf_geo.core.variables import VARIABLES
 from narcf_geo.fields.axes import time_name, with_time
 from narcf_geo.fields.dates import dated
 from narcf_geo.fields.door import valid_only
 from narcf_geo.fields.formats import Opening, open_format
+from narcf_geo.grid.detect import plane_dims
 
 if TYPE_CHECKING:
     from narcf_geo.catalog.entry import Entry
@@ -37,6 +38,36 @@ def open_native(
     NarcfError
         When a file cannot be opened with the entry's driver, or the files do not fit together.
     """
+    ds = _opened(entry, files, preprocess)
+    return ds if entry.metadata.crs is None else _with_crs(ds, entry)
+
+
+def _with_crs(ds: xr.Dataset, entry: Entry) -> xr.Dataset:
+    """Return `ds` with the CRS that the entry states for its x and y."""
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    try:
+        mapping = CRS.from_user_input(entry.metadata.crs).to_cf()
+    except CRSError as error:
+        raise UsageError(
+            f"{entry.where('metadata', 'crs')}: expected a CRS such as EPSG:5070, found "
+            f"{entry.metadata.crs!r} ({error})"
+        ) from None
+    ds = ds.assign_coords(spatial_ref=((), 0, mapping))
+    plane = plane_dims(ds)
+    for array in ds.data_vars.values():
+        if len(plane & set(map(str, array.dims))) == 2:
+            array.attrs["grid_mapping"] = "spatial_ref"
+            array.encoding.pop("grid_mapping", None)
+    return ds
+
+
+def _opened(
+    entry: Entry,
+    files: Sequence[Path | RemoteFile] | None,
+    preprocess: Callable[[xr.Dataset, Any], xr.Dataset] | None,
+) -> xr.Dataset:
     datasets = []
     for path in files or entry.data_files():
         dataset = dated_by_name(_open_one(entry, path), path, entry)

@@ -101,3 +101,25 @@ def test_a_climatology_keeps_the_months_of_its_dates(tmp_path: Path, entry: Call
     twice.to_netcdf(tmp_path / "twice.nc")
     with pytest.raises(TimeError, match="each calendar month once"):
         entry("twice.nc", climatology=True, variables={"ndvi": {}}).read()
+
+
+def test_a_stated_crs_places_x_and_y(tmp_path: Path, entry: Callable) -> None:
+    from pyproj import Transformer
+
+    from narcf_geo.grid import Grid
+
+    x, y = -1.2e6 + 5e4 * np.arange(4), 2.1e6 - 5e4 * np.arange(3)
+    values = np.arange(12.0).reshape(3, 4)
+    xr.Dataset({"air": (("y", "x"), values, {"units": "K"})}, {"y": y, "x": x}).to_netcdf(
+        tmp_path / "albers.nc"
+    )
+    said = {"temp": {"name": "air"}}
+    grid = Grid.from_dataset(entry("albers.nc", variables=said, crs="EPSG:5070").read())
+    lon, lat = Transformer.from_crs(5070, 4269, always_xy=True).transform(x[1], y[2])
+    assert float(grid.lon[2, 1]) == pytest.approx(lon, abs=1e-6)
+    assert float(grid.lat[2, 1]) == pytest.approx(lat, abs=1e-6)
+    # The control: without a CRS nothing says where the cells are.
+    with pytest.raises(NarcfError, match="expected latitude and longitude"):
+        Grid.from_dataset(entry("albers.nc", variables=said).read())
+    with pytest.raises(NarcfError, match=r"yaml:\d+: source 'it': expected a CRS such as"):
+        entry("albers.nc", variables=said, crs="EPSG:nowhere").read()
