@@ -210,3 +210,22 @@ def test_three_biomes_are_enough_to_leave_one_out(table: Table) -> None:
     two = dataclasses.replace(table, biome=np.where(table.biome < 11, 5, table.biome))
     with pytest.raises(NarcfError, match="at least 3 biomes"):
         splits_of(BiomeSplit(kind="biomes", degrees=10), two, 1)
+
+
+def test_a_tenth_of_the_blocks_validates(table: Table) -> None:
+    """One row in each of 110 boxes: eleven validate a biome."""
+    lat, lon = (a.ravel() for a in np.meshgrid(np.arange(5.0, 65, 6), np.arange(-130.0, -64, 6)))
+    even = dataclasses.replace(
+        table,
+        lat=lat,
+        lon=lon,
+        biome=np.arange(110) % 3 * 5 + 1,
+        month=np.arange(110) % 36,
+        y=np.zeros(110),
+    )
+    found = splits_of(BiomeSplit(kind="biomes", degrees=6), even, 1)
+    assert np.unique(splits.block_of(lon, lat, 6)).size == 110
+    validating = np.unique(np.concatenate([split.validation for split in found]))
+    assert validating.size == 11
+    for split in found:
+        assert split.train.size + split.validation.size + split.test.size == 110

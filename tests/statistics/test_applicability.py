@@ -173,3 +173,28 @@ def test_the_estimate_is_worse_where_it_is_not_applicable():
     assert not inside[(new[:, 0] < -5) | (new[:, 0] > 20)].any()
     shuffled = rng.permutation(inside)
     assert error[~shuffled].mean() < 2 * error[shuffled].mean()
+
+
+def test_as_many_prototypes_as_rows_are_all_of_them():
+    """Twice the same rows in two groups: each has its double at a distance of 0."""
+    x = np.array([[0.0], [1.0], [4.0], [9.0]])
+    twice, groups = np.concatenate([x, x]), np.repeat([0, 1], 4)
+    for prototypes in (8, 9, 2000):
+        area = Applicability.fit(twice, groups, prototypes=prototypes)
+        assert area.threshold == 0
+        assert area.prototypes.shape == (8, 1)
+    assert Applicability.fit(twice, groups, prototypes=7).prototypes.shape == (7, 1)
+
+
+def test_more_rows_than_a_block_of_work_are_like_few():
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=(60, 3)) * [1, 5, 0.1] + [0, 100, 3]
+    area = Applicability.fit(x, np.arange(60) % 4)
+    new = rng.normal(size=(2500, 3)) * [2, 8, 0.3] + [0, 100, 3]
+    whole = area.dissimilarity(new)
+    for start in (0, 1000, 1020, 2040, 2490):
+        alone = np.concatenate([area.dissimilarity(new[[k]]) for k in range(start, start + 10)])
+        np.testing.assert_allclose(whole[start : start + 10], alone, rtol=1e-4)
+    a, b = ((v - x.mean(axis=0)) / x.std(axis=0) for v in (x, new))
+    expected = cdist(b, a).min(axis=1) / pdist(a).mean()
+    np.testing.assert_allclose(whole, expected, rtol=1e-3, atol=1e-5)
