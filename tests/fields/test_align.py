@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import cells, like_a_map, like_an_inversion
 
@@ -29,6 +29,7 @@ def test_pairs_by_label_whatever_the_order(first: object, second: object) -> Non
         assert not np.array_equal(10 * first(ONE).values.ravel(), second(OTHER).values.ravel())
 
 
+@settings(deadline=None)
 @given(st.permutations(range(3)), st.permutations(range(4)), st.booleans())
 def test_any_order_of_cells_gives_the_same_sum(rows: list, columns: list, turned: bool) -> None:
     other = OTHER.isel(lat=rows, lon=columns)

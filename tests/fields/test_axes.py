@@ -6,7 +6,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import cells, like_a_map, like_an_inversion
 
@@ -58,6 +58,7 @@ def fields(draw: st.DrawFn) -> xr.DataArray:
     return field.transpose(*draw(st.permutations(field.dims)))
 
 
+@settings(deadline=None)
 @given(fields())
 def test_a_value_stays_with_its_place(field: xr.DataArray) -> None:
     lat, lon = (next(n for n in field.coords if field[n].attrs == a) for a in (NORTH, EAST))
