@@ -124,7 +124,10 @@ def test_a_virtual_raster_of_files_elsewhere_is_refused(tmp_path: Path) -> None:
         draft(path, "it", tmp_path / "c.yaml")
 
 
-def test_a_packed_file_is_to_be_unpacked(tmp_path: Path) -> None:
+def test_a_packed_file_that_is_cut_short_or_of_another_kind(tmp_path: Path) -> None:
     (tmp_path / "a.nc.gz").write_bytes(b"\x1f\x8b\x08")
-    with pytest.raises(NarcfError, match=r"the suffix '\.gz'; unpack it first"):
+    with pytest.raises(NarcfError, match=r"a\.nc\.gz: cannot be unpacked"):
         draft(tmp_path / "a.nc.gz", "it", tmp_path / "c.yaml")
+    (tmp_path / "a.nc.zip").write_bytes(b"PK")
+    with pytest.raises(NarcfError, match=r"the suffix '\.zip'; unpack it first"):
+        draft(tmp_path / "a.nc.zip", "it", tmp_path / "c.yaml")
