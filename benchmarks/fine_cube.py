@@ -82,8 +82,8 @@ def write_bundle(
     import keras
 
     from narcf_geo.model.bundle import write
-    from narcf_geo.project.presets import PRESETS
     from narcf_geo.model.samples.features import Features
+    from narcf_geo.project.presets import PRESETS
     from narcf_geo.statistics.applicability import APPLICABILITY, Applicability
 
     features = Features(PREDICTORS, ("1",) * len(PREDICTORS), (), "fractions")

@@ -69,8 +69,8 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
 @run
 def article(options: argparse.Namespace) -> dict[str, Any]:
     """Train by `model.fit`."""
-    from narcf_geo.project.presets import PRESETS
     from narcf_geo.model.network.training import build, keras
+    from narcf_geo.project.presets import PRESETS
 
     given = np.load(options.folder / "table.npz")
     x, y, train, validation = (given[name] for name in ("x", "y", "train", "validation"))
@@ -102,8 +102,8 @@ def article(options: argparse.Namespace) -> dict[str, Any]:
 @run
 def trainer(options: argparse.Namespace) -> dict[str, Any]:
     """Train as narcf-geo does."""
-    from narcf_geo.project.presets import PRESETS
     from narcf_geo.model.network.training import Trainer
+    from narcf_geo.project.presets import PRESETS
 
     given = np.load(options.folder / "table.npz")
     x, y, area, train, validation = (
