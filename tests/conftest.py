@@ -132,11 +132,14 @@ def in_process(
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the entry point of ``narcf-geo`` in this process, which saves its imports."""
     from narcf_geo.cli import main
+    from narcf_geo.cli.show import console
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         argv = ["narcf-geo", *map(str, arguments)]
         monkeypatch.setattr(sys, "argv", argv)
         monkeypatch.setenv("COLUMNS", "200")
+        # Its width is that of the first test which used it in this process.
+        monkeypatch.setattr(console, "_width", 200)
         capfd.readouterr()
         code: Any = 0
         try:
