@@ -23,7 +23,6 @@ from narcf_geo.catalog.recognize import (
     is_total,
     needs_substance,
     product_of,
-    sign_by_name,
 )
 from narcf_geo.catalog.schema import CatalogFile, SourceEntry
 from narcf_geo.core.errors import NarcfError, TimeError, UsageError
@@ -35,6 +34,7 @@ from narcf_geo.fields.averages import time_bounds
 from narcf_geo.fields.dates import dated
 from narcf_geo.fields.formats import driver_of
 from narcf_geo.fields.time import on_month_axis
+from narcf_geo.fields.values import sign_of
 from narcf_geo.grid.detect import plane_dims
 
 _DATE = re.compile(
@@ -128,7 +128,7 @@ def _metadata(native: xr.Dataset, path: Path) -> list[str]:
         found = {original: "land_cover"}
     elif role == "target":
         flux = native[next(n for n, canonical in found.items() if canonical == "flux")]
-        told = sign_by_name(flux)
+        told = sign_of(flux)
         other = {"uptake": "to_atmosphere, where positive is into the air"}
         meant = other.get(told, "uptake, where positive is into the land")
         lines.append(f"      sign: {told}  # or {meant}")

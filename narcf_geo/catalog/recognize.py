@@ -12,9 +12,8 @@ from narcf_geo.catalog.catalog import Catalog
 from narcf_geo.catalog.entry import name_pattern
 from narcf_geo.catalog.schema import SourceEntry
 from narcf_geo.core.errors import NarcfError
-from narcf_geo.core.units import convert, parse, substance_of
+from narcf_geo.core.units import is_convertible, parse, substance_of
 from narcf_geo.core.variables import VARIABLES, Variable
-from narcf_geo.fields.values import Sign, sign_of
 
 _NAMES = {
     "temp": ("air", "t2m", "2t", "tas", "t2", "tmp", "temperature"),
@@ -43,9 +42,6 @@ _PART = re.compile(
     r"(?i)\bGPP\b|gross|photosynth|assimilation|respiration|\bNPP\b|\breco\b|\bter\b|fossil|ocean"
 )
 """Words of a part of the exchange, where nothing says that it is the net one."""
-
-_UPTAKE = ("nbp", "nep", "netatmoslandco2flux")
-"""Names of fluxes that are positive into the land, in small letters."""
 
 _EXTREME = re.compile(r"(min|max|mn|mx|_tn|_tx)$|^t[nx]$|^m[nx]2t|\b(minimum|maximum) temperature")
 _OCEAN = ("fgco2", "spco2", "dpco2")
@@ -144,7 +140,7 @@ def canonical_name(array: xr.DataArray) -> str | None:
             by_standard = bool(standard)
         if not (by_name or by_standard):
             continue
-        if units and not (is_convertible(units, variable, standard) or is_total(units, variable)):
+        if units and not (_is_of(variable, units, standard) or is_total(units, variable)):
             continue
         return canonical
     return None
@@ -164,24 +160,10 @@ def _is_aloft(array: xr.DataArray) -> bool:
     )
 
 
-def is_convertible(units: str, variable: Variable, standard: str = "") -> bool:
-    """Tell whether a unit is of a canonical variable, but for months, cells and the substance."""
-    known = xr.DataArray(
-        np.zeros((1, 1)), {"time": [np.datetime64("2001-01-01", "ns")]}, ("time", "cell")
-    )
-    area = xr.DataArray(np.ones(1), dims="cell")
-    try:
-        convert(
-            known.assign_attrs(units=units),
-            variable.units,
-            where="",
-            kind=variable.substance,
-            of=substance_of(standard) or "C",
-            area=area,
-        )
-    except NarcfError:
-        return False
-    return True
+def _is_of(variable: Variable, units: str, standard: str = "") -> bool:
+    """Tell whether a unit is of a canonical variable, a mass that does not say of what too."""
+    of = substance_of(standard) or "C"
+    return is_convertible(units, variable.units, variable.substance, of)
 
 
 def is_total(units: str, variable: Variable) -> bool:
@@ -196,7 +178,7 @@ def is_total(units: str, variable: Variable) -> bool:
         parsed = parse(units)
     except NarcfError:
         return False
-    return not parsed.per_month and is_convertible(f"({parsed.unit}) / day", variable)
+    return not parsed.per_month and _is_of(variable, f"({parsed.unit}) / day")
 
 
 def needs_substance(array: xr.DataArray) -> bool:
@@ -215,12 +197,4 @@ def is_flux_of_carbon(array: xr.DataArray) -> bool:
     units = str(array.attrs.get("units", "")).strip()
     said = " ".join(str(array.attrs.get(k, "")) for k in ("long_name", "standard_name"))
     said = f"{array.name} {said}".replace("_", " ")
-    return bool(units) and not _is_other(said + units) and is_convertible(units, VARIABLES["flux"])
-
-
-def sign_by_name(flux: xr.DataArray) -> Sign:
-    """Return what positive means, by the standard name, else by a name that says uptake."""
-    standard = str(flux.attrs.get("standard_name", ""))
-    if str(flux.name).lower() in _UPTAKE and "upward" not in standard:
-        return "uptake"
-    return sign_of(flux)
+    return bool(units) and not _is_other(said + units) and _is_of(VARIABLES["flux"], units)

@@ -123,7 +123,9 @@ class Metadata(Schema):
     product: str = "generic"
     role: Role
     variables: dict[str, VariableEntry] = {}
-    sign: Literal["to_atmosphere", "uptake"] = "to_atmosphere"
+    sign: Literal["to_atmosphere", "uptake"] | None = Field(
+        None, description="what positive means; by default what the file says of itself"
+    )
     legend: Legend | None = None
     climatology: bool = Field(False, description="12 months that stand for every year")
     monthly_mean: float | None = Field(

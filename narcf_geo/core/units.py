@@ -267,13 +267,11 @@ def convert(
         divisors: list[xr.DataArray] = []
         if given.per_month and not wanted.per_month:
             divisors.append(_days_of_months(array, stated))
-            given = given._replace(unit=given.unit / _registry().Unit("day"))
         if given.per_cell and not wanted.per_cell:
             if area is None:
                 raise UnitError(f"unit {stated!r}: the area of the cells is not known here")
             divisors.append(area)
-            given = given._replace(unit=given.unit / _registry().Unit("m2"))
-        scale, offset = _linear(given, wanted, kind, of, stated, units)
+        scale, offset = _linear(_divided(given, wanted), wanted, kind, of, stated, units)
     except NarcfError as error:
         raise UnitError(
             f"{where}: {error}; expected a unit that converts to {units!r}. If the file is wrong, "
@@ -289,6 +287,41 @@ def convert(
     result = result if dtype is None else result.astype(dtype)
     result.attrs = attrs
     return result
+
+
+def _divided(given: Unit, wanted: Unit) -> Unit:
+    """Return a unit with days for months, and m2 for cells, where the wanted one has none."""
+    unit = given.unit
+    if given.per_month and not wanted.per_month:
+        unit = unit / _registry().Unit("day")
+    if given.per_cell and not wanted.per_cell:
+        unit = unit / _registry().Unit("m2")
+    return given._replace(unit=unit)
+
+
+def is_convertible(
+    source: str, target: str, kind: str | None = None, of: Substance | None = None
+) -> bool:
+    """Tell whether `convert` takes a unit, where the months and the cells are known.
+
+    Parameters
+    ----------
+    source, target, kind, of
+        As for `linear`.
+
+    Examples
+    --------
+    >>> is_convertible("Tg C month-1 cell-1", "umol m-2 s-1", "carbon")
+    True
+    >>> is_convertible("Tg month-1 cell-1", "umol m-2 s-1", "carbon")  # of what?
+    False
+    """
+    try:
+        given, wanted = parse(source), parse(target)
+        _linear(_divided(given, wanted), wanted, kind, of, source, target)
+    except UnitError:
+        return False
+    return True
 
 
 def is_per_cell(text: str) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.constants import FLUX_UNITS
-from narcf_geo.core.errors import MissingFileError, NarcfError, UsageError
-from narcf_geo.core.units import linear
+from narcf_geo.core.errors import MissingFileError, UsageError
+from narcf_geo.core.units import is_convertible, substance_of
 from narcf_geo.fields.axes import in_house_order
 from narcf_geo.fields.formats import open_format
 from narcf_geo.fields.time import on_month_axis
@@ -41,7 +41,7 @@ def open_fields(
     source : path, xarray.Dataset or xarray.DataArray
         NetCDF, Zarr, GeoTIFF, CSV, ESRI ASCII, and GRIB and HDF4 where the extras are installed.
     variables : iterable of str, optional
-        Those to keep; by default all that lie on the grid.
+        Those to keep, with what belongs to them; by default all.
     average : float, optional
         Average finer time steps to months of which this share, in (0, 1], is covered.
     monthly : bool
@@ -215,7 +215,7 @@ def flux_name(ds: xr.Dataset, where: str) -> str:
     """
     units = {str(n): str(v.attrs.get("units", "")) for n, v in ds.data_vars.items()}
     preferred = [n for name in PREFERRED for n in units if n.lower() == name]
-    found = [n for n, unit in units.items() if ds[n].ndim >= 2 and _of_flux(unit)]
+    found = [n for n in units if _is_flux(ds[n])]
     if preferred or len(found) == 1:
         return (preferred or found)[0]
     known = ", ".join(f"{n} ({units[n] or 'no unit'})" for n in found or units)
@@ -225,12 +225,10 @@ def flux_name(ds: xr.Dataset, where: str) -> str:
     )
 
 
-def _of_flux(units: str) -> bool:
-    try:
-        linear(units, FLUX_UNITS, "carbon")
-    except NarcfError:
-        return False
-    return True
+def _is_flux(array: xr.DataArray) -> bool:
+    units = str(array.attrs.get("units", "")).strip()
+    of = substance_of(str(array.attrs.get("standard_name", "")))
+    return array.ndim >= 2 and is_convertible(units, FLUX_UNITS, "carbon", of)
 
 
 def _with_companions(ds: xr.Dataset, names: list[str]) -> xr.Dataset:

@@ -28,6 +28,9 @@ UPTAKE_NAMES = (
 )
 """What a CF standard name of a flux that counts uptake as positive has in it."""
 
+UPTAKE_VARIABLES = ("nbp", "nep", "netatmoslandco2flux")
+"""Names of variables that count uptake as positive by their definition, in small letters."""
+
 NODATA = -1
 """The class of what is not mapped."""
 
@@ -49,7 +52,7 @@ def flux_field(
     units : str, optional
         The unit of the values; by default that of its attribute ``units``.
     sign : {"to_atmosphere", "uptake"}, optional
-        What positive means; by default by the standard name, else release to the atmosphere.
+        What positive means; by default see `sign_of`.
     monthly : bool
         Put time on the month axis; see `narcf_geo.fields.time.on_month_axis`.
     where : str
@@ -129,7 +132,7 @@ def in_flux_units(
             raise UsageError(f"expected sign 'to_atmosphere' or 'uptake', found {sign!r}")
         attrs = {**result.attrs, "sign": FLUX_SIGN}
         if sign_of(flux) == "uptake":
-            attrs.pop("standard_name")
+            attrs.pop("standard_name", None)
         if (sign or sign_of(flux)) == "uptake":
             result = -result
         result.attrs = attrs  # assign_attrs would leave the standard name of the other sign
@@ -137,9 +140,22 @@ def in_flux_units(
 
 
 def sign_of(flux: xr.DataArray) -> Sign:
-    """Return what positive means, by the standard name; release to the atmosphere without one."""
-    name = str(flux.attrs.get("standard_name", ""))
-    return "uptake" if any(part in name for part in UPTAKE_NAMES) else "to_atmosphere"
+    """Return what positive means in a flux that comes from outside.
+
+    By its standard name; without one that says so, a variable named ``nbp`` or ``nep`` counts
+    uptake by definition, and every other one release to the atmosphere. What has come in by the
+    door says so in its attribute ``sign``.
+
+    Examples
+    --------
+    >>> sign_of(xr.DataArray(1.0, name="NEP")), sign_of(xr.DataArray(1.0, name="NEE"))
+    ('uptake', 'to_atmosphere')
+    """
+    if flux.attrs.get("sign") == FLUX_SIGN:
+        return "to_atmosphere"
+    standard = str(flux.attrs.get("standard_name", ""))
+    named = str(flux.name).lower() in UPTAKE_VARIABLES and "upward" not in standard
+    return "uptake" if named or any(part in standard for part in UPTAKE_NAMES) else "to_atmosphere"
 
 
 def area_field(area: xr.DataArray, where: str = "cell_area") -> xr.DataArray:

@@ -180,6 +180,17 @@ def test_the_flux_is_found_by_its_name_or_by_its_unit(flux: xr.DataArray) -> Non
     assert flux_name(ds.assign(nee=ds["temp"], flux=ds["temp"]), "") == "flux"
     series = ds["exchange"].isel(lat=0, lon=0)
     assert flux_name(ds.assign(site=series), "") == "exchange"
+    carbon = "surface_upward_mass_flux_of_carbon_dioxide_expressed_as_carbon"
+    for attrs in (
+        {"units": "g C m-2 month-1"},
+        {"units": "Tg C month-1 cell-1"},
+        {"units": "kg m-2 s-1", "standard_name": carbon},
+    ):
+        other = flux.drop_attrs(deep=False).assign_attrs(attrs)
+        assert flux_name(ds.assign(exchange=other), "") == "exchange"
+    # A mass that does not say of what may be water.
+    water = flux.assign_attrs(units="kg m-2 s-1")
+    assert flux_name(ds.assign(evap=water), "") == "exchange"
     two = ds.assign(gpp=flux.assign_attrs(units="g C m-2 day-1"))
     with pytest.raises(UsageError, match=r"expected one flux.*exchange \(umol m-2 s-1\), gpp"):
         open_flux(two)

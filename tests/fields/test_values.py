@@ -9,7 +9,7 @@ from places import cells, like_a_map, like_an_inversion, monthly
 
 from narcf_geo.core.constants import FLUX_UNITS
 from narcf_geo.core.errors import FieldError, GridMismatchError, TimeError, UnitError, UsageError
-from narcf_geo.fields import area_field, class_field, flux_field
+from narcf_geo.fields import area_field, class_field, flux_field, open_flux
 from narcf_geo.fields.values import in_flux_units, plane_of, sign_of
 from narcf_geo.grid import Grid
 
@@ -95,6 +95,26 @@ def test_the_sign_by_its_standard_name(name: str) -> None:
     assert "standard_name" not in found.attrs
     # Past the door once more it stays.
     np.testing.assert_array_equal(flux_field(found).values, found.values)
+
+
+@pytest.mark.parametrize(
+    ("name", "standard", "factor"),
+    [
+        ("NBP", None, -1),
+        ("nep", None, -1),
+        ("netAtmosLandCO2Flux", None, -1),
+        ("nee", None, 1),
+        ("nbp_std_error", None, 1),
+        ("nbp", "surface_upward_mole_flux_of_carbon_dioxide", 1),
+    ],
+)
+def test_the_sign_by_the_name_of_the_variable(name: str, standard: str, factor: int) -> None:
+    attrs = {"standard_name": standard} if standard else {}
+    found = flux_field(cells(VALUES, units=FLUX_UNITS, **attrs).rename(name))
+    np.testing.assert_array_equal(found.values, factor * VALUES)
+    np.testing.assert_array_equal(flux_field(found).values, found.values)
+    again = open_flux(monthly(found, "2014-01", "2014-02").assign_attrs(found.attrs).rename(name))
+    np.testing.assert_array_equal(again["flux"][1].values, found.values)
 
 
 def test_the_sign_by_argument_goes_before_the_name() -> None:

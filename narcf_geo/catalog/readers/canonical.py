@@ -19,6 +19,7 @@ from narcf_geo.core.units import convert, is_per_cell, substance_of
 from narcf_geo.core.variables import SIGNED, VARIABLES, Variable
 from narcf_geo.fields.dates import dated
 from narcf_geo.fields.time import on_month_axis
+from narcf_geo.fields.values import sign_of
 from narcf_geo.grid import Grid
 from narcf_geo.grid.detect import plane_dims
 
@@ -211,7 +212,7 @@ def _variable(
     if known and known.substance == "carbon":
         array = for_area_of_cell(array, native, variable, where)
     if name in SIGNED:
-        if entry.metadata.sign == "uptake":
+        if (entry.metadata.sign or sign_of(native[key])) == "uptake":
             array = -array
         attrs["sign"] = FLUX_SIGN
     if variable.month:

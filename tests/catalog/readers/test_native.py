@@ -123,3 +123,34 @@ def test_a_stated_crs_places_x_and_y(tmp_path: Path, entry: Callable) -> None:
         Grid.from_dataset(entry("albers.nc", variables=said).read())
     with pytest.raises(NarcfError, match=r"yaml:\d+: source 'it': expected a CRS such as"):
         entry("albers.nc", variables=said, crs="EPSG:nowhere").read()
+
+
+DOWN = (
+    "surface_net_downward_mass_flux_of_carbon_dioxide_expressed_as_carbon_due_to_all_land_processes"
+)
+
+
+@pytest.mark.parametrize(
+    ("variable", "standard", "stated", "factor"),
+    [
+        ("nee", None, None, 1),
+        ("flux", DOWN, None, -1),
+        ("NBP", None, None, -1),
+        ("nep", DOWN.replace("down", "up"), None, 1),
+        ("flux", DOWN, "to_atmosphere", 1),
+        ("nbp", None, "to_atmosphere", 1),
+        ("nee", None, "uptake", -1),
+    ],
+)
+def test_the_sign_of_an_entry_goes_before_that_of_its_file(
+    tmp_path: Path, entry: Callable, variable: str, standard: str | None, stated: str, factor: int
+) -> None:
+    write(tmp_path / "a.nc", 1.0, "2001-01-16", "umol m-2 s-1", variable)
+    with xr.open_dataset(tmp_path / "a.nc") as ds:
+        raw = ds.load()
+    if standard:
+        raw[variable].attrs["standard_name"] = standard
+        raw.to_netcdf(tmp_path / "a.nc")
+    said = {"variables": {"flux": {"name": variable}}, **({"sign": stated} if stated else {})}
+    found = entry("a.nc", role="target", **said).read()["flux"].isel(time=0)
+    np.testing.assert_array_equal(found.sel(lat=LAT), factor * raw[variable][0].values)
