@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -236,9 +237,9 @@ class TrainingSettings(Schema):
     seed: int = Field(2007, ge=0, lt=2**31)
 
     @property
+    @abstractmethod
     def predictor_names(self) -> list[str]:
         """The names of all predictors, in order."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _features_of_predictors(self) -> Self:
