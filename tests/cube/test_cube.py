@@ -124,8 +124,9 @@ def test_a_cube_of_arrays_laid_out_otherwise() -> None:
         {"units": "m"},
     ).rename(y="latitude", x="longitude")
     mid_month = temperature().assign_coords(time=temperature()["time"] + np.timedelta64(14, "D"))
-    fluxes = {"target": carbon("2007-03", "2007-12"), "reference": -carbon("2007-01", "2007-02")}
-    fluxes["reference"].attrs = {"units": "g C m-2 day-1"}
+    exchange = (-carbon("2007-01", "2007-02")).rename("nee")
+    exchange.attrs = {"units": "g C m-2 day-1"}
+    fluxes = {"target": carbon("2007-03", "2007-12"), "reference": exchange}
     cube = build_cube([mid_month, height], CLASSES, fluxes)
     assert cube["temp"].dims == ("time", "lat", "lon")
     months = month_starts("2007-01", "2007-06")
