@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from narcf_geo.core.progress import Progress
     from narcf_geo.prediction import Summary as Prediction
     from narcf_geo.project.project import Project
-    from narcf_geo.regridding.files import Summary
+    from narcf_geo.regridding.summary import Summary
     from narcf_geo.workflow import Result
 
 console = Console(highlight=False, soft_wrap=True)

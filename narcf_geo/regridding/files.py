@@ -6,53 +6,23 @@ import os
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import MissingFileError, UsageError
 from narcf_geo.core.files import atomic_path, require_replaceable
 from narcf_geo.fields.formats import Opening, open_format
 from narcf_geo.grid import Grid
+from narcf_geo.regridding.raster import bands
 from narcf_geo.regridding.regridder import Quantity, regrid, regridded_names, valid
+from narcf_geo.regridding.summary import Summary, integral_units, integrals
 from narcf_geo.regridding.target import Box, grid_of_file, target_grid
-from narcf_geo.regridding.weights import Weights, compute_weights, source_areas
+from narcf_geo.regridding.weights import compute_weights
 from narcf_geo.regridding.weights_file import stored_weights
 
 RASTERS = (".tif", ".tiff")
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What became of one variable.
-
-    Attributes
-    ----------
-    variable : str
-    source_grid, target_grid : str
-        What the grids are, for people.
-    coverage : float
-        Part of the target's area that valid source cells cover, 0..1, mean over time.
-    integral_before, integral_after : float
-        Area integral (sum for totals) of the source over the target, and of the valid target
-        cells over their covered part; mean over time and other dimensions.
-    units : str
-        Of the integrals.
-    seconds : float
-        For all variables of the file together.
-    """
-
-    variable: str
-    source_grid: str
-    target_grid: str
-    coverage: float
-    integral_before: float
-    integral_after: float
-    units: str
-    seconds: float
 
 
 def regrid_file(
@@ -148,7 +118,7 @@ def regrid_file(
         )
         how = f"{method} ({quantity}, min_coverage {min_coverage:g}) to {target}"
         out = _described(out, source_path, names, how)
-        sums = _integrals(ds, out, names, made, quantity)
+        sums = integrals(ds, out, names, made, quantity)
         values = _write(out, target_path, names, sums)
     seconds = time.perf_counter() - started
     return [
@@ -159,7 +129,7 @@ def regrid_file(
             coverage=float(values[name, "coverage"]),
             integral_before=float(values[name, "before"]),
             integral_after=float(values[name, "after"]),
-            units=_integral_units(str(out[name].attrs.get("units", "")), quantity),
+            units=integral_units(str(out[name].attrs.get("units", "")), quantity),
             seconds=seconds,
         )
         for name in names
@@ -211,64 +181,6 @@ def _described(out: xr.Dataset, source_path: Path, names: Sequence[str], how: st
     return out
 
 
-def _integrals(
-    ds: xr.Dataset, out: xr.Dataset, names: Sequence[str], weights: Weights, quantity: str
-) -> dict[tuple[str, str], Any]:
-    """Return the sums of the summary, lazy."""
-    source, target = weights.source, weights.target
-    inside = weights
-    if weights.method != "conservative":
-        inside = compute_weights(source, target, "conservative")
-    areas = source_areas(inside, quantity)
-    area = xr.DataArray(inside.target_area, dims=target.dims)
-    sums: dict[tuple[str, str], Any] = {}
-    for name in names:
-        after, fraction = (
-            v.drop_vars(v.coords) for v in (out[name], out[f"{name}_valid_fraction"])
-        )
-        sums[name, "before"] = _integral(ds[name].variable, source.dims, areas)
-        kept = after * fraction * area if quantity == "mean" else after
-        sums[name, "after"] = kept.sum(target.dims, dtype="float64").mean()
-        sums[name, "coverage"] = (fraction * area).sum(target.dims).mean() / area.sum()
-    return sums
-
-
-def _integral(
-    field: xr.Variable, dims: tuple[str, str], areas: list[tuple[np.ndarray, tuple[str, ...]]]
-) -> Any:
-    """Return the mean over all other dimensions of the area integral, a dask scalar."""
-    import dask.array as da
-
-    data = field.transpose(..., *dims).data
-    axes = dict(zip(dims, (data.ndim - 2, data.ndim - 1), strict=True))
-    factors: list[Any] = []
-    for area, along in areas:
-        index = tuple(axes[d] for d in along)
-        factors += [da.from_array(area, chunks=tuple(data.chunks[k] for k in index)), index]
-    every = tuple(range(data.ndim))
-    sums = da.blockwise(
-        _weighted_sum,
-        every,
-        data,
-        every,
-        *factors,
-        adjust_chunks=dict.fromkeys(axes.values(), 1),
-        dtype="float64",
-        meta=np.empty((0,) * data.ndim),
-    )
-    return sums.sum(axis=(-2, -1)).mean()
-
-
-def _weighted_sum(block: np.ndarray, *areas: np.ndarray) -> np.ndarray:
-    subscripts = "...yx,yx" if areas[0].ndim == 2 else "...yx,y,x"
-    filled = np.where(np.isnan(block), 0, block)
-    return np.einsum(f"{subscripts}->...", filled, *areas)[..., None, None]
-
-
-def _integral_units(units: str, quantity: str) -> str:
-    return units if quantity == "total" else f"{units} m2".strip() if units != "1" else "m2"
-
-
 def _write(
     out: xr.Dataset, path: Path, names: Sequence[str], sums: dict[tuple[str, str], Any]
 ) -> dict[tuple[str, str], Any]:
@@ -277,7 +189,7 @@ def _write(
 
     with atomic_path(path) as temporary:
         if path.suffix.lower() in RASTERS:
-            raster = _raster(out, names)
+            raster = bands(out, names)
             raster, values = dask.compute(raster, sums)
             raster.rio.to_raster(temporary, driver="GTiff", compress="DEFLATE", tiled=True)
             return values
@@ -289,54 +201,3 @@ def _write(
             job = out.to_netcdf(temporary, engine="netcdf4", encoding=encoding, compute=False)
         _, values = dask.compute(job, sums)
     return values
-
-
-def _raster(ds: xr.Dataset, names: Sequence[str]) -> xr.DataArray:
-    """Return the one field of `ds` as bands, north up, ready for rioxarray to write."""
-    import rioxarray  # noqa: F401  (adds .rio)
-
-    field = ds[names[0]]
-    *lead, y, x = field.dims
-    if len(names) > 1 or len(lead) > 1 or y not in field.coords or x not in field.coords:
-        raise UsageError(
-            "expected one variable on latitudes and longitudes, with at most one more dimension, "
-            f"for a GeoTIFF, found { {n: ds[n].dims for n in names} }; name one, or write .nc or "
-            ".zarr"
-        )
-    field = field.sortby(y, ascending=False)
-    for axis in (y, x):
-        _require_even(field[axis].values, ds[f"{axis}_bnds"].values, str(axis))
-    if lead:
-        field.attrs["long_name"] = tuple(_band_names(field, str(lead[0]), names[0]))
-    field = field.drop_vars("band_name", errors="ignore")
-    field.attrs.pop("grid_mapping", None)
-    field = field.rio.set_spatial_dims(x, y).rio.write_crs("EPSG:4326")
-    return field.rio.write_nodata(np.nan)
-
-
-def _require_even(centers: np.ndarray, bounds: np.ndarray, axis: str) -> None:
-    # Rows of nodes on a pole are half cells: pixels there stand for what is on the globe.
-    whole = (np.abs(bounds).max(1) < 90) | (axis != "lat")
-    sizes = np.abs([*np.diff(centers), *np.diff(bounds, axis=1)[whole, 0]])
-    if sizes.size and np.ptp(sizes) > 1e-4 * sizes.mean():
-        raise UsageError(
-            f"expected evenly spaced cells for a GeoTIFF, found cells of {sizes.min():.4g} to "
-            f"{sizes.max():.4g} degrees along {axis!r}; write .nc or .zarr, or choose a regular "
-            "grid"
-        )
-
-
-def _band_names(field: xr.DataArray, axis: str, name: str) -> list[str]:
-    if "band_name" in field.coords and field["band_name"].dims == (axis,):
-        return [str(label) for label in field["band_name"].values]
-    return [f"{name} {label}" for label in _labels(field[axis])]
-
-
-def _labels(axis: xr.DataArray) -> list[str]:
-    """Return names of the bands: dates for a time axis of a known calendar, else the values."""
-    if "since" in str(axis.attrs.get("units", "")):
-        try:
-            axis = xr.decode_cf(axis.to_dataset(name="band"))["band"]
-        except ValueError:
-            return [f"{value} {axis.attrs['units']}" for value in axis.values.tolist()]
-    return [str(value)[:10] for value in axis.values]
