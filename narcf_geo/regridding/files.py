@@ -7,20 +7,22 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
+import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import MissingFileError, UsageError
 from narcf_geo.core.files import atomic_path, require_replaceable
 from narcf_geo.fields.formats import Opening, open_format
 from narcf_geo.grid import Grid
+from narcf_geo.regridding.job import Job
+from narcf_geo.regridding.options import Options, RegridOptions
+from narcf_geo.regridding.plan import CELL_AREA, plan
 from narcf_geo.regridding.raster import bands
-from narcf_geo.regridding.regridder import Quantity, regrid, regridded_names, valid
+from narcf_geo.regridding.regridder import regridded, regridded_names, valid
 from narcf_geo.regridding.summary import Summary, integral_units, integrals
 from narcf_geo.regridding.target import Box, grid_of_file, target_grid
-from narcf_geo.regridding.weights import compute_weights
-from narcf_geo.regridding.weights_file import stored_weights
 
 RASTERS = (".tif", ".tiff")
 
@@ -32,11 +34,9 @@ def regrid_file(
     grid: Grid | float | Sequence[float] | None = None,
     like: str | os.PathLike[str] | None = None,
     bounds: Box | None = None,
-    method: str = "conservative",
-    min_coverage: float = 0.5,
-    quantity: Quantity = "mean",
     weights: str | os.PathLike[str] | None = None,
     variables: Sequence[str] | None = None,
+    **options: Unpack[RegridOptions],
 ) -> list[Summary]:
     """Regrid the variables of a file, block by block, and write the result whole.
 
@@ -55,12 +55,13 @@ def regrid_file(
     bounds : tuple of float, optional
         West, south, east, north in degrees for a resolution; the extent of the source, moved
         outwards to whole cells, when not given.
-    method, min_coverage, quantity
-        As in `regrid`.
     weights : path, optional
         A weight file to read, or to write when it is absent.
     variables : sequence of str, optional
         Those to regrid; all numeric ones on the grid when not given.
+    **options
+        Those of `regrid`: `method`, `quantity`, `categorical`, `min_coverage`, `percentile`,
+        `source_mask`, `target_mask`, `max_distance`, `extrapolate`.
 
     Returns
     -------
@@ -89,6 +90,7 @@ def regrid_file(
     (1.0, 1.0)
     """
     started = time.perf_counter()
+    asked = Options(**options)
     source_path, target_path = Path(source_path), Path(target_path)
     _require_format(target_path)
     if not source_path.exists():
@@ -105,20 +107,16 @@ def regrid_file(
                 )
         source = Grid.from_dataset(ds)
         target = _target(source, grid, like, bounds)
-        made = (
-            stored_weights(Path(weights), source, target, method)
-            if weights
-            else compute_weights(source, target, method)
-        )
         names = list(variables) if variables else regridded_names(ds, source.dims)
         others = [n for n in ds.data_vars if n in regridded_names(ds, source.dims)]
         ds = ds.drop_vars([n for n in others if n not in names])
-        out = regrid(
-            ds, target, source=source, min_coverage=min_coverage, quantity=quantity, weights=made
-        )
-        how = f"{method} ({quantity}, min_coverage {min_coverage:g}) to {target}"
+        job = Job.of(source, target, weights, asked)
+        tasks = plan(ds, names, asked)
+        out = regridded(ds, job, tasks)
+        hows = sorted({f"{task.method.name} ({task.quantity})" for task in tasks.values()})
+        how = f"{', '.join(hows)}, min_coverage {asked.min_coverage:g}, to {target}"
         out = _described(out, source_path, names, how)
-        sums = integrals(ds, out, names, made, quantity)
+        sums = integrals(ds, out, tasks, job)
         values = _write(out, target_path, names, sums)
     seconds = time.perf_counter() - started
     return [
@@ -127,12 +125,13 @@ def regrid_file(
             source_grid=repr(source),
             target_grid=repr(target),
             coverage=float(values[name, "coverage"]),
-            integral_before=float(values[name, "before"]),
-            integral_after=float(values[name, "after"]),
-            units=integral_units(str(out[name].attrs.get("units", "")), quantity),
+            integral_before=float(values.get((name, "before"), np.nan)),
+            integral_after=float(values.get((name, "after"), np.nan)),
+            units=integral_units(str(out[name].attrs.get("units", "")), task.quantity),
             seconds=seconds,
         )
-        for name in names
+        for name, task in tasks.items()
+        if task.method != CELL_AREA
     ]
 
 
@@ -177,7 +176,8 @@ def _described(out: xr.Dataset, source_path: Path, names: Sequence[str], how: st
     out = out.assign_attrs(Conventions="CF-1.11", history=history)
     fields = {f for name in names for f in (name, f"{name}_valid_fraction")}
     for name, variable in out.variables.items():
-        variable.encoding = {} if name in fields else {"_FillValue": None}
+        if name not in fields:
+            variable.encoding = {"_FillValue": None}
     return out
 
 
@@ -197,7 +197,8 @@ def _write(
             job = out.to_zarr(temporary, mode="w", compute=False, consolidated=False)
         else:
             fields = [f for name in names for f in (name, f"{name}_valid_fraction")]
-            encoding = {n: {"zlib": True, "shuffle": True, "complevel": 1} for n in fields}
+            packing = {"zlib": True, "shuffle": True, "complevel": 1}
+            encoding = {n: {**out[n].encoding, **packing} for n in fields if n in out}
             job = out.to_netcdf(temporary, engine="netcdf4", encoding=encoding, compute=False)
         _, values = dask.compute(job, sums)
     return values

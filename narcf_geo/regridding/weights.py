@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from itertools import product
@@ -14,11 +15,13 @@ from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import UsageError
 from narcf_geo.grid import Grid
 from narcf_geo.grid.sphere import band, great_circle_area
+from narcf_geo.regridding import interpolation
 
 if TYPE_CHECKING:
     import xarray as xr
 
 METHODS = ("conservative", "bilinear", "nearest_s2d", "nearest_d2s")
+"""The methods that are one matrix; `narcf_geo.regridding.methods.METHODS` are all."""
 
 BUFFER_BYTES = 2**28
 
@@ -60,6 +63,11 @@ class SeparableWeights:
     y: sparse.csr_array
     x: sparse.csr_array
     method: str = "conservative"
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What the weights are made from: equal for equal weights, across processes."""
+        return self.source, self.target, self.method
 
     @property
     def target_area(self) -> np.ndarray:
@@ -107,7 +115,8 @@ class SeparableWeights:
 class SparseWeights:
     """Weights of any two structured grids as one matrix (n_target, n_source), C order.
 
-    `parallels` tells that cells were cut along parallels and not along great circles.
+    `parallels` tells that cells were cut along parallels and not along great circles; `variant`
+    names what else the weights depend on, such as a mask.
     """
 
     source: Grid
@@ -115,6 +124,12 @@ class SparseWeights:
     csr: sparse.csr_array
     method: str = "conservative"
     parallels: bool = False
+    variant: str = ""
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What the weights are made from: equal for equal weights, across processes."""
+        return self.source, self.target, self.method, self.variant
 
     @property
     def target_area(self) -> np.ndarray:
@@ -254,22 +269,46 @@ def _sparse_part(window: Window, cover: sparse.csr_array, weights: np.ndarray) -
     return _SparsePart(window, cover, weights, used, (cover.indices - used.start).astype(np.uint32))
 
 
-def compute_weights(source: Grid, target: Grid, method: str = "conservative") -> Weights:
+def compute_weights(
+    source: Grid,
+    target: Grid,
+    method: str = "conservative",
+    *,
+    max_distance: float | None = None,
+    source_mask: np.ndarray | None = None,
+    target_mask: np.ndarray | None = None,
+) -> Weights:
     """Return the weights from one grid to another.
 
     Parameters
     ----------
-    source, target
+    source, target : Grid
         Any two structured grids.
-    method
-        ``conservative`` (exact overlap areas; parallels as edges when both grids are
-        rectilinear, great circles otherwise), or ``bilinear``, ``nearest_s2d``, ``nearest_d2s``
-        as xESMF and ESMF define them.
+    method : {"conservative", "bilinear", "nearest_s2d", "nearest_d2s"}
+        ``conservative``: exact overlap areas; parallels as edges when both grids are
+        rectilinear, great circles otherwise. The others as ESMF defines them, with the globe closed
+        across its seam and its poles, and neighbours within `max_distance` only.
+    max_distance : float, optional
+        Kilometres to the nearest neighbour; by default about the size of its cell.
+    source_mask, target_mask : numpy.ndarray of bool, optional
+        Cells that may be neighbours, in the shape of their grid.
+
+    Returns
+    -------
+    SeparableWeights or SparseWeights
 
     Raises
     ------
     UsageError
         When the method is another one.
+
+    Examples
+    --------
+    >>> fine, coarse = Grid.regular(0, 0, 4, 2, 1), Grid.regular(0, 0, 4, 2, 2)
+    >>> compute_weights(fine, coarse).matrix().shape
+    (2, 8)
+    >>> compute_weights(fine, coarse, "nearest_s2d").matrix().nnz
+    2
     """
     if method == "conservative" and source.is_rectilinear and target.is_rectilinear:
         from narcf_geo.kernels.rectilinear import axis_matrices
@@ -279,14 +318,24 @@ def compute_weights(source: Grid, target: Grid, method: str = "conservative") ->
         from narcf_geo.kernels.overlap import conservative_weights
 
         return SparseWeights(source, target, conservative_weights(source, target))
-    if method in METHODS:
-        from xesmf import Regridder
-
-        regridder = Regridder(xesmf_grid(source), xesmf_grid(target), method)
-        return weights_of_xesmf(regridder, source, target)
+    if method == "bilinear":
+        return SparseWeights(source, target, interpolation.bilinear(source, target), method)
+    if method in ("nearest_s2d", "nearest_d2s"):
+        near = interpolation.nearest(
+            source,
+            target,
+            to_source=method == "nearest_d2s",
+            max_distance=max_distance,
+            source_mask=source_mask,
+            target_mask=target_mask,
+        )
+        masks = [b"" if m is None else m.tobytes() for m in (source_mask, target_mask)]
+        marks = [hashlib.sha256(m).hexdigest()[:16] if m else "" for m in masks]
+        variant = " ".join(map(str, (max_distance, *marks)))
+        return SparseWeights(source, target, near, method, variant=variant)
     raise UsageError(
-        f"expected a regridding method among {', '.join(METHODS)}, found {method!r}; "
-        "patch and extrapolation need xesmf with ESMPy from conda-forge"
+        f"expected weights of a method among {', '.join(METHODS)}, found {method!r}; "
+        "patch and extrapolation by distance need xesmf with ESMPy from conda-forge"
     )
 
 

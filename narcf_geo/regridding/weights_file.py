@@ -20,7 +20,7 @@ from narcf_geo.core.files import atomic_path
 from narcf_geo.grid import Grid
 from narcf_geo.regridding.weights import SeparableWeights, SparseWeights, Weights, compute_weights
 
-LAYOUT = "1"
+LAYOUT = "2"
 MAX_ENTRIES = 200_000_000
 MAP_METHODS = {
     "conservative": "Conservative remapping",
