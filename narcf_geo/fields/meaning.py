@@ -5,18 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import UnitError
+from narcf_geo.core.methods import Kind
 from narcf_geo.core.units import parse
-
-Kind = Literal[
-    "intensive", "extensive", "categorical", "cell_area", "direction", "flags", "unclear"
-]
-"""What kind of variable a field is; see `Meaning`."""
 
 NODATA = -1
 """The class of what is not mapped, unless ``flag_values`` names it."""
@@ -143,11 +138,13 @@ def is_packed(field: xr.DataArray) -> bool:
     >>> is_packed(field)
     True
     """
-    for where in (field.encoding, field.attrs):
-        scale, offset = where.get("scale_factor", 1.0), where.get("add_offset", 0.0)
-        if np.any(np.asarray(scale) != 1.0) or np.any(np.asarray(offset) != 0.0):
-            return True
-    return False
+    neutral = {"scale_factor": 1.0, "scales": 1.0, "add_offset": 0.0, "offsets": 0.0}
+    return any(
+        np.any(np.asarray(where[key]) != value)
+        for where in (field.encoding, field.attrs)
+        for key, value in neutral.items()
+        if key in where
+    )
 
 
 def stored_dtype(field: xr.DataArray) -> np.dtype:

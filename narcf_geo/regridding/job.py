@@ -16,6 +16,7 @@ from narcf_geo.grid import Grid
 from narcf_geo.regridding.apply import Rule, apply_eager, apply_lazy, result_dtype
 from narcf_geo.regridding.cells import Reducer, Shares, Statistic, reduce_eager, reduce_lazy
 from narcf_geo.regridding.classes import found_classes
+from narcf_geo.regridding.exchange import weights_of_xesmf
 from narcf_geo.regridding.masks import on_grid
 from narcf_geo.regridding.options import Options
 from narcf_geo.regridding.plan import Task
@@ -24,7 +25,6 @@ from narcf_geo.regridding.weights import (
     SparseWeights,
     Weights,
     compute_weights,
-    weights_of_xesmf,
 )
 
 if TYPE_CHECKING:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.errors import GridMismatchError, NarcfError, UsageError
+from narcf_geo.core.errors import GridMismatchError, MissingFileError, NarcfError, UsageError
+from narcf_geo.fields.formats import Opening, open_format
 from narcf_geo.grid import Grid
 
 
@@ -49,6 +52,33 @@ def on_grid(mask: xr.DataArray | np.ndarray | None, grid: Grid, which: str) -> n
     if not keep.any():
         raise UsageError(f"{which}: expected at least one cell to take part, found none of {grid}")
     return keep
+
+
+def read_mask(text: str) -> xr.DataArray:
+    """Return the mask that ``FILE:VARIABLE``, or ``FILE`` with one variable, stands for.
+
+    Raises
+    ------
+    UsageError
+        When the file has no such variable, or several and none is named.
+    MissingFileError
+        When there is no such file.
+    """
+    path, variable = Path(text), ""
+    if not path.exists():
+        name, _, variable = text.rpartition(":")
+        path = Path(name)
+        if not name or not path.exists():
+            raise MissingFileError(f"{name or text}: no such file")
+    ds = open_format(path, how=Opening(decode_times=False))
+    fields = [str(n) for n, v in ds.data_vars.items() if v.ndim >= 2]
+    if variable not in ds.variables and (variable or len(fields) != 1):
+        found = f"found no {variable!r}" if variable else "found several"
+        raise UsageError(
+            f"{path}: expected the name of a mask as FILE:VARIABLE, {found}; choose from "
+            f"{', '.join(fields)}"
+        )
+    return ds[variable or fields[0]].squeeze(drop=True).compute()
 
 
 def _laid(mask: xr.DataArray, grid: Grid, which: str) -> np.ndarray:

@@ -10,11 +10,11 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import UsageError
-from narcf_geo.regridding.methods import method_named
+from narcf_geo.core.methods import method_named
 
 Quantity = Literal["mean", "total"]
 ByName = str | Mapping[str, str]
-"""One for all variables, or one each by name."""
+"""One for all variables, or one each by name; ``*`` names all others."""
 
 Mask = xr.DataArray | np.ndarray
 
@@ -86,15 +86,15 @@ class Options:
         return value.get(name) if isinstance(value, Mapping) else None
 
     def common(self, which: Literal["method", "quantity"]) -> str | None:
-        """Return what was asked for all variables."""
+        """Return what was asked for all variables, or for those not named."""
         value = getattr(self, which)
-        return None if isinstance(value, Mapping) else value
+        return value.get("*") if isinstance(value, Mapping) else value
 
     def names(self) -> set[str]:
         """Return the names of variables that the options name."""
         given: list[Any] = [self.method, self.quantity]
         named = {n for value in given if isinstance(value, Mapping) for n in value}
-        return named | set(self.categorical)
+        return (named | set(self.categorical)) - {"*"}
 
 
 def _values(given: ByName | None) -> list[str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import xarray as xr
 
 from narcf_geo.core.errors import UsageError
+from narcf_geo.core.methods import METHODS, OF_KINDS, Method, method_named
 from narcf_geo.fields.meaning import Meaning, area_measures, meaning_of
-from narcf_geo.regridding.methods import METHODS, OF_KINDS, Method, method_named
 from narcf_geo.regridding.options import Options
 
 CELL_AREA = Method("cell_area", "areas of the target cells", frozenset({"cell_area"}))

@@ -74,9 +74,9 @@ def regrid(
     source : Grid, optional
         The grid of `obj`; found with `Grid.from_dataset` when not given.
     method : str or mapping of str to str, optional
-        A method of `narcf_geo.regridding.METHODS`, for all variables or by their names. By default
-        ``conservative``, ``majority`` of classes, ``circular_mean`` of directions; areas of cells
-        (``cell_area``) are made anew.
+        A method of `narcf_geo.core.methods.METHODS`, for all variables, or by their names with
+        ``"*"`` for the others. By default ``conservative``, ``majority`` of classes,
+        ``circular_mean`` of directions; areas of cells (``cell_area``) are made anew.
     quantity : {"mean", "total"} or mapping, optional
         ``mean`` for values per area or without an area (flux, temperature), ``total`` for
         amounts per cell (mass, counts), whose sum is kept; by default as attributes and units tell.

@@ -6,7 +6,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy import sparse
@@ -17,11 +17,8 @@ from narcf_geo.grid import Grid
 from narcf_geo.grid.sphere import band, great_circle_area
 from narcf_geo.regridding import interpolation
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 METHODS = ("conservative", "bilinear", "nearest_s2d", "nearest_d2s")
-"""The methods that are one matrix; `narcf_geo.regridding.methods.METHODS` are all."""
+"""The methods that are one matrix; `narcf_geo.core.methods.METHODS` are all."""
 
 BUFFER_BYTES = 2**28
 
@@ -359,32 +356,6 @@ def source_areas(weights: Weights, quantity: str) -> list[tuple[np.ndarray, tupl
     if quantity == "mean":
         factors[0] = factors[0][0] * EARTH_RADIUS**2, factors[0][1]
     return factors
-
-
-def weights_of_xesmf(regridder: object, source: Grid, target: Grid) -> SparseWeights:
-    """Return the weights of an `xesmf.Regridder` made for these two grids."""
-    coo = regridder.weights.data  # type: ignore[attr-defined]
-    csr = sparse.csr_array((coo.data, (coo.coords[0], coo.coords[1])), shape=coo.shape)
-    csr.data[np.isnan(csr.data)] = 0.0
-    csr.eliminate_zeros()
-    return SparseWeights(source, target, csr, regridder.method)  # type: ignore[attr-defined]
-
-
-def xesmf_grid(grid: Grid) -> xr.Dataset:
-    """Return `grid` as the dataset of centres and corners that xESMF takes."""
-    import xarray as xr
-
-    lon, lat = grid.centers()
-    lon_b, lat_b = grid.corners()
-    corner_dims = tuple(f"{d}_b" for d in grid.dims)
-    return xr.Dataset(
-        coords={
-            "lon": (grid.dims, lon, {"standard_name": "longitude"}),
-            "lat": (grid.dims, lat, {"standard_name": "latitude"}),
-            "lon_b": (corner_dims, lon_b),
-            "lat_b": (corner_dims, lat_b),
-        }
-    )
 
 
 def _heights(grid: Grid) -> np.ndarray:

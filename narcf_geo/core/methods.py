@@ -8,7 +8,11 @@ from difflib import get_close_matches
 from typing import Literal
 
 from narcf_geo.core.errors import UsageError
-from narcf_geo.fields.meaning import Kind
+
+Kind = Literal[
+    "intensive", "extensive", "categorical", "cell_area", "direction", "flags", "unclear"
+]
+"""What kind of variable a field is; see `narcf_geo.fields.meaning.Meaning`."""
 
 Engine = Literal["weights", "statistic", "fractions", "gradients"]
 """What computes a method: a weighted sum, a statistic or the class shares of the source cells in
