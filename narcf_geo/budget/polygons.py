@@ -17,8 +17,9 @@ from narcf_geo.core.months import days_in_month
 from narcf_geo.core.units import linear
 from narcf_geo.fields import open_fields
 from narcf_geo.fields.door import SPREADS
+from narcf_geo.fields.meaning import MOST_CLASSES, meaning_of, nodata_classes, stored_dtype
 from narcf_geo.fields.regions import open_regions, region_areas, region_shares
-from narcf_geo.fields.values import NODATA, sign_of
+from narcf_geo.fields.values import sign_of
 from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:
@@ -44,9 +45,6 @@ VALUES = (
     "coverage",
 )
 """Columns of the table, in order, without labels and fractions."""
-
-MOST_CLASSES = 256
-"""Integers of more values than this are no classes."""
 
 _BLOCK = 2**23
 """Values of cells that are worked on at once (64 MB)."""
@@ -213,13 +211,8 @@ def _fields(ds: xr.Dataset) -> list[xr.DataArray]:
 
 
 def _are_classes(field: xr.DataArray) -> bool:
-    if "flag_values" in field.attrs:
-        return True
-    unitless = str(field.attrs.get("units", "")).strip() in ("", "1", "-")
-    # Missing values make integers of a file floats.
-    stored = np.dtype(field.encoding.get("dtype") or field.dtype)
-    packed = {"scale_factor", "add_offset"} & set(field.encoding)
-    return unitless and not packed and stored.kind in "iu"
+    kind = meaning_of(field).kind
+    return kind == "categorical" or (kind == "unclear" and stored_dtype(field).kind in "iu")
 
 
 def _table(
@@ -291,9 +284,10 @@ def _blocks(field: xr.DataArray, cells: _Cells) -> Iterator[tuple[slice, np.ndar
 
 
 def _with_nan(values: np.ndarray, field: xr.DataArray) -> np.ndarray:
-    missing = [field.attrs[k] for k in ("_FillValue", "missing_value") if k in field.attrs]
-    if _are_classes(field) and NODATA not in np.atleast_1d(field.attrs.get("flag_values", [])):
-        missing.append(NODATA)
+    if _are_classes(field):
+        missing = nodata_classes(field)
+    else:
+        missing = [field.attrs[k] for k in ("_FillValue", "missing_value") if k in field.attrs]
     found = values.astype(np.float64)
     for value in missing:
         found[np.isin(values, value)] = np.nan

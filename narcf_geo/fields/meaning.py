@@ -12,9 +12,10 @@ import xarray as xr
 from narcf_geo.core.errors import UnitError
 from narcf_geo.core.methods import Kind
 from narcf_geo.core.units import parse
+from narcf_geo.fields.values import NODATA
 
-NODATA = -1
-"""The class of what is not mapped, unless ``flag_values`` names it."""
+MOST_CLASSES = 256
+"""Numbers of more values than this are no classes."""
 
 _NO_UNIT = ("", "1", "-", "unitless", "dimensionless", "none", "n/a")
 _PEOPLE = ("people", "persons", "person", "inhabitants", "individuals", "capita", "heads")

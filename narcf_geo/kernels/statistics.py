@@ -155,17 +155,18 @@ def class_shares(
     As `reduce_cells`, with `classes` in rising order and `values` (n, n_classes, n_target). Other
     numbers than these classes count as covered and have no share.
     """
-    values[:] = 0.0
+    sums = np.empty(classes.size)
     for f in range(fields.shape[0]):
         for t in range(indptr.size - 1):
             covered = 0.0
+            sums[:] = 0.0
             for k in range(indptr[t], indptr[t + 1]):
                 value = fields[f, indices[k]]
                 if value == value:
                     covered += shares[k]
                     c = np.searchsorted(classes, value)
                     if c < classes.size and classes[c] == value:
-                        values[f, c, t] += shares[k]
+                        sums[c] += shares[k]
             fraction[f, t] = min(covered, 1.0)
             for c in range(classes.size):
-                values[f, c, t] = values[f, c, t] / covered if covered >= least else np.nan
+                values[f, c, t] = sums[c] / covered if covered >= least else np.nan

@@ -8,10 +8,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import FieldError
-from narcf_geo.fields.meaning import stored_dtype
-
-MOST_CLASSES = 256
-"""Numbers of more values than this are no classes."""
+from narcf_geo.fields.meaning import MOST_CLASSES, stored_dtype
 
 OF_CLASSES = ("flag_values", "flag_meanings", "flag_masks", "color_interpretation")
 """Attributes of class numbers that their fractions do not have."""
