@@ -61,6 +61,14 @@ _ALL = (
         cell_method="mean",
     ),
     Method(
+        "conservative2",
+        "the same of a field that slopes within source cells (second order)",
+        _MEASURES,
+        "gradients",
+        weights="conservative2",
+        cell_method="mean",
+    ),
+    Method(
         "majority",
         "class with the largest area; the lowest of equal ones",
         _CLASSES | _MEASURES | {"flags"},

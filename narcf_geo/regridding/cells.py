@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from narcf_geo.regridding.weights import Weights
 
 
+class BandReducer(Protocol):
+    """Makes values of the target cells of a band from those of its source cells."""
+
+    def reduce(
+        self, fields: np.ndarray, band: Band, rule: Rule, values: np.ndarray, fraction: np.ndarray
+    ) -> None:
+        """Write into `values` (n, layers, cells) and `fraction` (n, cells) from fields (n, m)."""
+
+
 class Reducer(Protocol):
     """Makes values of target cells from those of source cells."""
 
@@ -36,10 +45,8 @@ class Reducer(Protocol):
     def halo(self) -> bool:
         """Whether it needs the neighbours of the source cells too."""
 
-    def reduce(
-        self, fields: np.ndarray, band: Band, rule: Rule, values: np.ndarray, fraction: np.ndarray
-    ) -> None:
-        """Write into `values` (n, layers, cells) and `fraction` (n, cells) from fields (n, m)."""
+    def on(self, band: Band) -> BandReducer:
+        """Return what works on a band."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,10 @@ class Statistic:
     q: float = 0.0
     layers: int = 1
     halo: bool = False
+
+    def on(self, band: Band) -> Statistic:
+        """Return what works on a band."""
+        return self
 
     def reduce(
         self, fields: np.ndarray, band: Band, rule: Rule, values: np.ndarray, fraction: np.ndarray
@@ -97,6 +108,10 @@ class Shares:
         """The number of classes."""
         return len(self.classes)
 
+    def on(self, band: Band) -> Shares:
+        """Return what works on a band."""
+        return self
+
     def reduce(
         self, fields: np.ndarray, band: Band, rule: Rule, values: np.ndarray, fraction: np.ndarray
     ) -> None:
@@ -124,7 +139,7 @@ def reduce_eager(
         for first in range(0, len(fields), step):
             some = slice(first, first + step)
             block = native(band.gathered(fields[some]))
-            made = _reduced(block, band, rule, reducer)
+            made = _reduced(block, band, rule, reducer.on(band), reducer.layers)
             shape = (len(block), -1, band.rows.stop - band.rows.start, columns)
             values[some, :, band.rows] = made[:, :-1].reshape(shape)
             fraction[some, band.rows] = made[:, -1].reshape((shape[0], *shape[2:]))
@@ -150,7 +165,7 @@ def reduce_lazy(
     found = bands(weights, math.prod(max(c) for c in lead_chunks), reducer.halo)
     require_overlap(bool(found), weights)
     token = tokenize(fields.name, weights.identity, rule, reducer)
-    name, pick, band_name = f"reduce-{token}", f"cells-{token}", f"band-{token}"
+    name, pick, band_name, work = (f"{n}-{token}" for n in ("reduce", "cells", "band", "work"))
     rows, columns = weights.target.shape
     starts = sorted({0, rows, *(b.rows.start for b in found), *(b.rows.stop for b in found)})
     of_start = {band.rows.start: band for band in found}
@@ -158,6 +173,7 @@ def reduce_lazy(
     for b, start in enumerate(starts[:-1]):
         if start in of_start:
             graph[band_name, b] = of_start[start]
+            graph[work, b] = reducer.on(of_start[start])
     for lead in product(*(range(len(c)) for c in lead_chunks)):
         shape = tuple(c[k] for c, k in zip(lead_chunks, lead, strict=True))
         for b, (start, stop) in enumerate(pairwise(starts)):
@@ -172,7 +188,7 @@ def reduce_lazy(
                 keys.append((pick, *lead, b, sy, sx))
                 graph[keys[-1]] = (_picked, (fields.name, *lead, sy, sx), where)
             edges = y_edges, x_edges
-            graph[key] = (_joined, keys, (band_name, b), edges, rule, reducer, block)
+            graph[key] = (_joined, keys, (band_name, b), edges, rule, (work, b), block)
     both = da.Array(
         HighLevelGraph.from_collections(name, graph, [fields]),  # type: ignore[list-item]
         name,
@@ -193,16 +209,18 @@ def _joined(
     band: Band,
     edges: tuple[np.ndarray, np.ndarray],
     rule: Rule,
-    reducer: Reducer,
+    reducer: BandReducer,
     shape: tuple[int, ...],
 ) -> np.ndarray:
-    made = _reduced(native(band.joined(pieces, edges)), band, rule, reducer)
+    made = _reduced(native(band.joined(pieces, edges)), band, rule, reducer, shape[0] - 1)
     return np.moveaxis(made, 1, 0).reshape(shape)
 
 
-def _reduced(fields: np.ndarray, band: Band, rule: Rule, reducer: Reducer) -> np.ndarray:
+def _reduced(
+    fields: np.ndarray, band: Band, rule: Rule, reducer: BandReducer, layers: int
+) -> np.ndarray:
     """Return values and, as the last layer, covered fractions (n, layers + 1, cells)."""
-    made = np.empty((len(fields), reducer.layers + 1, band.cells), rule.fraction_dtype)
+    made = np.empty((len(fields), layers + 1, band.cells), rule.fraction_dtype)
     reducer.reduce(fields, band, rule, made[:, :-1], made[:, -1])
     return made
 

@@ -17,6 +17,7 @@ from narcf_geo.regridding.apply import Rule, apply_eager, apply_lazy, result_dty
 from narcf_geo.regridding.cells import Reducer, Shares, Statistic, reduce_eager, reduce_lazy
 from narcf_geo.regridding.classes import found_classes
 from narcf_geo.regridding.exchange import weights_of_xesmf
+from narcf_geo.regridding.gradients import Gradients, overlaps
 from narcf_geo.regridding.masks import on_grid
 from narcf_geo.regridding.options import Options
 from narcf_geo.regridding.plan import Task
@@ -82,6 +83,13 @@ class Job:
     def _weights(self, method: str) -> Weights:
         if isinstance(self.given, SeparableWeights | SparseWeights) and self.given.method == method:
             return self.given
+        if method == "conservative2":
+            if isinstance(self.given, Path):
+                raise UsageError(
+                    f"{self.given}: a weight file does not keep the slopes of {method}; leave the "
+                    "file out"
+                )
+            return overlaps(self.source, self.target)
         near: dict[str, Any] = {}
         if method.startswith("nearest"):
             near = {
@@ -146,6 +154,8 @@ class Job:
 
     def _reducer(self, array: xr.DataArray, data: Any, task: Task) -> Reducer:
         name = task.method.name
+        if task.method.engine == "gradients":
+            return Gradients(self.weights(task.method.weights))
         if name == "fractions":
             self.classes[task.name] = found_classes(array, data)
             return Shares(self.classes[task.name])
