@@ -230,20 +230,20 @@ def _cell_band(weights: SparseWeights, rows: slice, halo: bool) -> CellBand | No
 
 
 def neighbours(grid: Grid, cells: np.ndarray) -> np.ndarray:
-    """Return the numbers of the eight cells around each cell, shape (n, 8), -1 where there is none.
+    """Return the numbers of the cells that share an edge with each, shape (n, 4), -1 for none.
 
     A globe is closed across its seam and, where it has an even number of columns, across its poles.
 
     Examples
     --------
     >>> neighbours(Grid.regular(-180, -90, 180, 90, 90), np.array([0])).tolist()
-    [[2, 1, 4, 3, 2, 5, 7, 3]]
+    [[2, 1, 4, 3]]
     """
     ny, nx = grid.shape
     row, column = np.divmod(cells, nx)
     periodic, poles = is_periodic(grid), closed_poles(grid)
     found = []
-    for dy, dx in ((-1, 0), (0, 1), (1, 0), (0, -1), (-1, 1), (1, 1), (1, -1), (-1, -1)):
+    for dy, dx in ((-1, 0), (0, 1), (1, 0), (0, -1)):
         y, x = row + dy, column + dx
         for over, back, closed in ((y < 0, 0, poles[0]), (y >= ny, ny - 1, poles[1])):
             if periodic and closed and nx % 2 == 0:
