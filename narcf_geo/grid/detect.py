@@ -304,8 +304,9 @@ def _same_place(grid: Grid, ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray
         return
     file_lat = lat.transpose(*grid.dims).values.astype("float64")
     file_lon = lon.transpose(*grid.dims).values.astype("float64")
-    off = distance(to_xyz(file_lon, file_lat), to_xyz(grid.lon, grid.lat))
-    half_cell = np.sqrt(great_circle_area(grid.lon_b, grid.lat_b)) / 2
+    lon_c, lat_c = grid.centers()
+    off = distance(to_xyz(file_lon, file_lat), to_xyz(lon_c, lat_c))
+    half_cell = np.sqrt(great_circle_area(*grid.corners())) / 2
     worst = np.nan_to_num(off / half_cell)
     if worst.max() <= 1:
         return
@@ -314,7 +315,7 @@ def _same_place(grid: Grid, ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray
     raise NarcfError(
         f"expected {lat.name!r} and {lon.name!r} to lie where {y!r}, {x!r} and the grid mapping "
         f"put the cells, found cell {y}={j}, {x}={i} at {_place(file_lon, file_lat, j, i)} "
-        f"in the file and at {_place(grid.lon, grid.lat, j, i)} by its x and y, "
+        f"in the file and at {_place(lon_c, lat_c, j, i)} by its x and y, "
         f"{off[j, i] / 1000:.0f} km apart and more than half a cell; clip all coordinates "
         "together, or drop the wrong ones"
     )

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 UNITS = {"metre": "m", "foot": "ft", "US survey foot": "US_survey_foot", "degree": "degrees"}
 """Names of units in WKT, and how UDUNITS spells them."""
 
+SAMPLE = 65
+"""Rows and columns at which a grid is projected back to see whether it is on the globe."""
+
+FOLD = 1e-6
+"""Share of the extent that a place may be off when it is projected back."""
+
+RIM = 1e-9
+"""Share of the way to the middle of a grid that a corner on the rim of the globe is moved."""
+
 FLAT = 1e-9
 """Degrees to which longitudes of a column, or latitudes of a row, are one."""
 
@@ -74,8 +83,7 @@ class Projection:
     @property
     def units(self) -> str:
         """Unit of x and y as UDUNITS spells it."""
-        name = self.crs.axis_info[0].unit_name
-        return UNITS.get(name, name)
+        return crs_units(self.crs)
 
     @property
     def is_angular(self) -> bool:
@@ -129,6 +137,12 @@ def crs_name(crs: CRS) -> str:
     operation = crs.coordinate_operation
     unnamed = crs.name.lower() in ("unknown", "undefined", "unnamed")
     return str(operation.method_name) if unnamed and operation else str(crs.name)
+
+
+def crs_units(crs: CRS) -> str:
+    """Return the unit of the axes of a reference system as UDUNITS spells it."""
+    name = str(crs.axis_info[0].unit_name)
+    return UNITS.get(name, name)
 
 
 def known_code(crs: CRS) -> str | None:
@@ -272,10 +286,11 @@ def _straight(crs: CRS, x_b: np.ndarray, y_b: np.ndarray) -> tuple[np.ndarray, n
     xs, ys = (e[0] + (e[-1] - e[0]) * shares for e in (x_b, y_b))
     # Quarters of cells: consecutive longitudes are then less than half a turn apart.
     fine = np.interp(np.arange(4 * x_b.size - 3) / 4, np.arange(x_b.size), x_b)
-    lon = np.unwrap(to_globe(crs, *np.meshgrid(fine, ys))[0], period=360)
+    lon = to_globe(crs, *np.meshgrid(fine, ys))[0]
     lat = to_globe(crs, *np.meshgrid(xs, y_b))[1]
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
         return None
+    lon = np.unwrap(lon, period=360)
     apart = (lon - lon[:1] + 180) % 360 - 180
     if np.abs(apart).max() > FLAT or np.abs(lat - lat[:, :1]).max() > FLAT:
         return None
@@ -283,5 +298,47 @@ def _straight(crs: CRS, x_b: np.ndarray, y_b: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _places(crs: CRS, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    lon, lat = to_globe(crs, *np.meshgrid(x, y))
+    """Return where all pairs of x and y lie, infinite where that is off the globe."""
+    xs, ys = np.meshgrid(x, y)
+    lon, lat = to_globe(crs, xs, ys)
+    rows, columns = (np.unique(np.linspace(0, v.size - 1, SAMPLE).astype(int)) for v in (y, x))
+    some = np.ix_(rows, columns)
+    if not _elsewhere(crs, xs[some], ys[some], lon[some], lat[some]).any():
+        return lon, lat
+    wrong = _elsewhere(crs, xs, ys, lon, lat)
+    # Just inside the rim of the globe, where 180 E and 180 W are two places on the map.
+    middle = xs.mean(), ys.mean()
+    u, v = (p[wrong] + (m - p[wrong]) * RIM for p, m in zip((xs, ys), middle, strict=True))
+    places = to_globe(crs, u, v)
+    off = _elsewhere(crs, u, v, *places)
+    lon[wrong], lat[wrong] = (np.where(off, np.inf, place) for place in places)
     return lon, lat
+
+
+def _elsewhere(
+    crs: CRS, x: np.ndarray, y: np.ndarray, lon: np.ndarray, lat: np.ndarray
+) -> np.ndarray:
+    """Return whether places project back to other x and y: there the projection has folded."""
+    u, v = to_plane(crs, lon, lat)
+    with np.errstate(invalid="ignore"):
+        apart = np.stack([u - x, v - y])
+        if crs.is_geographic:
+            apart = (apart + 180) % 360 - 180
+        allowed = FOLD * max(np.ptp(x), np.ptp(y), 1e-300)
+        return ~(np.abs(apart).max(axis=0) <= allowed)
+
+
+def area_of_use(crs: CRS) -> tuple[float, float, float, float] | None:
+    """Return west, south, east and north of the area a system is made for, in its own units."""
+    from pyproj import Transformer
+    from pyproj.exceptions import ProjError
+
+    area = crs.area_of_use
+    if area is None or crs.is_geographic:
+        return None
+    to = Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True)
+    try:
+        box = to.transform_bounds(*area.bounds)
+    except ProjError:
+        return None
+    return box if np.isfinite(box).all() else None

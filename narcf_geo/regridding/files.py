@@ -178,6 +178,9 @@ def _described(out: xr.Dataset, source_path: Path, names: Sequence[str], how: st
     fields = {f for name in names for f in (name, f"{name}_valid_fraction")}
     for name, variable in out.variables.items():
         variable.encoding = {} if name in fields else {"_FillValue": None}
+        for key in {"bounds", "grid_mapping"} & set(variable.attrs):
+            # As encoding they keep the names of what they point to out of `coordinates`.
+            variable.encoding[key] = variable.attrs.pop(key)
     return out
 
 
@@ -197,7 +200,8 @@ def _write(
             job = out.to_zarr(temporary, mode="w", compute=False, consolidated=False)
         else:
             fields = [f for name in names for f in (name, f"{name}_valid_fraction")]
-            encoding = {n: {"zlib": True, "shuffle": True, "complevel": 1} for n in fields}
+            packing = {"zlib": True, "shuffle": True, "complevel": 1}
+            encoding = {n: {**out[n].encoding, **packing} for n in fields}
             job = out.to_netcdf(temporary, engine="netcdf4", encoding=encoding, compute=False)
         _, values = dask.compute(job, sums)
     return values

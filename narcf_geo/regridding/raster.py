@@ -36,11 +36,16 @@ def bands(ds: xr.Dataset, names: Sequence[str]) -> xr.DataArray:
     top = bottom + height * field.sizes[y]
     if lead:
         field.attrs["long_name"] = tuple(_band_names(field, str(lead[0]), names[0]))
-    crs = _raster_crs(ds, y, x, ds[field.attrs.pop("grid_mapping")].attrs["crs_wkt"])
+    crs = _raster_crs(ds, y, x, ds[_mapping_name(field)].attrs["crs_wkt"])
     field = field.drop_vars([n for n in field.coords if n not in field.dims])
     field = field.rio.set_spatial_dims(x, y).rio.write_crs(crs)
     field = field.rio.write_transform(Affine(width, 0, left, 0, -height, top))
     return field.rio.write_nodata(np.nan)
+
+
+def _mapping_name(field: xr.DataArray) -> str:
+    name = field.attrs.pop("grid_mapping", None) or field.encoding.pop("grid_mapping")
+    return str(name)
 
 
 def _even(ds: xr.Dataset, axis: Hashable) -> tuple[float, float]:
@@ -66,6 +71,7 @@ def _even(ds: xr.Dataset, axis: Hashable) -> tuple[float, float]:
 def _raster_crs(ds: xr.Dataset, y: Hashable, x: Hashable, wkt: str) -> str:
     """Return a reference system as a code where it has one, refused where a GeoTIFF loses it."""
     import rasterio
+    from rasterio import Affine
     from rasterio.io import MemoryFile
 
     from narcf_geo.grid.projection import crs_name, known_code, parsed_crs, to_globe
@@ -77,7 +83,7 @@ def _raster_crs(ds: xr.Dataset, y: Hashable, x: Hashable, wkt: str) -> str:
     one = {"driver": "GTiff", "count": 1, "width": 1, "height": 1, "dtype": "uint8"}
     # Without PAM, which would put what a GeoTIFF cannot hold into a second file beside it.
     with rasterio.Env(GDAL_PAM_ENABLED="NO"), MemoryFile() as memory:
-        with memory.open(**one, crs=text):
+        with memory.open(**one, crs=text, transform=Affine(2, 0, 0, 0, -2, 0)):
             pass
         with memory.open() as raster:
             kept = parsed_crs(raster.crs.to_wkt()) if raster.crs else None
