@@ -352,7 +352,7 @@ class Grid:
             return False
         if self.projection is None or other.projection is None:
             return self.projection is other.projection
-        return self.projection.same_crs(other.projection)
+        return self.projection.is_in(other.projection.crs)
 
     def __hash__(self) -> int:
         return int(self.digest[:15], 16)

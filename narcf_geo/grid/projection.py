@@ -90,9 +90,9 @@ class Projection:
         """True where x and y are longitude and latitude of a rotated pole."""
         return bool(self.crs.is_geographic)
 
-    def same_crs(self, other: Projection) -> bool:
-        """Return whether another grid lies in the same coordinate reference system."""
-        return self.wkt == other.wkt or bool(self.crs.equals(other.crs, ignore_axis_order=True))
+    def is_in(self, crs: CRS) -> bool:
+        """Return whether a coordinate reference system is that of the grid."""
+        return bool(self.crs.equals(crs, ignore_axis_order=True))
 
     def coords(self, dims: tuple[str, str]) -> dict[str, xr.DataArray]:
         """Return x and y as CF coordinates, with bounds.

@@ -118,6 +118,13 @@ def edges_from_centers(centers: np.ndarray) -> np.ndarray:
     return np.concatenate([[2 * centers[0] - middle[0]], middle, [2 * centers[-1] - middle[-1]]])
 
 
+def gaussian_latitudes(n: int) -> np.ndarray:
+    """Return the n latitudes of a full Gaussian grid in degrees, from north to south."""
+    from scipy.special import roots_legendre
+
+    return np.degrees(np.arcsin(roots_legendre(n)[0]))[::-1]
+
+
 def gaussian_edges(lat: np.ndarray) -> np.ndarray | None:
     """Return the cell edges of a full Gaussian latitude axis, None when `lat` is not one.
 
