@@ -79,7 +79,7 @@ def projected(
     y_b: ArrayLike,
     x: ArrayLike | None = None,
     y: ArrayLike | None = None,
-    dims: tuple[str, str] = ("y", "x"),
+    dims: tuple[str, str] | None = None,
 ) -> Grid:
     """Return the grid of given edges in a reference system; see `Grid.projected`."""
     found = checked_crs(crs)
@@ -90,7 +90,8 @@ def projected(
     places = where.lon_b, where.lat_b, where.lon, where.lat
     if not all(np.isfinite(v).all() for v in places):
         raise NarcfError(_off_the_globe(plane, np.isfinite(where.lon_b + where.lat_b)))
-    return Grid(*places, dims=dims, projection=plane)
+    usual = ("rlat", "rlon") if plane.is_angular else ("y", "x")
+    return Grid(*places, dims=dims or usual, projection=plane)
 
 
 def _off_the_globe(plane: Projection, found: np.ndarray) -> str:

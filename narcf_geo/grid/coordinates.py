@@ -58,6 +58,7 @@ def _positions(grid: Grid) -> dict[str, xr.DataArray]:
     lon, lat = grid.centers()
     coords = {}
     for name, values, attrs in (("lat", lat, LAT_ATTRS), ("lon", lon, LON_ATTRS)):
+        name = str(attrs["standard_name"]) if name in grid.dims else name
         kept = {k: v for k, v in attrs.items() if k != "axis"}
         coords[name] = xr.DataArray(values, dims=grid.dims, attrs=kept)
     return coords

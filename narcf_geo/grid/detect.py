@@ -52,9 +52,11 @@ def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
     x, y = _axis(ds, "x"), _axis(ds, "y")
     if lat is not None and lon is not None and {"lat_b", "lon_b"} <= set(ds.variables):
         return _with_corners(ds, lat, lon)
+    crs = None if x is None or y is None else _crs_beside(ds, x, y, lat, lon)
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 1:
-        return _rectilinear(ds, lat, lon)
-    crs = None if x is None or y is None else _crs(ds, x, y)
+        if x is None or y is None or crs is None or is_lonlat(crs):
+            return _rectilinear(ds, lat, lon)
+        return projected_grid(ds, x, y, crs)
     if x is not None and y is not None and crs is not None:
         if is_lonlat(crs) and lat is None:
             return _rectilinear(ds, y, x)
@@ -145,6 +147,20 @@ def _axis(ds: xr.Dataset, kind: str) -> xr.DataArray | None:
         if standard or axis or named:
             found.append((4 * standard + 2 * axis + named, str(name)))
     return ds[max(found)[1]] if found else None
+
+
+def _crs_beside(
+    ds: xr.Dataset,
+    x: xr.DataArray,
+    y: xr.DataArray,
+    lat: xr.DataArray | None,
+    lon: xr.DataArray | None,
+) -> Any:
+    """Return the CRS of `x` and `y` where these are not latitude and longitude themselves."""
+    if lat is None or lon is None or lat.ndim != 1 or lon.ndim != 1:
+        return _crs(ds, x, y)
+    along = (lat.dims, lon.dims) == (y.dims, x.dims)
+    return _crs(ds, x, y) if along and {x.name, y.name}.isdisjoint((lat.name, lon.name)) else None
 
 
 def _crs(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray) -> Any:

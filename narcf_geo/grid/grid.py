@@ -132,7 +132,7 @@ class Grid:
         *,
         x: ArrayLike | None = None,
         y: ArrayLike | None = None,
-        dims: tuple[str, str] = ("y", "x"),
+        dims: tuple[str, str] | None = None,
     ) -> Grid:
         """Return the grid with given cell edges in a coordinate reference system.
 
@@ -144,8 +144,8 @@ class Grid:
             Edges of shapes (nx + 1,) and (ny + 1,) in units of `crs`, rising or falling.
         x, y : array_like, optional
             Cell centres where they are not the middle of the cells.
-        dims : tuple of str
-            Names of the row and the column dimension.
+        dims : tuple of str, optional
+            Names of the row and the column dimension; ``y`` and ``x``, or ``rlat`` and ``rlon``.
 
         Returns
         -------
