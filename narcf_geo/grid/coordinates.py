@@ -73,10 +73,10 @@ def _vertices(grid: Grid) -> dict[str, xr.DataArray]:
 
 def mapping_attributes(grid: Grid) -> dict[str, Any]:
     """Return the attributes of a grid mapping variable; see `Grid.grid_mapping`."""
-    from narcf_geo.grid.projection import parsed_crs
+    from narcf_geo.grid.projection import cf_attributes, parsed_crs
 
     crs = parsed_crs("EPSG:4326") if grid.projection is None else grid.projection.crs
-    attrs = crs.to_cf()
+    attrs = cf_attributes(crs)
     # GDAL and rioxarray look for spatial_ref.
     return {"long_name": "coordinate reference system", **attrs, "spatial_ref": attrs["crs_wkt"]}
 

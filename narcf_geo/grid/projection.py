@@ -174,9 +174,19 @@ def known_code(crs: CRS) -> str | None:
     )
 
 
+def cf_attributes(crs: CRS) -> dict[str, Any]:
+    """Return the CF attributes of a reference system, its WKT alone where CF cannot say it all."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return crs.to_cf()
+        except UserWarning:
+            return {"crs_wkt": crs.to_wkt()}
+
+
 def _numbers(crs: CRS) -> tuple[str, dict[str, tuple[float, ...]]]:
     """Return the method of a reference system, and its parameters to ten digits."""
-    attrs = crs.to_cf()
+    attrs = cf_attributes(crs)
     method = str(attrs.get("grid_mapping_name", ""))
     numbers = {
         key: tuple(sorted(float(f"{v:.9e}") for v in np.atleast_1d(value)))
