@@ -25,6 +25,8 @@ SPOKEN = {
 }
 """Entries that say nothing of where the cells are."""
 
+KNOWN = PLACES | SIZES | TEXTS | SPOKEN
+
 _ENTRY = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(.*)")
 _COMMENT = re.compile(r"""((?:"[^"]*"|'[^']*'|[^#"'])*)(?:#.*)?""")
 
@@ -87,31 +89,36 @@ def described_grid(path: Path) -> Grid:
 
 def _parsed(path: Path) -> list[Entries]:
     """Return the entries of each grid in a file, texts and lists of numbers."""
-    grids: list[dict[str, str]] = []
-    key = ""
+    grids: list[dict[str, list[str]]] = []
+    parts: list[str] | None = None
     for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
-        plain = _COMMENT.match(line)[1].rstrip()  # type: ignore[index]
+        where = f"{path}, line {number}"
+        plain = _without_comment(line, where)
         entry = _ENTRY.fullmatch(plain)
         if entry:
-            key, text = entry[1], entry[2]
-            key = key.lower() if key.lower() in PLACES | SIZES | TEXTS | SPOKEN else key
-            if key == "gridtype":
-                grids.append({})
-            if not grids:
+            key = entry[1].lower() if entry[1].lower() in KNOWN else entry[1]
+            if key == "gridtype" or not grids:
                 grids.append({})
             if key in grids[-1]:
-                raise UsageError(f"{path}, line {number}: expected {key!r} once, found it again")
-            grids[-1][key] = text
-        elif plain.strip() and key:
-            grids[-1][key] += " " + plain.strip()
-        elif plain.strip():
-            raise UsageError(
-                f"{path}, line {number}: expected `key = value`, found {plain.strip()[:60]!r}"
-            )
+                raise UsageError(f"{where}: expected {key!r} once, found it again")
+            parts = grids[-1][key] = [entry[2]]
+        elif plain.strip() and parts is None:
+            raise UsageError(f"{where}: expected `key = value`, found {plain.strip()[:60]!r}")
+        elif plain.strip() and parts is not None:
+            parts.append(plain.strip())
     for grid in grids:
         if "gridtype" not in grid:
             raise UsageError(f"{path}: expected the entry gridtype first, found {sorted(grid)}")
-    return [{k: _value(path, k, text) for k, text in grid.items()} for grid in grids]
+    return [{k: _value(path, k, " ".join(text)) for k, text in grid.items()} for grid in grids]
+
+
+def _without_comment(line: str, where: str) -> str:
+    if not {"#", '"', "'"} & set(line):
+        return line
+    found = _COMMENT.fullmatch(line)
+    if found is None:
+        raise UsageError(f"{where}: expected the quotes of a text to close, found {line[:60]!r}")
+    return found[1].rstrip()
 
 
 def _value(path: Path, key: str, text: str) -> Any:
@@ -140,8 +147,7 @@ def _value(path: Path, key: str, text: str) -> Any:
 
 
 def _require_known(path: Path, entries: Entries) -> None:
-    known = PLACES | SIZES | TEXTS | SPOKEN
-    others = sorted(set(entries) - known)
+    others = sorted(set(entries) - KNOWN)
     if others and str(entries["gridtype"]) != "projection":
         hint = (
             "; describe a rotated grid with gridtype = projection and grid_mapping_name = "
@@ -150,7 +156,7 @@ def _require_known(path: Path, entries: Entries) -> None:
             else ""
         )
         raise UsageError(
-            f"{path}: expected entries among {', '.join(sorted(known))}, found {', '.join(others)}"
+            f"{path}: expected entries among {', '.join(sorted(KNOWN))}, found {', '.join(others)}"
             f"{hint}"
         )
     unplaced = {"mask", "area", "rowlon", "reducedpoints"} & {k.lower() for k in others}
@@ -191,8 +197,7 @@ def _dataset(path: Path, entries: Entries) -> xr.Dataset:
             f"{ds.sizes['lat']}"
         )
     if kind == "projection":
-        known = PLACES | SIZES | TEXTS | SPOKEN
-        ds["crs"] = ((), 0, {k: v for k, v in entries.items() if k not in known})
+        ds["crs"] = ((), 0, {k: v for k, v in entries.items() if k not in KNOWN})
     return ds
 
 

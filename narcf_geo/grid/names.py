@@ -46,8 +46,8 @@ def named_grid(name: str) -> Grid | None:
     """
     if found := re.fullmatch(r"[rR](\d{1,6})x(\d{1,6})", name):
         return _regular(int(found[1]), int(found[2]))
-    if found := re.fullmatch(r"global_(\d{0,3}(?:\.\d{1,9})?)", name):
-        return _global(name, float(found[1] or "nan"))
+    if found := re.fullmatch(r"global_(\d{1,3}(?:\.\d{1,9})?)", name):
+        return _global(name, float(found[1]))
     if found := re.fullmatch(r"(?:[nF]|gN)(\d{1,5})", name):
         return _gaussian(name, 2 * int(found[1]))
     if found := re.fullmatch(r"[tT]([lL]?)(\d{1,5})(?:grid)", name):

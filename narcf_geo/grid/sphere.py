@@ -134,7 +134,8 @@ def gaussian_edges(lat: np.ndarray) -> np.ndarray | None:
     tolerance = min(0.01, 0.02 * 180 / n)
     # The outermost node is close to the first zero of the Bessel function J0: a quick test.
     outermost = 90 - np.degrees(2.404825557695773 / (n + 0.5))
-    if n < 4 or n % 2 or abs(max(lat[0], lat[-1]) - outermost) > tolerance:
+    close = max(tolerance, 2 / n**2)
+    if n < 4 or n % 2 or abs(max(lat[0], lat[-1]) - outermost) > close:
         return None
     from scipy.special import roots_legendre
 
