@@ -24,16 +24,22 @@ LON_ATTRS = {
 }
 
 
+MOST_VERTICES = 1_000_000
+"""Cells of a projected grid that are given with their vertices, 64 bytes each.
+
+CDO and xESMF need them for conservative regridding; x, y and the grid mapping say the same.
+"""
+
+
 def cf_coords(grid: Grid) -> dict[str, xr.DataArray]:
     """Return the coordinates of a grid; see `Grid.coords`."""
     if grid.projection is not None:
-        coords = grid.projection.coords(grid.dims) | _positions(grid)
+        few = grid.shape[0] * grid.shape[1] <= MOST_VERTICES
+        coords = grid.projection.coords(grid.dims) | _positions(grid, few)
     elif grid.is_rectilinear:
         coords = _axes(grid)
     else:
-        coords = _positions(grid) | _vertices(grid)
-        for name in ("lat", "lon"):
-            coords[name].attrs["bounds"] = f"{name}_bnds"
+        coords = _positions(grid, True)
     for coord in coords.values():
         coord.encoding["_FillValue"] = None
     return coords
@@ -54,20 +60,19 @@ def _axes(grid: Grid) -> dict[str, xr.DataArray]:
     return coords
 
 
-def _positions(grid: Grid) -> dict[str, xr.DataArray]:
-    lon, lat = grid.centers()
+def _positions(grid: Grid, vertices: bool) -> dict[str, xr.DataArray]:
+    """Return 2-D latitudes and longitudes, and the four vertices of each cell."""
     coords = {}
-    for name, values, attrs in (("lat", lat, LAT_ATTRS), ("lon", lon, LON_ATTRS)):
-        name = str(attrs["standard_name"]) if name in grid.dims else name
+    for center, corner, attrs in zip(
+        grid.centers(), grid.corners(), (LON_ATTRS, LAT_ATTRS), strict=True
+    ):
+        name = attrs["standard_name"] if attrs["standard_name"][:3] in grid.dims else ""
+        name = name or attrs["standard_name"][:3]
         kept = {k: v for k, v in attrs.items() if k != "axis"}
-        coords[name] = xr.DataArray(values, dims=grid.dims, attrs=kept)
-    return coords
-
-
-def _vertices(grid: Grid) -> dict[str, xr.DataArray]:
-    coords = {}
-    for name, corners in (("lat", grid.lat_b), ("lon", grid.lon_b)):
-        coords[f"{name}_bnds"] = xr.DataArray(quads(corners), dims=(*grid.dims, "nv"))
+        if vertices:
+            kept["bounds"] = f"{name}_bnds"
+            coords[f"{name}_bnds"] = xr.DataArray(quads(corner), dims=(*grid.dims, "nv"))
+        coords[name] = xr.DataArray(center, dims=grid.dims, attrs=kept)
     return coords
 
 

@@ -313,8 +313,8 @@ class Grid:
 
         Rectilinear: ``lat``, ``lon`` with ``lat_bnds``, ``lon_bnds`` (dimension ``bnds``).
         Curvilinear: 2-D ``lat``, ``lon`` with four vertices a cell (dimension ``nv``). Projected:
-        ``y``, ``x`` with ``y_bnds``, ``x_bnds``, and 2-D ``lat``, ``lon``; `grid_mapping` says
-        where these x and y are.
+        ``y``, ``x`` with ``y_bnds``, ``x_bnds``, and 2-D ``lat``, ``lon``, with vertices up to a
+        million cells; `grid_mapping` says where these x and y are.
         """
         from narcf_geo.grid.coordinates import cf_coords
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 ALONG = 720
 """Pieces of an axis at which the extent of a source is projected."""
 
+FARTHEST = 1e8
+"""Metres from the origin of a plane: farther off lies a pole of a Mercator or stereographic map."""
+
 BACK = 10.0
 """Metres within which a place returns when it is projected and back."""
 
@@ -79,7 +82,8 @@ def plane_extent(source: Grid, crs: CRS | str | int, dx: float, dy: float) -> Bo
         lon, lat = _places(source)
         x, y = to_plane(found, lon, lat)
         back = to_xyz(*(np.where(np.isfinite(v), v, np.nan) for v in to_globe(found, x, y)))
-        off = ~(distance(to_xyz(lon, lat), back) < BACK)
+        far = np.hypot(x, y) * found.axis_info[0].unit_conversion_factor > FARTHEST
+        off = far | ~(distance(to_xyz(lon, lat), back) < BACK)
         if off.any():
             row, column = np.argwhere(off)[0]
             box = area_of_use(found)

@@ -186,11 +186,16 @@ def _described(out: xr.Dataset, source_path: Path, names: Sequence[str], how: st
     history = "\n".join(filter(None, [line, str(out.attrs.get("history", ""))]))
     out = out.assign_attrs(Conventions="CF-1.11", history=history)
     fields = {f for name in names for f in (name, f"{name}_valid_fraction")}
+    pointed: set[str] = set()
     for name, variable in out.variables.items():
         variable.encoding = {} if name in fields else {"_FillValue": None}
         for key in {"bounds", "grid_mapping"} & set(variable.attrs):
-            # As encoding they keep the names of what they point to out of `coordinates`.
             variable.encoding[key] = variable.attrs.pop(key)
+            pointed.add(str(variable.encoding[key]))
+    for name in fields:
+        # xarray would count the grid mapping among them.
+        beside = [str(c) for c in out[name].coords if c not in {*out.dims, *pointed}]
+        out[name].encoding["coordinates"] = " ".join(sorted(beside)) or None
     return out
 
 
@@ -210,8 +215,8 @@ def _write(
             job = out.to_zarr(temporary, mode="w", compute=False, consolidated=False)
         else:
             fields = [f for name in names for f in (name, f"{name}_valid_fraction")]
-            packing = {"zlib": True, "shuffle": True, "complevel": 1}
-            encoding = {n: {**out[n].encoding, **packing} for n in fields}
-            job = out.to_netcdf(temporary, engine="netcdf4", encoding=encoding, compute=False)
+            for field in fields:
+                out[field].encoding.update(zlib=True, shuffle=True, complevel=1)
+            job = out.to_netcdf(temporary, engine="netcdf4", compute=False)
         _, values = dask.compute(job, sums)
     return values
