@@ -134,7 +134,9 @@ def regrid_file(
             coverage=float(values[name, "coverage"]),
             integral_before=float(values.get((name, "before"), np.nan)),
             integral_after=float(values.get((name, "after"), np.nan)),
-            units=integral_units(str(out[name].attrs.get("units", "")), task.quantity),
+            units=integral_units(str(out[name].attrs.get("units", "")), task.quantity)
+            if task.keeps_integral
+            else "",
             seconds=seconds,
         )
         for name, task in tasks.items()
