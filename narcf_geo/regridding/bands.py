@@ -169,6 +169,31 @@ class CellBand:
 Band = BoxBand | CellBand
 
 
+def box_neighbours(grid: Grid, box: tuple[slice, slice]) -> np.ndarray:
+    """Return what `neighbours` does for the cells of a box, as positions in the box.
+
+    Examples
+    --------
+    >>> box_neighbours(Grid.regular(0, 0, 9, 9, 1), (slice(3, 5), slice(4, 6))).tolist()
+    [[-1, 1, 2, -1], [-1, -1, 3, 0], [0, 3, -1, -1], [1, -1, -1, 2]]
+    """
+    ny, nx = grid.shape
+    y, x = box
+    shape = y.stop - y.start, x.stop - x.start
+    cell = np.arange(math.prod(shape)).reshape(shape)
+    around = np.full((*shape, 4), -1)
+    around[1:, :, 0], around[:-1, :, 2] = cell[:-1], cell[1:]
+    around[:, :-1, 1], around[:, 1:, 3] = cell[:, 1:], cell[:, :-1]
+    if shape[1] == nx and is_periodic(grid):
+        around[:, -1, 1], around[:, 0, 3] = cell[:, 0], cell[:, -1]
+        poles = closed_poles(grid)
+        if nx % 2 == 0 and poles[0] and y.start == 0:
+            around[0, :, 0] = np.roll(cell[0], nx // 2)
+        if nx % 2 == 0 and poles[1] and y.stop == ny:
+            around[-1, :, 2] = np.roll(cell[-1], nx // 2)
+    return around.reshape(-1, 4)
+
+
 def bands(weights: Weights, fields: int = 1, halo: bool = False) -> list[Band]:
     """Return the target in bands of about `BAND_CELLS` overlaps for all of `fields` together.
 

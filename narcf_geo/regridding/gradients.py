@@ -10,7 +10,7 @@ import numpy as np
 from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.grid import Grid
 from narcf_geo.regridding.apply import Rule
-from narcf_geo.regridding.bands import Band, BoxBand, neighbours
+from narcf_geo.regridding.bands import Band, BoxBand, box_neighbours, neighbours
 from narcf_geo.regridding.weights import SparseWeights, Weights, compute_weights
 
 
@@ -141,7 +141,7 @@ class BoxSlopes:
             indices,
             y.data[of_y] * x.data[of_x],
             moments,
-            _local_neighbours(source, band.numbers()),
+            box_neighbours(source, band.box),
             centroid,
             rule.least,
             values[:, 0],

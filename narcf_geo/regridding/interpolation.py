@@ -20,9 +20,11 @@ def is_periodic(grid: Grid) -> bool:
     >>> is_periodic(Grid.regular(-180, -60, 180, 60, 5)), is_periodic(Grid.regular(0, 0, 50, 50, 5))
     (True, False)
     """
-    lon_b, lat_b = grid.corners()
-    if lon_b.shape[1] < 4:
+    if grid.shape[1] < 3:
         return False
+    if grid.is_rectilinear:
+        return bool(abs(abs(grid.lon_b[-1] - grid.lon_b[0]) - 360) < np.degrees(SAME_PLACE))
+    lon_b, lat_b = grid.corners()
     seam = to_xyz(lon_b[:, [0, -1]], lat_b[:, [0, -1]])
     # A grid that begins and ends in one point only turns back on itself.
     return bool((np.linalg.norm(seam[:, 0] - seam[:, 1], axis=-1) < SAME_PLACE).all())
@@ -36,6 +38,9 @@ def closed_poles(grid: Grid) -> tuple[bool, bool]:
     >>> closed_poles(Grid.regular(-180, -60, 180, 90, 5))
     (False, True)
     """
+    if grid.is_rectilinear:
+        first, last = np.abs(grid.lat_b[[0, -1]]) > 90 - np.degrees(SAME_PLACE)
+        return bool(first), bool(last)
     lon_b, lat_b = grid.corners()
     ends = to_xyz(lon_b[[0, -1]], lat_b[[0, -1]])
     apart = np.linalg.norm(ends - ends[:, :1], axis=-1).max(axis=1)

@@ -218,3 +218,14 @@ def test_totals_classes_and_weight_files_are_refused(tmp_path: Any) -> None:
         regrid(field, TARGET, source=COARSE, method="conservative2", weights=tmp_path / "w.nc")
     with pytest.raises(UsageError, match="class numbers have no mean"):
         regrid(field, TARGET, source=COARSE, method="conservative2", categorical="v")
+
+
+@pytest.mark.parametrize("rows", [slice(0, 3), slice(2, 5), slice(15, 18), slice(0, 18)])
+@pytest.mark.parametrize("columns", [slice(0, 36), slice(0, 5), slice(30, 36)])
+def test_neighbours_in_a_box(rows: slice, columns: slice) -> None:
+    grid = Grid.regular(-180, -90, 180, 90, 10)
+    numbers = np.add.outer(36 * np.arange(18)[rows], np.arange(36)[columns]).ravel()
+    around = neighbours(grid, numbers)
+    local = bands.box_neighbours(grid, (rows, columns))
+    found = np.where(local < 0, -1, numbers[local])
+    assert_array_equal(found, np.where(np.isin(around, numbers), around, -1))
