@@ -14,6 +14,10 @@ from narcf_geo.core.constants import NARR_EARTH_RADIUS
 from narcf_geo.core.errors import FieldError, NarcfError
 from narcf_geo.grid.curvilinear import collapsed, four_corners, interpolated
 from narcf_geo.grid.grid import Grid
+from narcf_geo.grid.layouts import layout_of
+from narcf_geo.grid.layouts.edge import cells_on_globe, places_on_globe
+from narcf_geo.grid.layouts.rest import at_rest
+from narcf_geo.grid.mesh import Mesh
 from narcf_geo.grid.sphere import (
     distance,
     edges_from_centers,
@@ -40,8 +44,40 @@ AXES = {
 
 def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
     """Return the grid of `ds`; see `Grid.from_dataset`."""
+    cells = cells_of(ds)
+    if isinstance(cells, Grid):
+        return cells
+    raise NarcfError(
+        f"expected rows and columns of cells that join, found {cells}; regrid it first, with "
+        "narcf_geo.regrid or narcf-geo regrid, or take the cells with Mesh.from_dataset"
+    )
+
+
+def cells_of(ds: xr.Dataset | xr.DataArray) -> Grid | Mesh:
+    """Return the cells on which the fields of `ds` lie: a `Grid` where they join, else a `Mesh`.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset or xarray.DataArray
+        As for `Grid.from_dataset`, or in one of the layouts of `narcf_geo.grid.layouts`.
+
+    Raises
+    ------
+    NarcfError
+        When no cells are found.
+    """
     if isinstance(ds, xr.DataArray):
         ds = ds.to_dataset(name=ds.name or "field")
+    ds = at_rest(ds)
+    mapped = any(
+        "grid_mapping_name" in v.attrs or "crs_wkt" in v.attrs for v in ds.variables.values()
+    )
+    axes = _axis(ds, "x") is not None and _axis(ds, "y") is not None
+    layout = None if axes and mapped else layout_of(ds)
+    return _structured(ds) if layout is None else layout.build()
+
+
+def _structured(ds: xr.Dataset) -> Grid | Mesh:
     lat, lon = geographic(ds, "latitude"), geographic(ds, "longitude")
     x, y = _axis(ds, "x"), _axis(ds, "y")
     if lat is not None and lon is not None and {"lat_b", "lon_b"} <= set(ds.variables):
@@ -53,15 +89,14 @@ def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
         if crs.is_geographic and not crs.is_derived and lat is None:
             return _rectilinear(ds, y, x)
         projected = _projected(ds, x, y, crs)
+        if isinstance(projected, Mesh):
+            return projected
         if lat is not None and lon is not None:
             _same_place(projected, ds, lat, lon)
             four = four_corners(ds, lat, lon)
             return collapsed(projected if four is None else four)
         return collapsed(projected)
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 2 and lat.dims == lon.dims:
-        four = four_corners(ds, lat, lon)
-        if four is not None:
-            return collapsed(four)
         return _meshed(ds, lat, lon) or interpolated(lat, lon)
     raise NarcfError(
         "expected latitude and longitude coordinates (1-D, or 2-D of one shape), or x and y axes "
@@ -307,26 +342,22 @@ def _edges_of_bounds(
     return np.concatenate([first, second[-1:]])
 
 
-def _projected(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray, crs: Any) -> Grid:
+def _projected(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray, crs: Any) -> Grid | Mesh:
     from pyproj import Transformer
 
     base = crs.source_crs if crs.is_derived and crs.is_geographic else crs.geodetic_crs
     to_geographic = Transformer.from_crs(crs, base, always_xy=True)
 
     def lonlat(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        lon, lat = to_geographic.transform(*np.meshgrid(u, v))
-        if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
-            raise NarcfError(
-                f"expected {x.name!r} and {y.name!r} inside the projection of the grid mapping, "
-                "found cells that have no longitude and latitude; are the units right?"
-            )
-        return lon, lat
+        return places_on_globe(to_geographic, *np.meshgrid(u, v))
 
     u, v = (_axis_values(axis) for axis in (x, y))
     lon_b, lat_b = lonlat(_axis_edges(ds, x, u), _axis_edges(ds, y, v))
     lon, lat = lonlat(u, v)
     dims = str(y.dims[0]), str(x.dims[0])
-    return Grid.from_corners(lon_b, lat_b, lon=lon, lat=lat, dims=dims)
+    if np.isfinite(lon_b).all():
+        return Grid.from_corners(lon_b, lat_b, lon=lon, lat=lat, dims=dims)
+    return cells_on_globe(lon_b, lat_b, lon, lat, dims)
 
 
 def _axis_values(axis: xr.DataArray) -> np.ndarray:

@@ -1,22 +1,23 @@
-"""What a notebook shows of a grid."""
+"""What a notebook shows of a grid or mesh."""
 
 from __future__ import annotations
 
+import math
 from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from narcf_geo.grid.grid import Grid
+    from narcf_geo.grid.mesh import Mesh
 
 
-def table(grid: Grid) -> str:
+def table(grid: Grid | Mesh) -> str:
     """Return a small HTML table: cells, size, extent and area; see `Grid`."""
-    rows, columns = grid.shape
-    south, north, west, east = (
-        float(f) for f in (grid.lat_b.min(), grid.lat_b.max(), grid.lon_b.min(), grid.lon_b.max())
-    )
+    shape = " x ".join(f"{n:,}" for n in grid.shape)
+    number = f"{shape} = {math.prod(grid.shape):,}" if len(grid.shape) > 1 else shape
+    south, north, west, east = grid.extent
     content = {
-        "cells": f"{rows:,} x {columns:,} = {rows * columns:,} ({' x '.join(grid.dims)})",
+        "cells": f"{number} ({' x '.join(grid.dims)})",
         "size": grid.cell_size,
         "latitude": f"{south:.6g} to {north:.6g}",
         "longitude": f"{west:.6g} to {east:.6g}",
@@ -27,4 +28,6 @@ def table(grid: Grid) -> str:
         f"<td style='text-align:left'>{escape(value)}</td></tr>"
         for name, value in content.items()
     )
-    return f"<table><caption>narcf_geo.Grid</caption><tbody>{lines}</tbody></table>"
+    return (
+        f"<table><caption>narcf_geo.{type(grid).__name__}</caption><tbody>{lines}</tbody></table>"
+    )

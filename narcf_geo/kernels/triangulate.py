@@ -239,9 +239,7 @@ def _fan(ring: Any, n: int, first: int, parts: Any, found: int) -> int:
 
 
 @nb.njit(cache=True, nogil=True)
-def _cut(
-    vertices: Any, corners: Any, counts: Any, owner: Any, keep: Any
-) -> tuple[Any, Any, Any]:
+def _cut(vertices: Any, corners: Any, counts: Any, owner: Any, keep: Any) -> tuple[Any, Any, Any]:
     """Convex parts of all polygons, the polygon of each, and what became of each polygon."""
     longest, room = 1, 0
     for p in range(counts.shape[0]):

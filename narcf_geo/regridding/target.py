@@ -5,33 +5,34 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.errors import MissingFileError, UsageError
+from narcf_geo.core.errors import MissingFileError, NarcfError, UsageError
 from narcf_geo.fields.formats import Opening, open_format
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Cells, Grid, Mesh, cells_of
 
 Box: TypeAlias = tuple[float, float, float, float]
 """West, south, east and north in degrees."""
 
 Target: TypeAlias = (
-    Grid | float | Sequence[float] | xr.Dataset | xr.DataArray | str | os.PathLike[str]
+    Grid | Mesh | float | Sequence[float] | xr.Dataset | xr.DataArray | str | os.PathLike[str] | Any
 )
-"""A grid, or a resolution in degrees (one, or longitude and latitude), a dataset or a path."""
+"""A grid or mesh, or a resolution in degrees (one, or longitude and latitude), a dataset, a
+GeoDataFrame or a path."""
 
 
-def target_grid(target: Target, source: Grid, bounds: Box | None = None) -> Grid:
-    """Return the grid that `target` stands for.
+def target_grid(target: Target, source: Cells, bounds: Box | None = None) -> Cells:
+    """Return the grid or mesh that `target` stands for.
 
     Parameters
     ----------
-    target : Grid, float, pair of float, xarray.Dataset, xarray.DataArray or path
+    target : Grid, Mesh, float, pair of float, xarray.Dataset, GeoDataFrame or path
         A resolution in degrees, for both directions or (longitude, latitude), fills `bounds`; of a
-        dataset or a file the grid is taken.
-    source : Grid
+        dataset or a file the grid is taken, of a GeoDataFrame the polygons.
+    source : Grid or Mesh
         Where the data come from.
     bounds : tuple of float, optional
         West, south, east and north in degrees, for a resolution; by default the extent of `source`,
@@ -56,29 +57,32 @@ def target_grid(target: Target, source: Grid, bounds: Box | None = None) -> Grid
         return Grid.regular(*(bounds or _extent(source, dlon, dlat)), (dlon, dlat))
     if bounds is not None:
         raise UsageError("expected bounds only beside a resolution, found them beside a whole grid")
-    if isinstance(target, Grid):
+    if isinstance(target, Grid | Mesh):
         return target
     if isinstance(target, xr.Dataset | xr.DataArray):
-        return Grid.from_dataset(target)
+        return cells_of(target)
+    if hasattr(target, "geometry"):
+        return Mesh.from_polygons(target)
     if isinstance(target, str | os.PathLike):
         return grid_of_file(Path(target))
     raise UsageError(
-        f"expected a Grid to regrid to, a resolution in degrees, a dataset or a path, found "
-        f"{type(target).__name__}"
+        "expected a Grid or Mesh to regrid to, a resolution in degrees, a dataset, a GeoDataFrame "
+        f"or a path, found {type(target).__name__}"
     )
 
 
-def grid_of_file(path: Path) -> Grid:
-    """Return the grid of the fields in a file."""
+def grid_of_file(path: Path) -> Cells:
+    """Return the cells of the fields in a file."""
     if not path.exists():
         raise MissingFileError(f"{path}: no such file")
     with open_format(path, how=Opening(decode_times=False)) as ds:
-        return Grid.from_dataset(ds)
+        return cells_of(ds)
 
 
 def _resolution(target: Target) -> tuple[float, float] | None:
     """Return longitude and latitude steps; None for what is no number or pair of numbers."""
-    if isinstance(target, str | os.PathLike | Grid | xr.Dataset | xr.DataArray):
+    taken = str | os.PathLike | Grid | Mesh | xr.Dataset | xr.DataArray
+    if isinstance(target, taken) or hasattr(target, "geometry"):
         return None
     try:
         steps = np.asarray(target, "float64")
@@ -92,7 +96,7 @@ def _resolution(target: Target) -> tuple[float, float] | None:
     return dlon, dlat
 
 
-def _extent(source: Grid, dlon: float, dlat: float) -> Box:
+def _extent(source: Cells, dlon: float, dlat: float) -> Box:
     """Return the box of whole cells around `source`; all longitudes when it crosses 180 degrees."""
 
     def outward(low: float, high: float, step: float, limit: float) -> tuple[float, float]:
@@ -100,13 +104,37 @@ def _extent(source: Grid, dlon: float, dlat: float) -> Box:
         high = np.ceil(high / step - 1e-6) * step
         return max(low, -limit), min(high, limit)
 
-    south, north = outward(source.lat_b.min(), source.lat_b.max(), dlat, 90.0)
-    west, east = source.lon_b.min(), source.lon_b.max()
-    if not source.is_rectilinear and np.abs(np.diff(source.lon_b)).max() > 180:
+    south, north, west, east = source.extent
+    if isinstance(source, Mesh):
+        south, north, west, east = _around(source)
+    elif not source.is_rectilinear and np.abs(np.diff(source.lon_b)).max() > 180:
         west, east = -180.0, 180.0
+    south, north = outward(south, north, dlat, 90.0)
     if west >= 180:
         west, east = west - 360, east - 360
     if west < -180 or east > 180:
         west, east = -180.0, 180.0
     west, east = outward(west, east, dlon, 180.0)
     return west, south, east, north
+
+
+def _around(mesh: Mesh) -> tuple[float, float, float, float]:
+    """Return south, north, west and east of a mesh, with the poles that its cells hold."""
+    south, north, west, east = mesh.extent
+    lon, lat = mesh.corner_positions()
+    if not lon.size:
+        raise NarcfError(f"expected cells that take part, found {mesh}")
+    last = np.cumsum(mesh.counts) - 1
+    after = np.arange(lon.size) + 1
+    after[last] = last - mesh.counts + 1
+    steps = lon[after] - lon
+    turns = (steps + 180) % 360 - 180
+    if np.abs(steps).max() > 180:
+        west, east = -180.0, 180.0
+    first = last - mesh.counts + 1
+    around = np.abs(np.add.reduceat(turns, first)) > 180
+    if around.any():
+        middle = np.add.reduceat(lat, first)[around]
+        north = 90.0 if (middle > 0).any() else north
+        south = -90.0 if (middle < 0).any() else south
+    return south, north, west, east

@@ -145,5 +145,9 @@ def test_cells_of_several_polygons_and_repeated_corners() -> None:
     assert_array_equal(cells.degenerate, [2])
     with pytest.raises(NarcfError, match=r"at index \(0, 1\) \(shape \(2, 2\)\)"):
         polygons(
-            on_sphere(plane), np.array([0, 2, 1, 3]), np.array([4]), owner=np.array([1]), shape=(2, 2)
+            on_sphere(plane),
+            np.array([0, 2, 1, 3]),
+            np.array([4]),
+            owner=np.array([1]),
+            shape=(2, 2),
         )
