@@ -349,6 +349,26 @@ def _axis_edges(ds: xr.Dataset, axis: xr.DataArray, centers: np.ndarray) -> np.n
     return edges_from_centers(centers)
 
 
+def projected_axes(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray, Any] | None:
+    """Return the x and y axes of projected or rotated cells and their CRS; None without them."""
+    lat, lon = geographic(ds, "latitude"), geographic(ds, "longitude")
+    x, y = _axis(ds, "x"), _axis(ds, "y")
+    both = lat is not None and lon is not None
+    if x is None or y is None or (both and {lat.ndim, lon.ndim} == {1}):
+        return None
+    crs = _crs(ds)
+    if crs is None or not (crs.is_projected or crs.is_derived):
+        return None
+    if both:
+        grid_of(ds)  # refuses latitudes and longitudes of other cells
+    return x, y, crs
+
+
+def axis_edges(ds: xr.Dataset, axis: xr.DataArray) -> np.ndarray:
+    """Return the edges of cells along a projected axis, in the unit of its CRS."""
+    return _axis_edges(ds, axis, _axis_values(axis))
+
+
 def _same_place(grid: Grid, ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> None:
     """Refuse 2-D latitudes and longitudes that belong to other cells than x and y."""
     if set(lat.dims) != set(grid.dims) or set(lon.dims) != set(grid.dims):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import shapely
@@ -46,10 +46,10 @@ def equal_area(shapes: np.ndarray) -> np.ndarray:
     numpy.ndarray
         Valid polygons, x in degrees, y in degrees at the equator; `M2` turns their area into m2.
     """
-    return _valid(np.array([_drawn(shape) for shape in shapes], dtype=object))
+    return valid(np.array([_drawn(shape) for shape in shapes], dtype=object))
 
 
-def _valid(shapes: np.ndarray) -> np.ndarray:
+def valid(shapes: np.ndarray) -> np.ndarray:
     for k in np.flatnonzero(~shapely.is_valid(shapes)):
         shapes[k] = polygonal(shapely.make_valid(shapes[k]))
     return shapes
@@ -132,36 +132,75 @@ def _sine(xy: np.ndarray) -> np.ndarray:
 
 
 def _in_rectangles(grid: Grid, shapes: np.ndarray) -> Found:
-    """Halve blocks of cells until each lies inside, outside, or is one cell.
-
-    The cost grows with the cells on the edges of the polygons, not with cells times vertices.
-    """
-    x, columns = _rising(grid.lon_b)
-    y, rows = _rising(np.rad2deg(np.sin(np.deg2rad(grid.lat_b))))
+    x, columns = rising(grid.lon_b)
+    y, rows = rising(np.rad2deg(np.sin(np.deg2rad(grid.lat_b))))
     turns = np.arange(np.floor((x[0] + 180) / 360), np.ceil((x[-1] - 180) / 360) + 1)
     owner = np.tile(np.arange(len(shapes)), turns.size)
-    piece = np.concatenate(
+    turned = np.concatenate(
         [shapely.transform(shapes, lambda p, by=(360 * t, 0): p + by) for t in turns]
     )
-    block = _blocks_around(piece, x, y)
+    whole, edge, piece = overlaps(x, y, turned, owner)
+    number, row, column = np.concatenate([whole, edge], axis=1)
+    size = (x[column + 1] - x[column]) * (y[row + 1] - y[row])
+    area = np.concatenate([size[: whole.shape[1]], shapely.area(piece)])
+    return number, rows[row] * columns.size + columns[column], area / size, area
+
+
+class Overlaps(NamedTuple):
+    """What shapes share with rectangles.
+
+    Attributes
+    ----------
+    whole : numpy.ndarray
+        Shape, row and column (3, n) of rectangles inside a shape.
+    edge : numpy.ndarray
+        The same of rectangles that a shape holds in part.
+    piece : numpy.ndarray
+        This part of each of the latter, polygons.
+    """
+
+    whole: np.ndarray
+    edge: np.ndarray
+    piece: np.ndarray
+
+
+def overlaps(x: np.ndarray, y: np.ndarray, shapes: np.ndarray, owner: np.ndarray) -> Overlaps:
+    """Return what shapes share with the rectangles between edges along x and y.
+
+    Blocks of cells are halved until each lies inside, outside, or is one cell: the cost grows with
+    the cells on the edges of the shapes, not with cells times vertices.
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray
+        Edges, rising.
+    shapes : numpy.ndarray
+        Valid polygons (m,).
+    owner : numpy.ndarray
+        The number (m,) to report for each.
+    """
+    block = _blocks_around(shapes, x, y)
     met = (block[:, 0] < block[:, 1]) & (block[:, 2] < block[:, 3])
     owner, block = owner[met], block[met]
-    piece = _clipped(piece[met], block, x, y)
-    found: list[tuple[np.ndarray, ...]] = [_every_cell(owner[:0], block[:0], x, y)]
+    piece = _clipped(shapes[met], block, x, y)
+    whole, edge = [np.zeros((3, 0), dtype=int)], [np.zeros((3, 0), dtype=int)]
+    pieces = [piece[:0]]
     while owner.size:
         area = shapely.area(piece)
-        whole = (x[block[:, 3]] - x[block[:, 2]]) * (y[block[:, 1]] - y[block[:, 0]])
+        size = (x[block[:, 3]] - x[block[:, 2]]) * (y[block[:, 1]] - y[block[:, 0]])
         single = (block[:, 1] - block[:, 0] == 1) & (block[:, 3] - block[:, 2] == 1)
-        full = area >= _WHOLE * whole
+        full = area >= _WHOLE * size
         one = single & (area > 0)
-        found.append((owner[one], block[one, 0], block[one, 2], (area / whole)[one], area[one]))
-        found.append(_every_cell(owner[full & ~single], block[full & ~single], x, y))
+        edge.append(np.stack([owner[one], block[one, 0], block[one, 2]]))
+        pieces.append(piece[one])
+        whole.append(_every_cell(owner[full & ~single], block[full & ~single]))
         divide = (area > 0) & ~full & ~single
         owner, piece = (np.concatenate([v[divide]] * 2) for v in (owner, piece))
         block = np.concatenate(_halves(block[divide]))
         piece = _clipped(piece, block, x, y)
-    number, row, column, share, area = (np.concatenate(v) for v in zip(*found, strict=True))
-    return number, rows[row] * columns.size + columns[column], share, area
+    return Overlaps(
+        np.concatenate(whole, axis=1), np.concatenate(edge, axis=1), np.concatenate(pieces)
+    )
 
 
 def _blocks_around(shapes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -183,7 +222,7 @@ def _blocks_around(shapes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarr
     )
 
 
-def _rising(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def rising(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return edges in rising order and the number of the cell between each two of them."""
     number = np.arange(edges.size - 1)
     return (edges, number) if edges[0] < edges[-1] else (edges[::-1], number[::-1])
@@ -209,22 +248,20 @@ def _halves(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
-def _every_cell(
-    owner: np.ndarray, block: np.ndarray, x: np.ndarray, y: np.ndarray
-) -> tuple[np.ndarray, ...]:
+def _every_cell(owner: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Return owner, row and column (3, n) of all cells of blocks."""
     high, wide = block[:, 1] - block[:, 0], block[:, 3] - block[:, 2]
     which = np.repeat(np.arange(owner.size), high * wide)
     first = np.concatenate([[0], np.cumsum(high * wide)])[which]
     along = np.arange(which.size) - first
     row = block[which, 0] + along // wide[which]
     column = block[which, 2] + along % wide[which]
-    area = (x[column + 1] - x[column]) * (y[row + 1] - y[row])
-    return owner[which], row, column, np.ones(which.size), area
+    return np.stack([owner[which], row, column])
 
 
 def _in_quads(grid: Grid, shapes: np.ndarray) -> Found:
     """Intersect the cells of a curvilinear grid with the pieces of each polygon they meet."""
-    cells = _valid(shapely.transform(cell_shapes(grid, _EDGE_PARTS), _sine))
+    cells = valid(shapely.transform(cell_shapes(grid, _EDGE_PARTS), _sine))
     tree = shapely.STRtree(cells)
     size = shapely.area(cells)
     pieces, owner = _cut(shapes)
