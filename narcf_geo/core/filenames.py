@@ -110,9 +110,9 @@ def _dates(name: str) -> list[tuple[str, int, int]]:
     if not found:
         for match in _DAY_OF_YEAR.finditer(name):
             first = datetime.date(int(match[1]), 1, 1)
-            day = first + datetime.timedelta(int(match[2]) - 1)
-            if day.year == first.year and int(match[2]) > 0:
-                found.append((day.isoformat(), match.start(), match.end()))
+            date = first + datetime.timedelta(int(match[2]) - 1)
+            if date.year == first.year and int(match[2]) > 0:
+                found.append((date.isoformat(), match.start(), match.end()))
     if not found:
         found = [(m[1], m.start(), m.end()) for m in _YEAR_ALONE.finditer(name)]
     return found

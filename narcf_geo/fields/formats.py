@@ -64,9 +64,10 @@ class Opening:
 
     Attributes
     ----------
-    chunks : mapping, "auto" or "none"
+    chunks : mapping, "auto", "blocks" or "none"
         Dask chunks; by default those in which the file is stored. "auto" makes chunks of about
-        32 MiB, whatever the file has; with "none" arrays are lazy without dask.
+        32 MiB, whatever the file has; "blocks" too, but whole multiples of what is stored; with
+        "none" arrays are lazy without dask.
     xarray_kwargs, csv_kwargs : mapping
         For the library that reads the format.
     decode_times : bool
@@ -77,7 +78,7 @@ class Opening:
         The data sets to read of a file that holds many; none means all.
     """
 
-    chunks: Mapping[str, int] | Literal["auto", "none"] | None = None
+    chunks: Mapping[str, int] | Literal["auto", "blocks", "none"] | None = None
     xarray_kwargs: Mapping[str, Any] = field(default_factory=dict)
     csv_kwargs: Mapping[str, Any] = field(default_factory=dict)
     decode_times: bool = True
@@ -125,6 +126,8 @@ def open_format(
         path = unpacked(path)
     try:
         ds = OPENERS[driver](path, how)
+        if how.chunks == "blocks":
+            return _blocks(ds)
         return _moderate_chunks(ds) if how.chunks == "auto" else ds
     except NarcfError:
         raise
@@ -142,6 +145,27 @@ def _moderate_chunks(ds: xr.Dataset) -> xr.Dataset:
     with dask.config.set({"array.chunk-size": CHUNK_SIZE}):
         chunked = {n: v.chunk("auto") for n, v in ds.data_vars.items() if v.dtype.kind in "fiub"}
     return ds.assign(chunked)
+
+
+def _blocks(ds: xr.Dataset) -> xr.Dataset:
+    """Return fields in chunks that hold whole chunks of the file, or planes where it has none."""
+    return ds.assign(
+        {n: v.chunk(_block(v)) for n, v in ds.data_vars.items() if v.dtype.kind in "fiub"}
+    )
+
+
+def _block(array: xr.DataArray) -> dict[Any, int]:
+    from dask.utils import parse_bytes
+
+    stored = dict(array.encoding.get("preferred_chunks") or {})
+    if array.chunks:
+        stored = {d: c[0] for d, c in zip(array.dims, array.chunks, strict=True)}
+    size = {d: min(int(stored.get(d, 1)), array.sizes[d]) for d in array.dims}
+    most = parse_bytes(CHUNK_SIZE) // array.dtype.itemsize
+    for d in reversed(array.dims):
+        held = int(np.prod(list(size.values())))
+        size[d] = min(size[d] * max(most // max(held, 1), 1), array.sizes[d])
+    return size
 
 
 def driver_of(path: Path) -> str:
@@ -215,7 +239,7 @@ def open_raster(path: Path | str, how: Opening) -> xr.Dataset:
     if str(path).lower().endswith(".vrt"):
         _require_local(Path(path))
     kwargs: dict[str, Any] = {"chunks": how.stored_chunks, **how.xarray_kwargs}
-    if how.chunks == "auto":
+    if isinstance(how.chunks, str):
         kwargs["cache"] = False
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=PendingDeprecationWarning)

@@ -353,8 +353,10 @@ def projected_axes(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray, Any] | N
     """Return the x and y axes of projected or rotated cells and their CRS; None without them."""
     lat, lon = geographic(ds, "latitude"), geographic(ds, "longitude")
     x, y = _axis(ds, "x"), _axis(ds, "y")
+    if x is None or y is None:
+        return None
     both = lat is not None and lon is not None
-    if x is None or y is None or (both and {lat.ndim, lon.ndim} == {1}):
+    if lat is not None and lon is not None and lat.ndim == lon.ndim == 1:
         return None
     crs = _crs(ds)
     if crs is None or not (crs.is_projected or crs.is_derived):
@@ -362,6 +364,14 @@ def projected_axes(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray, Any] | N
     if both:
         grid_of(ds)  # refuses latitudes and longitudes of other cells
     return x, y, crs
+
+
+def lacks_crs(ds: xr.Dataset) -> bool:
+    """Tell x and y axes of which it is not said where on the globe they are."""
+    axes = [_axis(ds, kind) for kind in ("x", "y")]
+    places = [geographic(ds, kind) for kind in ("latitude", "longitude")]
+    found = all(axis is not None for axis in axes) and any(place is None for place in places)
+    return found and _crs(ds) is None
 
 
 def axis_edges(ds: xr.Dataset, axis: xr.DataArray) -> np.ndarray:

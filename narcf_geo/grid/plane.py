@@ -113,19 +113,16 @@ class Plane:
             for b in (self.x_b, self.y_b)
         ]
         along, along_turn = self._along(*np.meshgrid(fine[0], self.y_b))
-        up, up_turn = self._along(*np.meshgrid(fine[1], self.x_b), swap=True)
+        across, beside = np.meshgrid(fine[1], self.x_b)
+        up, up_turn = self._along(beside, across)
         total, turn = (v.reshape(v.shape[0], -1, n).sum(axis=2) for v in (along, along_turn))
         total_up, turn_up = (v.reshape(v.shape[0], -1, n).sum(axis=2).T for v in (up, up_turn))
         around = total[:-1] - total[1:] + total_up[:, 1:] - total_up[:, :-1]
         turns = turn[:-1] - turn[1:] + turn_up[:, 1:] - turn_up[:, :-1]
         return _enclosed(around, turns)
 
-    def _along(
-        self, u: np.ndarray, v: np.ndarray, swap: bool = False
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the integral of the sine of latitude over longitude along paths, and the turn."""
-        lon, lat = self._to_globe.transform(*((v, u) if swap else (u, v)))
-        return _integrals(lon, lat)
+    def _along(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return _integrals(*self._to_globe.transform(x, y))
 
     def sphere_areas(self, shapes: np.ndarray) -> np.ndarray:
         """Return the area of polygons on the plane, m2, on the sphere."""
@@ -186,13 +183,8 @@ class Plane:
             return 0.0
         for parameter in operation.params if operation else ():
             if _ORIGIN.search(parameter.name):
-                return float(
-                    shortest(
-                        np.array(
-                            parameter.value * parameter.unit_conversion_factor / np.deg2rad(1.0)
-                        )
-                    )
-                )
+                degrees = np.rad2deg(float(parameter.value) * parameter.unit_conversion_factor)
+                return float(shortest(np.array(degrees)))
         return 0.0
 
     def _footprint(self, middle: float) -> shapely.Geometry:

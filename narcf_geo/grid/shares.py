@@ -90,19 +90,30 @@ def cell_shares(grid: Grid, shapes: np.ndarray) -> sp.csr_array:
     >>> cell_shares(grid, np.array([shapely.box(-110, 30, -107, 32)])).toarray().round(6).tolist()
     [[1.0, 0.5, 0.0, 0.0, 0.0]]
     """
+    return shares_on_plane(grid, equal_area(shapes))
+
+
+def shares_on_plane(grid: Grid, plane: np.ndarray) -> sp.csr_array:
+    """Return `cell_shares` of polygons that `equal_area` has drawn."""
     import scipy.sparse as sp
 
     size = grid.shape[0] * grid.shape[1]
-    plane = equal_area(shapes)
     find = _in_rectangles if grid.is_rectilinear else _in_quads
     owner, cell, share, area = find(grid, plane)
-    # Touching is not overlapping; a polygon smaller than a cell is measured by its own area.
-    least = _NOTHING * np.minimum(area / np.maximum(share, 1e-300), shapely.area(plane)[owner])
-    kept = area > least
+    kept = is_overlap(owner, share, area, shapely.area(plane))
     result = sp.csr_array((share[kept], (owner[kept], cell[kept])), shape=(len(plane), size))
     result.sum_duplicates()
     result.data = np.minimum(result.data, 1.0)
     return result
+
+
+def is_overlap(
+    owner: np.ndarray, share: np.ndarray, area: np.ndarray, shape_area: np.ndarray
+) -> np.ndarray:
+    """Tell what is more than the rounding of cells and shapes that touch."""
+    # A polygon smaller than a cell is measured by its own area.
+    least = np.minimum(area / np.maximum(share, 1e-300), shape_area[owner])
+    return area > _NOTHING * least
 
 
 Found = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -133,17 +144,46 @@ def _sine(xy: np.ndarray) -> np.ndarray:
 
 def _in_rectangles(grid: Grid, shapes: np.ndarray) -> Found:
     x, columns = rising(grid.lon_b)
-    y, rows = rising(np.rad2deg(np.sin(np.deg2rad(grid.lat_b))))
-    turns = np.arange(np.floor((x[0] + 180) / 360), np.ceil((x[-1] - 180) / 360) + 1)
-    owner = np.tile(np.arange(len(shapes)), turns.size)
-    turned = np.concatenate(
-        [shapely.transform(shapes, lambda p, by=(360 * t, 0): p + by) for t in turns]
-    )
+    y, rows = rising(_sines(grid.lat_b))
+    turned, owner = _turned(shapes, x)
     whole, edge, piece = overlaps(x, y, turned, owner)
     number, row, column = np.concatenate([whole, edge], axis=1)
     size = (x[column + 1] - x[column]) * (y[row + 1] - y[row])
     area = np.concatenate([size[: whole.shape[1]], shapely.area(piece)])
     return number, rows[row] * columns.size + columns[column], area / size, area
+
+
+def _sines(latitude: np.ndarray) -> np.ndarray:
+    return np.rad2deg(np.sin(np.deg2rad(latitude)))
+
+
+def _turned(shapes: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return shapes in each turn of longitude that edges along x reach, and their numbers."""
+    turns = np.arange(np.floor((x[0] + 180) / 360), np.ceil((x[-1] - 180) / 360) + 1)
+    moved = [shapely.transform(shapes, lambda p, by=(360 * t, 0): p + by) for t in turns]
+    return np.concatenate(moved), np.tile(np.arange(len(shapes)), turns.size)
+
+
+def window_of(grid: Grid, plane: np.ndarray) -> tuple[slice, slice]:
+    """Return the rows and columns of a grid that polygons drawn by `equal_area` may touch."""
+    if not grid.is_rectilinear:
+        return slice(0, grid.shape[0]), slice(0, grid.shape[1])
+    turned, _ = _turned(plane, rising(grid.lon_b)[0])
+    return window(grid.lon_b, _sines(grid.lat_b), turned)
+
+
+def window(x_b: np.ndarray, y_b: np.ndarray, shapes: np.ndarray) -> tuple[slice, slice]:
+    """Return the rows and columns between edges, rising or falling, that shapes may touch."""
+    (x, columns), (y, rows) = rising(x_b), rising(y_b)
+    block = _blocks_around(shapes, x, y)
+    block = block[(block[:, 0] < block[:, 1]) & (block[:, 2] < block[:, 3])]
+    if not block.size:
+        return slice(0, 0), slice(0, 0)
+    found = []
+    for number, first, last in ((rows, 0, 1), (columns, 2, 3)):
+        ends = number[[block[:, first].min(), block[:, last].max() - 1]]
+        found.append(slice(int(ends.min()), int(ends.max()) + 1))
+    return found[0], found[1]
 
 
 class Overlaps(NamedTuple):
