@@ -189,11 +189,9 @@ def zonal_table(table: pd.DataFrame, output: Path) -> None:
         known = table[table["flux_TgC"].notna()]
         for (variable, region), part in list(known.groupby(["variable", "region"], sort=False))[:8]:
             total, steps = part["flux_TgC"].sum(), len(part)
-            console.print(
-                f"{variable} in {region}: {total:+,.4g} TgC to the atmosphere over {steps:,} "
-                f"step{'' if steps == 1 else 's'}",
-                markup=False,
-            )
+            step = ("month" if "month" in part else "step") + ("" if steps == 1 else "s")
+            text = f"{total:+,.4g} TgC to the atmosphere in {steps:,} {step}"
+            console.print(f"{variable} in {region}: {text}", markup=False)
     for note in table.attrs.get("notes", ()):
         console.print(f"Note: {note}", markup=False)
     console.print(f"Written: {output} ({len(table):,} rows)", markup=False)

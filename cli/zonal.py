@@ -15,8 +15,8 @@ def zonal(
         list[Path],
         typer.Argument(
             metavar="IN... POLYGONS OUT",
-            help="Rasters (NetCDF, Zarr, GeoTIFF; a quoted pattern; several), polygons (GeoPackage, "
-            "GeoJSON, Shapefile, GeoParquet), and the .csv, .gpkg or .parquet to write.",
+            help="Rasters (NetCDF, Zarr, GeoTIFF; a quoted pattern; several), polygons "
+            "(GeoPackage, GeoJSON, Shapefile, GeoParquet), the .csv, .gpkg or .parquet to write.",
         ),
     ],
     variables: Annotated[

@@ -40,17 +40,6 @@ class Cells:
     share: sp.csr_array
     number: np.ndarray
 
-    def extremes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return least and greatest value (polygon, n) of cells (cell, n); NaN without any."""
-        first = self.area.indptr[:-1]
-        touched = np.diff(self.area.indptr) > 0
-        ends = np.full((2, first.size, values.shape[1]), np.nan)
-        if touched.any():
-            gathered = values[self.area.indices]
-            for k, least in enumerate((np.fmin, np.fmax)):
-                ends[k, touched] = least.reduceat(gathered, first[touched], axis=0)
-        return ends[0], ends[1]
-
     def class_areas(self, values: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
         """Yield each value among the cells (cell, n), and its m2 (polygon, n)."""
         for value in np.unique(values[~np.isnan(values)]):

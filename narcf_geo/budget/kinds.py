@@ -38,7 +38,8 @@ def kind_of(field: xr.DataArray) -> Kind:
     unitless = units in ("", "1", "-")
     # Missing values make integers of a file floats.
     stored = np.dtype(field.encoding.get("dtype") or field.dtype)
-    packed = {"scale_factor", "add_offset"} & set(field.encoding)
+    scale, offset = (field.encoding.get(k, n) for k, n in (("scale_factor", 1), ("add_offset", 0)))
+    packed = scale != 1 or offset != 0
     if unitless and not packed and stored.kind in "iu":
         return "classes"
     summed = re.search(r"\barea: sum\b", str(field.attrs.get("cell_methods", "")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -63,7 +63,7 @@ _BLOCK = 2**22
 _MOST_CELLS = 2**21
 """Cells of a block of which the weights are held at once."""
 
-Source = xr.DataArray | xr.Dataset | str | os.PathLike[str] | list[str | os.PathLike[str]]
+Source = xr.DataArray | xr.Dataset | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 def zonal(
@@ -273,22 +273,15 @@ class _Sums:
 
     def add(self, rows: slice, values: np.ndarray, cells: Cells) -> None:
         """Add values (cell, n) of the cells of a block at the labels `rows`."""
+        from narcf_geo.kernels.zonal import summed
+
         for value in self.missing:
             values[values == value] = np.nan
-        valid = ~np.isnan(values)
-        whole = bool(valid.all())
-        known = values if whole else np.where(valid, values, 0.0)
-        if whole:
-            self.area[:, rows] += cells.area.sum(axis=1)[:, None]
-        else:
-            self.area[:, rows] += cells.area @ valid.astype(np.float64)
-        if {"mean", "total"} & set(self.chosen):
-            weights = cells.share if self.kind == "total" else cells.area
-            self.total[:, rows] += weights @ known
-        if {"min", "max"} & set(self.chosen):
-            least, greatest = cells.extremes(values)
-            self.least[:, rows] = np.fmin(self.least[:, rows], least)
-            self.greatest[:, rows] = np.fmax(self.greatest[:, rows], greatest)
+        found = summed(cells.area, cells.share if self.kind == "total" else cells.area, values)
+        self.area[:, rows] += found.area
+        self.total[:, rows] += found.total
+        self.least[:, rows] = np.fmin(self.least[:, rows], found.least)
+        self.greatest[:, rows] = np.fmax(self.greatest[:, rows], found.greatest)
         if "fractions" in self.chosen:
             for number, part in cells.class_areas(values):
                 areas = self.classes.setdefault(number, np.zeros_like(self.area))

@@ -111,6 +111,8 @@ class Steps:
         if values.dtype != object:
             return values
         texts = [v.isoformat() if hasattr(v, "isoformat") else str(v) for v in values]
+        if all(text.endswith("T00:00:00") for text in texts):
+            texts = [text[:-9] for text in texts]
         try:
             return pd.to_datetime(texts, format="ISO8601").to_numpy()
         except ValueError:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterable, Sequence
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from html import unescape
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +19,7 @@ from narcf_geo.fields.axes import time_name, with_time
 from narcf_geo.fields.dates import dated
 from narcf_geo.fields.door import valid_only
 from narcf_geo.fields.formats import Opening, open_format
+from narcf_geo.grid.detect import plane_dims
 
 F = TypeVar("F")
 
@@ -81,7 +84,9 @@ def open_series(
     paths = files_of_series(sources)
     datasets = [_opened(path, how, alone=len(paths) == 1) for path in paths]
     if len(datasets) == 1:
-        return datasets[0].assign_attrs()
+        return datasets[0]
+    for ds, path in zip(datasets[1:], paths[1:], strict=True):
+        _require_one_plane(datasets[0], ds, paths[0], path)
     groups = alike(datasets, paths)
     try:
         joined = [_joined(members, files) for members, files in groups]
@@ -95,15 +100,44 @@ def open_series(
             f"({reason}); give those of each grid by themselves"
         ) from None
     ds.encoding["source"] = f"{paths[0]} to {paths[-1].name}"
-    return ds
+    return _stored_as(ds, {str(n): v.encoding for d in datasets for n, v in d.data_vars.items()})
 
 
 def _opened(path: Path, how: Opening | None, alone: bool) -> xr.Dataset:
     ds = valid_only(open_format(path, how=how))
-    if "band_data" in ds and "band" in ds["band_data"].dims:
-        ds = _by_bands(ds.rename(band_data=without_date(path.stem)))
+    if "band_data" in ds:
+        ds = ds.rename(band_data=without_date(path.stem))
+        ds[next(iter(ds.data_vars))].attrs.update(_categories(path))
+    stored = {str(n): v.encoding for n, v in ds.data_vars.items()}
+    if "band" in ds.dims:
+        ds = _by_bands(ds)
     ds = _by_name(along_time(ds), path, alone)
     ds.encoding["source"] = str(path)
+    return _stored_as(ds, stored)
+
+
+def _categories(path: Path) -> dict[str, Any]:
+    """Return the classes that GDAL's file beside a raster names, as CF attributes."""
+    beside = path.with_name(f"{path.name}.aux.xml")
+    if not beside.is_file():
+        return {}
+    text = beside.read_text(encoding="utf-8", errors="replace")
+    named = re.search(r"<CategoryNames>(.*?)</CategoryNames>", text, re.DOTALL)
+    if named is None:
+        return {}
+    names = re.findall(r"<Category>(.*?)</Category>|<Category\s*/>", named[1], re.DOTALL)
+    words = [re.sub(r"\W+", "_", unescape(name)).strip("_") for name in names]
+    known = [number for number, word in enumerate(words) if word]
+    return {
+        "flag_values": np.array(known),
+        "flag_meanings": " ".join(words[number] for number in known),
+    }
+
+
+def _stored_as(ds: xr.Dataset, stored: Mapping[str, Mapping[Any, Any]]) -> xr.Dataset:
+    """Give fields back what is known of them in the file, such as that they were integers."""
+    for name in ds.data_vars:
+        ds[name].encoding = {**stored.get(str(name), {}), **ds[name].encoding}
     return ds
 
 
@@ -188,8 +222,6 @@ def _joined(datasets: list[xr.Dataset], paths: list[Path]) -> xr.Dataset:
             f"{paths[0]} and {paths[1]}: expected a date in each file or its name, as in "
             "flux_2001_07.tif, since both hold the same variables; found none, or several"
         )
-    for ds, path in zip(datasets[1:], paths[1:], strict=True):
-        _require_one_crs(datasets[0], ds, paths[0], path)
     ds = joined_along(
         axis, [_in_units_of(datasets[0], ds, p) for ds, p in zip(datasets, paths, strict=True)]
     )
@@ -221,15 +253,16 @@ def joined_along(axis: str, datasets: Sequence[xr.Dataset]) -> xr.Dataset:
     ).sortby(axis)
 
 
-def _require_one_crs(one: xr.Dataset, other: xr.Dataset, path: Path, other_path: Path) -> None:
-    found = [
+def _require_one_plane(one: xr.Dataset, other: xr.Dataset, path: Path, other_path: Path) -> None:
+    """Refuse files on axes of other names, or in another coordinate reference system."""
+    crs = [
         ds["spatial_ref"].attrs.get("crs_wkt") if "spatial_ref" in ds.variables else None
         for ds in (one, other)
     ]
-    if found[0] != found[1]:
+    if plane_dims(one) != plane_dims(other) or crs[0] != crs[1]:
         raise FieldError(
-            f"{other_path}: expected the coordinate reference system of {path}, found another; "
-            "give the files of each by themselves"
+            f"{other_path}: expected the grid and the coordinate reference system of {path}, found "
+            "others; give the files of each grid by themselves"
         )
 
 

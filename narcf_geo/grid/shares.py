@@ -143,14 +143,25 @@ def _sine(xy: np.ndarray) -> np.ndarray:
 
 
 def _in_rectangles(grid: Grid, shapes: np.ndarray) -> Found:
+    from narcf_geo.grid.coverage import covered
+
     x, columns = rising(grid.lon_b)
     y, rows = rising(_sines(grid.lat_b))
     turned, owner = _turned(shapes, x)
-    whole, edge, piece = overlaps(x, y, turned, owner)
-    number, row, column = np.concatenate([whole, edge], axis=1)
-    size = (x[column + 1] - x[column]) * (y[row + 1] - y[row])
-    area = np.concatenate([size[: whole.shape[1]], shapely.area(piece)])
-    return number, rows[row] * columns.size + columns[column], area / size, area
+    found = [(owner[:0], owner[:0], np.zeros(0), np.zeros(0))]
+    for number, shape, block in zip(owner, turned, _blocks_around(turned, x, y), strict=True):
+        bottom, top, left, right = (int(v) for v in block)
+        if bottom >= top or left >= right:
+            continue
+        area = covered(x[left : right + 1], y[bottom : top + 1], shape)
+        row, column = np.nonzero(area > 0)
+        area, row, column = area[row, column], row + bottom, column + left
+        share = area / ((x[column + 1] - x[column]) * (y[row + 1] - y[row]))
+        share[share > _WHOLE] = 1.0
+        cell = rows[row] * columns.size + columns[column]
+        found.append((np.full(row.size, number), cell, share, area))
+    number, cell, share, area = (np.concatenate(v) for v in zip(*found, strict=True))
+    return number, cell, share, area
 
 
 def _sines(latitude: np.ndarray) -> np.ndarray:

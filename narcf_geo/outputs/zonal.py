@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -79,7 +80,7 @@ def zonal_file(
     files = files_of_series(sources)
     require_replaceable(output, [*files, polygons], store=False)
     table = zonal(files, polygons, name=name, layer=layer, progress=progress, **options)
-    table.attrs["notes"] += _without_crs(files[0])
+    table.attrs["notes"] += _without_crs(files[0]) + _of_one_name(polygons, name, layer)
     if suffix == ".gpkg":
         _write_geopackage(table, _with_attributes(polygons, name, layer, table), output)
         return table
@@ -105,6 +106,18 @@ def _without_crs(path: Path) -> list[str]:
     return [f"{path.name} states no CRS: its cells were taken as degrees east and north"]
 
 
+def _of_one_name(path: str | os.PathLike[str], name: str | None, layer: str | None) -> list[str]:
+    """Say which polygons were taken as one region."""
+    rows, where = polygons_of(path, layer)
+    labels = labels_of(rows, name, where)
+    many = {label: n for label, n in Counter(labels).items() if n > 1}
+    if not many:
+        return []
+    some = ", ".join(f"{n} named {label!r}" for label, n in list(many.items())[:3])
+    more = " and others" if len(many) > 3 else ""
+    return [f"polygons of one name are one region: {some}{more}"]
+
+
 def _with_attributes(
     path: str | os.PathLike[str], name: str | None, layer: str | None, table: pd.DataFrame
 ) -> gpd.GeoDataFrame:
@@ -118,7 +131,7 @@ def _with_attributes(
     groups = attributes.groupby(labels, sort=False)
     shared = groups.first().where(groups.nunique(dropna=False) == 1)
     first = open_regions(path, name, layer).index
-    shapes = {label: [] for label in first}  # type: dict[str, list[Any]]
+    shapes: dict[str, list[Any]] = {label: [] for label in first}
     for label, shape in zip(labels, rows.geometry, strict=True):
         shapes[label].append(shape)
     geometry = [
@@ -145,6 +158,7 @@ def _write_geopackage(table: pd.DataFrame, regions: gpd.GeoDataFrame, path: Path
         finally:
             pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
         with closing(sqlite3.connect(temporary)) as file, file:
+            file.execute(f"CREATE INDEX polygons_region ON {POLYGONS}(region)")
             for variable in table["variable"].unique():
                 _add_view(file, table, str(variable))
 
