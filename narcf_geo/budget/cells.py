@@ -8,11 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import shapely
 
 from narcf_geo.fields.regions import region_areas
 from narcf_geo.grid import Grid
 from narcf_geo.grid.plane import Plane
-from narcf_geo.grid.shares import equal_area, is_overlap, shares_on_plane, window, window_of
+from narcf_geo.grid.shares import M2, equal_area, is_overlap, shared_cells, window, window_of
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -64,7 +65,9 @@ class Overlap:
     @cached_property
     def region_area(self) -> np.ndarray:
         """m2 of each polygon, on the raster or not."""
-        return region_areas(self.regions).to_numpy()
+        if isinstance(self.place, Plane):
+            return region_areas(self.regions).to_numpy()
+        return shapely.area(self._drawn) * M2
 
     @cached_property
     def _drawn(self) -> np.ndarray:
@@ -80,25 +83,43 @@ class Overlap:
 
     def cells(self, block: Block) -> Cells:
         """Return what polygons share with the cells of a block."""
-        import scipy.sparse as sp
-
         rows, columns = block
         if isinstance(self.place, Plane):
             owner, cell, share, area = self.place.part(rows, columns).cell_areas(self._drawn)
-            size = (len(self._drawn), (rows.stop - rows.start) * (columns.stop - columns.start))
             kept = is_overlap(owner, share, area, self.region_area)
-            at = owner[kept], cell[kept]
-            shares = sp.csr_array((share[kept], at), shape=size)
-            areas = sp.csr_array((area[kept], at), shape=size)
+            owner, cell, share, area = (v[kept] for v in (owner, cell, share, area))
         else:
             part = _part(self.place, rows, columns)
-            shares = shares_on_plane(part, self._drawn)
-            areas = sp.csr_array(
-                (shares.data * part.area.ravel()[shares.indices], shares.indices, shares.indptr),
-                shape=shares.shape,
-            )
-        number = np.unique(areas.indices)
-        return Cells(areas[:, number].tocsr(), shares[:, number].tocsr(), number)
+            owner, cell, share = shared_cells(part, self._drawn)
+            area = share * part.area.ravel()[cell]
+        size = (rows.stop - rows.start) * (columns.stop - columns.start)
+        return _gathered(owner, cell, share, area, (len(self._drawn), size))
+
+
+def _gathered(
+    owner: np.ndarray,
+    cell: np.ndarray,
+    share: np.ndarray,
+    area: np.ndarray,
+    size: tuple[int, int],
+) -> Cells:
+    """Return overlaps as matrices over the cells that are touched."""
+    import scipy.sparse as sp
+
+    touched = np.zeros(size[1], dtype=bool)
+    touched[cell] = True
+    column = (np.cumsum(touched, dtype=np.int32) - 1)[cell]
+    if (np.diff(owner) < 0).any():
+        order = np.argsort(owner, kind="stable")
+        owner, column, share, area = (v[order] for v in (owner, column, share, area))
+    starts = np.searchsorted(owner, np.arange(size[0] + 1)).astype(np.int32)
+    number = np.flatnonzero(touched)
+    shape = size[0], number.size
+    return Cells(
+        sp.csr_array((area, column, starts), shape=shape),
+        sp.csr_array((share, column, starts), shape=shape),
+        number,
+    )
 
 
 def _part(grid: Grid, rows: slice, columns: slice) -> Grid:

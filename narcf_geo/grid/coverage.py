@@ -31,22 +31,34 @@ def covered(x: np.ndarray, y: np.ndarray, shape: shapely.Geometry) -> np.ndarray
     >>> covered(np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 2.0]), triangle).tolist()
     [[1.0, 0.5], [0.5, 0.0]]
     """
+    return covered_moments(x, y, shape)[0]
+
+
+def covered_moments(
+    x: np.ndarray, y: np.ndarray, shape: shapely.Geometry
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return areas as `covered`, and the integrals of x and of y over each of them.
+
+    Divided by the area they are the centroid.
+    """
     polygons = shapely.get_parts(shape)
     rings, polygon = shapely.get_rings(polygons, return_index=True)
     xy, ring = shapely.get_coordinates(rings, return_index=True)
     is_shell = np.append(True, polygon[1:] != polygon[:-1])
     starts = np.flatnonzero(np.append(True, ring[1:] != ring[:-1]))
-    return _areas(xy, np.append(starts, len(xy)), is_shell, x, y)
+    area, along, up = _areas(xy, np.append(starts, len(xy)), is_shell, x, y)
+    return area, along, up
 
 
 @nb.njit(cache=True, nogil=True)
 def _areas(
     xy: np.ndarray, starts: np.ndarray, is_shell: np.ndarray, x: np.ndarray, y: np.ndarray
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rows, columns = y.size - 1, x.size - 1
-    # Beside the areas, the rise of the edges left of the first column and in each column.
-    area = np.zeros((rows, columns))
-    rise = np.zeros((rows, columns + 1))
+    # The area, and the integrals of x and y over it, right of the edges within each cell.
+    own = np.zeros((3, rows, columns))
+    # The rise of the edges left of the first column and in each column, and that times y.
+    rise = np.zeros((2, rows, columns + 1))
     for k in range(starts.size - 1):
         first, last = starts[k], starts[k + 1] - 1
         twice = 0.0
@@ -55,13 +67,17 @@ def _areas(
             twice -= (xy[i + 1, 0] - xy[first, 0]) * (xy[i, 1] - xy[first, 1])
         sign = 1.0 if (twice > 0) == is_shell[k] else -1.0
         for i in range(first, last):
-            _add_edge(xy[i, 0], xy[i, 1], xy[i + 1, 0], xy[i + 1, 1], sign, x, y, area, rise)
+            _add_edge(xy[i, 0], xy[i, 1], xy[i + 1, 0], xy[i + 1, 1], sign, x, y, own, rise)
     for j in range(rows):
-        left = rise[j, 0]
+        left, moment = rise[0, j, 0], rise[1, j, 0]
         for i in range(columns):
-            area[j, i] -= left * (x[i + 1] - x[i])
-            left += rise[j, i + 1]
-    return area
+            width = x[i + 1] - x[i]
+            own[0, j, i] -= left * width
+            own[1, j, i] -= left * width * (x[i + 1] + x[i]) / 2
+            own[2, j, i] -= moment * width
+            left += rise[0, j, i + 1]
+            moment += rise[1, j, i + 1]
+    return own[0], own[1], own[2]
 
 
 @nb.njit(cache=True, nogil=True)
@@ -73,7 +89,7 @@ def _add_edge(
     sign: float,
     x: np.ndarray,
     y: np.ndarray,
-    area: np.ndarray,
+    own: np.ndarray,
     rise: np.ndarray,
 ) -> None:
     """Add an edge, row by row."""
@@ -94,7 +110,7 @@ def _add_edge(
             high = y[row + 1]
             x_high = x0 + (high - y0) * slope
             x_high = min(max(x_high, min(x0, x1)), max(x0, x1))
-        _add_piece(x_low, low, x_high, high, sign, x, area[row], rise[row])
+        _add_piece(x_low, low, x_high, high, sign, x, own[:, row], rise[:, row])
         low, x_low = high, x_high
         row += 1
 
@@ -107,14 +123,16 @@ def _add_piece(
     y1: float,
     sign: float,
     x: np.ndarray,
-    area: np.ndarray,
+    own: np.ndarray,
     rise: np.ndarray,
 ) -> None:
     """Add an edge within a row, column by column from the left."""
-    if x0 > x1:  # then dy below is negative, and sign times it is not
+    if x0 > x1:
         x0, y0, x1, y1, sign = x1, y1, x0, y0, -sign
     if x1 <= x[0]:
-        rise[0] += sign * (y1 - y0)
+        dy = sign * (y1 - y0)
+        rise[0, 0] += dy
+        rise[1, 0] += dy * (y0 + y1) / 2
         return
     if x0 >= x[-1]:
         return
@@ -122,15 +140,23 @@ def _add_piece(
     left, y_left = x0, y0
     if left < x[0]:
         left, y_left = x[0], y0 + (x[0] - x0) * slope
-        rise[0] += sign * (y_left - y0)
+        dy = sign * (y_left - y0)
+        rise[0, 0] += dy
+        rise[1, 0] += dy * (y_left + y0) / 2
     column = np.searchsorted(x, left, "right") - 1
     while column < x.size - 1:
         right, y_right = x1, y1
-        if x[column + 1] < x1:
-            right, y_right = x[column + 1], y0 + (x[column + 1] - x0) * slope
+        end = x[column + 1]
+        if end < x1:
+            right, y_right = end, y0 + (end - x0) * slope
         dy = sign * (y_right - y_left)
-        area[column] -= dy * (x[column + 1] - (left + right) / 2)
-        rise[column + 1] += dy
+        across = left * left + left * right + right * right
+        both = 2 * left * y_left + 2 * right * y_right + left * y_right + right * y_left
+        own[0, column] -= dy * (end - (left + right) / 2)
+        own[1, column] -= dy * (end * end - across / 3) / 2
+        own[2, column] -= dy * (end * (y_left + y_right) / 2 - both / 6)
+        rise[0, column + 1] += dy
+        rise[1, column + 1] += dy * (y_left + y_right) / 2
         left, y_left = right, y_right
         column += 1
         if right == x1:

@@ -14,7 +14,7 @@ from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import UsageError
 from narcf_geo.grid.detect import axis_edges, projected_axes
 from narcf_geo.grid.rings import shortest
-from narcf_geo.grid.shares import STEP, overlaps, rising, valid
+from narcf_geo.grid.shares import STEP, covered_cells, overlaps, rising, valid
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,6 +29,15 @@ _FINEST, _COARSEST = 1, 16
 
 _PIECE = 0.02
 """Degrees: the length of such a piece."""
+
+_NEARBY = 0.01
+"""Part of a cell over which the map is taken to be linear."""
+
+_KNOTS = 33
+"""Places along each axis between which the density of small cells is interpolated."""
+
+_WHOLE = 1 - 1e-12
+"""Parts of a cell beyond are all of it."""
 
 _POLAR = 1 - 1e-15
 """Sines of latitude beyond are a pole, where longitude means nothing."""
@@ -106,8 +115,14 @@ class Plane:
         return block._every_area()[rows - first[0], columns - first[1]]
 
     def _every_area(self) -> np.ndarray:
-        """Return the area of all cells, from the edges that neighbours share."""
+        """Return the area of all cells, from the edges that neighbours share, or for small cells
+        from the density, which is smooth."""
         n = self._cut
+        if n == 1 and min(self.shape) > 4 * _KNOTS:
+            knots = [np.linspace(edges[0], edges[-1], _KNOTS) for edges in (self.x_b, self.y_b)]
+            density = self._density(*(v.ravel() for v in np.meshgrid(*knots)))
+            if np.isfinite(density).all():
+                return self._interpolated(knots, density.reshape(_KNOTS, _KNOTS))
         fine = [
             np.interp(np.arange(n * (b.size - 1) + 1) / n, np.arange(b.size), b)
             for b in (self.x_b, self.y_b)
@@ -120,6 +135,15 @@ class Plane:
         around = total[:-1] - total[1:] + total_up[:, 1:] - total_up[:, :-1]
         turns = turn[:-1] - turn[1:] + turn_up[:, 1:] - turn_up[:, :-1]
         return _enclosed(around, turns)
+
+    def _interpolated(self, knots: list[np.ndarray], density: np.ndarray) -> np.ndarray:
+        from scipy.interpolate import RectBivariateSpline
+
+        x, y = ((edges[1:] + edges[:-1]) / 2 for edges in (self.x_b, self.y_b))
+        signs = [np.sign(k[-1] - k[0]) for k in knots]
+        spline = RectBivariateSpline(signs[1] * knots[1], signs[0] * knots[0], density, kx=5, ky=5)
+        size = np.multiply.outer(np.abs(np.diff(self.y_b)), np.abs(np.diff(self.x_b)))
+        return spline(signs[1] * y, signs[0] * x) * size
 
     def _along(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return _integrals(*self._to_globe.transform(x, y))
@@ -228,13 +252,37 @@ class Plane:
         """
         x, columns = rising(self.x_b)
         y, rows = rising(self.y_b)
-        whole, edge, piece = overlaps(x, y, shapes, np.arange(len(shapes)))
+        owner = np.arange(len(shapes))
+        if self._cut < _COARSEST:
+            owner, row, column, part, center = covered_cells(x, y, shapes, owner)
+            size = (x[column + 1] - x[column]) * (y[row + 1] - y[row])
+            share = part / size
+            inside = share > _WHOLE
+            share[inside] = 1.0
+            row, column = rows[row], columns[column]
+            area = np.empty(share.size)
+            area[inside] = self.areas(row[inside], column[inside])
+            area[~inside] = part[~inside] * self._density(*center[~inside].T)
+            return owner, row * columns.size + column, share, area
+        whole, edge, piece = overlaps(x, y, shapes, owner)
         owner, row, column = np.concatenate([whole, edge], axis=1)
         row, column, n = rows[row], columns[column], whole.shape[1]
         area = np.concatenate([self.areas(row[:n], column[:n]), self.sphere_areas(piece)])
         size = np.abs(np.diff(self.x_b)[column[n:]] * np.diff(self.y_b)[row[n:]])
         share = np.concatenate([np.ones(n), np.minimum(shapely.area(piece) / size, 1.0)])
         return owner, row * columns.size + column, share, area
+
+    def _density(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return m2 on the sphere for a unit of area of the plane at places (n,)."""
+        by = _NEARBY * min(np.abs(np.diff(edges)).min() for edges in (self.x_b, self.y_b))
+        around = np.array([[-by, by, 0, 0], [0, 0, -by, by]])
+        lon, lat = self._to_globe.transform(
+            *(np.add.outer(d, v) for d, v in zip(around, (x, y), strict=True))
+        )
+        sine = np.sin(np.deg2rad(lat))
+        east = [shortest(lon[1] - lon[0]), shortest(lon[3] - lon[2])]
+        north = [sine[1] - sine[0], sine[3] - sine[2]]
+        return np.abs(east[0] * north[1] - east[1] * north[0]) / (2 * by) ** 2 * _SPHERE
 
 
 def _integrals(lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

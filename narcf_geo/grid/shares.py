@@ -97,14 +97,23 @@ def shares_on_plane(grid: Grid, plane: np.ndarray) -> sp.csr_array:
     """Return `cell_shares` of polygons that `equal_area` has drawn."""
     import scipy.sparse as sp
 
+    owner, cell, share = shared_cells(grid, plane)
     size = grid.shape[0] * grid.shape[1]
-    find = _in_rectangles if grid.is_rectilinear else _in_quads
-    owner, cell, share, area = find(grid, plane)
-    kept = is_overlap(owner, share, area, shapely.area(plane))
-    result = sp.csr_array((share[kept], (owner[kept], cell[kept])), shape=(len(plane), size))
+    result = sp.csr_array((share, (owner, cell)), shape=(len(plane), size))
     result.sum_duplicates()
     result.data = np.minimum(result.data, 1.0)
     return result
+
+
+def shared_cells(grid: Grid, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return numbers of polygon and cell, and the part of the cell inside, of each overlap.
+
+    A polygon has a cell across 180 degrees twice, once for each side.
+    """
+    find = _in_rectangles if grid.is_rectilinear else _in_quads
+    owner, cell, share, area = find(grid, plane)
+    kept = is_overlap(owner, share, area, shapely.area(plane))
+    return owner[kept], cell[kept], share[kept]
 
 
 def is_overlap(
@@ -143,25 +152,53 @@ def _sine(xy: np.ndarray) -> np.ndarray:
 
 
 def _in_rectangles(grid: Grid, shapes: np.ndarray) -> Found:
-    from narcf_geo.grid.coverage import covered
-
     x, columns = rising(grid.lon_b)
     y, rows = rising(_sines(grid.lat_b))
-    turned, owner = _turned(shapes, x)
-    found = [(owner[:0], owner[:0], np.zeros(0), np.zeros(0))]
-    for number, shape, block in zip(owner, turned, _blocks_around(turned, x, y), strict=True):
+    number, row, column, area, _ = covered_cells(x, y, *_turned(shapes, x))
+    size = (x[column + 1] - x[column]) * (y[row + 1] - y[row])
+    share = area / size
+    share[share > _WHOLE] = 1.0
+    return number, rows[row] * columns.size + columns[column], share, area
+
+
+def covered_cells(
+    x: np.ndarray, y: np.ndarray, shapes: np.ndarray, owner: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Return what polygons share with the rectangles between edges.
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray
+        Edges, rising.
+    shapes : numpy.ndarray
+        Valid polygons (m,).
+    owner : numpy.ndarray
+        The number (m,) to report for each.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Number, row, column, area and centroid (n, 2) of each overlap.
+    """
+    from narcf_geo.grid.coverage import covered_moments
+
+    none = np.zeros(0, dtype=int)
+    found = [(none, none, none, np.zeros(0), np.zeros((0, 2)))]
+    for number, shape, block in zip(owner, shapes, _blocks_around(shapes, x, y), strict=True):
         bottom, top, left, right = (int(v) for v in block)
         if bottom >= top or left >= right:
             continue
-        area = covered(x[left : right + 1], y[bottom : top + 1], shape)
+        x_b, y_b = x[left : right + 1], y[bottom : top + 1]
+        area, along, up = covered_moments(x_b, y_b, shape)
         row, column = np.nonzero(area > 0)
-        area, row, column = area[row, column], row + bottom, column + left
-        share = area / ((x[column + 1] - x[column]) * (y[row + 1] - y[row]))
-        share[share > _WHOLE] = 1.0
-        cell = rows[row] * columns.size + columns[column]
-        found.append((np.full(row.size, number), cell, share, area))
-    number, cell, share, area = (np.concatenate(v) for v in zip(*found, strict=True))
-    return number, cell, share, area
+        area = area[row, column]
+        # The centroid of a sliver is rounding, but lies in the cell.
+        low = np.stack([x_b[column], y_b[row]], axis=1)
+        high = np.stack([x_b[column + 1], y_b[row + 1]], axis=1)
+        center = np.stack([along[row, column], up[row, column]], axis=1) / area[:, None]
+        center = np.clip(center, low, high)
+        found.append((np.full(row.size, number), row + bottom, column + left, area, center))
+    return tuple(np.concatenate(v) for v in zip(*found, strict=True))
 
 
 def _sines(latitude: np.ndarray) -> np.ndarray:
