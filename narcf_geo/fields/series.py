@@ -60,8 +60,8 @@ def open_series(
     """Open a file, or several as one dataset, lazily.
 
     Files of the same variables are joined along time, others side by side. A file without a time
-    axis has that of its name where it holds one date: a year and a month (``flux_2001_07.tif``), a
-    day, or a year alone, which becomes the dimension ``year``. Bands that are named by months
+    axis has that of its name where it holds one date: a year and a month (``flux_2001_07.tif``), or
+    a day in each. A year alone becomes the dimension ``year``, the day of a single file ``day``. Bands that are named by months
     become months. A raster is named as its file, without the date.
 
     Parameters
@@ -107,7 +107,10 @@ def _opened(path: Path, how: Opening | None, alone: bool) -> xr.Dataset:
     ds = valid_only(open_format(path, how=how))
     if "band_data" in ds:
         ds = ds.rename(band_data=without_date(path.stem))
-        ds[next(iter(ds.data_vars))].attrs.update(_categories(path))
+        attrs = ds[next(iter(ds.data_vars))].attrs
+        attrs.update(_categories(path))
+        if isinstance(attrs.get("units"), tuple):  # one for each band
+            attrs["units"] = attrs["units"][0] if len(set(attrs["units"])) == 1 else ""
     stored = {str(n): v.encoding for n, v in ds.data_vars.items()}
     if "band" in ds.dims:
         ds = _by_bands(ds)
@@ -171,13 +174,13 @@ def _with_months(ds: xr.Dataset) -> xr.Dataset:
 def _by_name(ds: xr.Dataset, path: Path, alone: bool) -> xr.Dataset:
     """Return `ds` with the date in the name of its file, where it has none itself."""
     date = date_in(path.stem)
-    if date is None or time_name(ds) is not None or {"year", "date"} & set(map(str, ds.coords)):
+    if date is None or time_name(ds) is not None or {"year", "day"} & set(map(str, ds.coords)):
         return ds
     fields = [n for n, a in ds.data_vars.items() if a.ndim >= 2]
     if len(date) == 4 or (len(date) == 10 and alone):
         # Of a year, or of a single day, the name does not say what the values stand for.
-        label: Any = int(date) if len(date) == 4 else np.datetime64(date, "ns")
-        name = "year" if len(date) == 4 else "date"
+        label: Any = int(date) if len(date) == 4 else date
+        name = "year" if len(date) == 4 else "day"
         return ds.assign({n: ds[n].expand_dims({name: [label]}) for n in fields})
     stamp = np.array([date], dtype="datetime64[ns]")
     ds = ds.assign({n: ds[n].expand_dims(time=stamp) for n in fields})

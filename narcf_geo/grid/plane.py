@@ -151,8 +151,10 @@ class Plane:
     def sphere_areas(self, shapes: np.ndarray) -> np.ndarray:
         """Return the area of polygons on the plane, m2, on the sphere."""
         size = min(np.abs(np.diff(edges)).max() for edges in (self.x_b, self.y_b))
-        parts, owner = shapely.get_parts(shapely.segmentize(shapes, size / self._cut), True)
-        rings, polygon = shapely.get_rings(parts, True)
+        parts, owner = shapely.get_parts(
+            shapely.segmentize(shapes, size / self._cut), return_index=True
+        )
+        rings, polygon = shapely.get_rings(parts, return_index=True)
         xy, ring = shapely.get_coordinates(rings, return_index=True)
         along, turn = _integrals(*self._to_globe.transform(*xy.T))
         same = ring[1:] == ring[:-1]

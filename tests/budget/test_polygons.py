@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 import shapely
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from shapely import Polygon, box
+from strategies import rectilinear_grids
 
 import narcf_geo as ng
 from narcf_geo.budget import polygons as module
@@ -293,6 +296,112 @@ def test_names_and_files(tmp_path: Path) -> None:
     table = ng.zonal(tmp_path / "t.nc", str(tmp_path / "regions.gpkg"), name="code")
     assert table["region"].tolist() == ["3", "4"]
     assert table["variable"].unique().tolist() == ["t2m"]
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    rectilinear_grids(),
+    st.lists(st.tuples(st.floats(-179, 179), st.floats(-85, 85)), min_size=2, max_size=6),
+    st.integers(0, 99),
+)
+def test_parts_add_up_and_means_lie_between_extremes(
+    grid: Grid, places: list[tuple[float, float]], seed: int
+) -> None:
+    """The globe cut into parts, all cells somewhere in them."""
+    rng = np.random.default_rng(seed)
+    data = rng.normal(size=grid.shape)
+    data[rng.random(grid.shape) < 0.2] = np.nan
+    ds = xr.Dataset(
+        {
+            "t": (grid.dims, data, {"units": "K"}),
+            "one": (grid.dims, np.full(grid.shape, 3.7), {"units": "K"}),
+            "people": (grid.dims, data, {"units": "1 cell-1"}),
+        },
+        coords=grid.coords(),
+    )
+    world = box(-180, -90, 180, 90)
+    cells = shapely.voronoi_polygons(shapely.MultiPoint(places), extend_to=world)
+    parts = shapely.intersection(shapely.get_parts(cells), world)
+    parts = parts[shapely.area(parts) > 1e-6]
+    shapes = polygons(**{f"p{k}": part for k, part in enumerate(parts)}, world=world)
+    table = zonal(ds, shapes)
+    whole, apart = table[table["region"] == "world"], table[table["region"] != "world"]
+    known = ~np.isnan(data)
+    summed = apart.groupby("variable", sort=False)[["total", "area_km2"]].sum()
+    expected = {
+        "t": np.nansum(data * grid.area),
+        "one": 3.7 * grid.area.sum(),
+        "people": np.nansum(data),
+    }
+    for name, value in expected.items():
+        scale = np.abs(value) + grid.area[known].sum() * (name != "people")
+        assert summed["total"][name] == pytest.approx(value, abs=1e-6 * scale + 1e-9)
+        row = whole[whole["variable"] == name].iloc[0]
+        if row["area_km2"] > 0:
+            assert row["total"] == pytest.approx(value, abs=1e-9 * scale + 1e-9)
+    of = {name: table[(table["variable"] == name) & (table["area_km2"] > 0)] for name in expected}
+    np.testing.assert_allclose(of["one"]["mean"], 3.7, rtol=1e-12)
+    assert (of["t"]["mean"] >= of["t"]["min"] - 1e-12).all()
+    assert (of["t"]["mean"] <= of["t"]["max"] + 1e-12).all()
+    assert of["people"]["total_units"].unique().tolist() in ([], ["1"])
+    # The control: values without their areas have another mean.
+    if known.sum() > 3 and np.ptp(grid.area) > 0.1 * grid.area.mean():
+        mean = whole[whole["variable"] == "t"].iloc[0]["mean"]
+        assert abs(data[known].mean() - mean) > 1e-12
+
+
+def test_totals_of_cells_are_divided_by_the_part_of_the_cell() -> None:
+    people = field(np.abs(values()), "1").rename("people")
+    halves = polygons(west=box(-112, 30, -103, 45), east=box(-103, 30, -94, 45))
+    shapes = pd.concat([halves, polygons(cut=box(-110.5, 30, -109, 33))])
+    table = zonal(people, shapes, quantity="total").set_index("region")
+    assert table.loc[["west", "east"], "total"].sum() == pytest.approx(np.nansum(people))
+    assert table.loc["cut", "total"] == pytest.approx(float(people[0, 0]) / 2, rel=1e-12)
+    assert "mean" not in table
+    with pytest.raises(UsageError, match="for totals of cells"):
+        zonal(people, shapes, quantity="total", statistics=["mean"])
+    areas = field(Grid.from_corners(LON_B, LAT_B).area / 1e6, "km2").rename("cell_area")
+    row = zonal(areas, polygons(cut=box(-110.5, 30, -109, 33))).iloc[0]
+    assert row["total"] == pytest.approx(row["area_km2"], rel=1e-12)
+    assert row["total_units"] == "km2"
+
+
+def test_a_budget_needs_steps_of_known_length() -> None:
+    flux = field(values(3, 5, 6), "g C m-2 day-1").rename("nee")
+    shapes = polygons(A=box(-111.5, 30.2, -98, 44))
+    years = pd.to_datetime(["2001-01-01", "2002-01-01", "2003-01-01"])
+    yearly = flux.assign_coords(time=years)
+    table = zonal(yearly, shapes)
+    assert "flux_TgC" not in table
+    assert table["time"].tolist() == list(years)
+    assert "no time bounds" in table.attrs["notes"][0]
+    ends = np.stack([years, years + pd.offsets.YearBegin(1)], axis=1)
+    bounded = yearly.to_dataset().assign_coords(time_bnds=(("time", "nv"), ends))
+    bounded["time"].attrs["bounds"] = "time_bnds"
+    table = zonal(bounded, shapes)
+    np.testing.assert_allclose(table["flux_TgC"], table["total"] * 365 / 1e12, rtol=1e-9)
+    monthly = flux.assign_attrs(units="g C m-2 month-1")
+    table = zonal(monthly, shapes)
+    np.testing.assert_allclose(table["flux_TgC"], table["total"] / 1e12, rtol=1e-9)
+    amounts = bounded.assign(nee=bounded["nee"].assign_attrs(units="g C m-2 month-1"))
+    assert "flux_TgC" not in zonal(amounts, shapes)
+    days = flux.assign_coords(time=pd.date_range("2001-02-01", periods=3, freq="10D"))
+    assert zonal(days, shapes, average=0.5)["month"].dt.month.tolist() == [2, 3]
+    climatology = flux.assign_coords(time=[1, 2, 3])
+    assert zonal(climatology, shapes)["time"].tolist() == [1, 2, 3]
+    assert "flux_TgC" not in zonal(climatology, shapes)
+    # A single stamp may be of a month, a day or a moment.
+    assert "flux_TgC" not in zonal(flux.isel(time=[0]), shapes)
+    ends_of_interval = flux.rename("flux_upper")
+    assert "flux_TgC" not in zonal(ends_of_interval, shapes)
+
+
+def test_other_calendars_keep_their_dates() -> None:
+    time = xr.date_range("2001-02-29", periods=3, calendar="360_day", use_cftime=True)
+    table = zonal(
+        field(values(3, 5, 6)).assign_coords(time=time), polygons(A=box(-111, 31, -98, 44))
+    )
+    assert table["time"].tolist() == ["2001-02-29", "2001-02-30", "2001-03-01"]
 
 
 def test_exactextract_agrees_on_fine_cells() -> None:
