@@ -61,8 +61,9 @@ def open_series(
 
     Files of the same variables are joined along time, others side by side. A file without a time
     axis has that of its name where it holds one date: a year and a month (``flux_2001_07.tif``), or
-    a day in each. A year alone becomes the dimension ``year``, the day of a single file ``day``. Bands that are named by months
-    become months. A raster is named as its file, without the date.
+    a day in each of several. A year alone becomes the dimension ``year``, the day of a single file
+    ``day``. Bands that are named by months become months. A raster is named as its file, without
+    the date.
 
     Parameters
     ----------
