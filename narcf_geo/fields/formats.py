@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UnreadableError
+from narcf_geo.fields.chunks import moderate_chunks, stored_blocks
 
 if TYPE_CHECKING:
     from narcf_geo.fields.remote import RemoteFile
@@ -49,9 +50,6 @@ _FIRST_BYTES = {
     b"\x0e\x03\x13\x01": "hdf4",
 }
 """The driver that opens a file, by how it begins; this tells HDF4 from HDF5."""
-
-CHUNK_SIZE = "32MiB"
-"""Of the chunks that ``chunks="auto"`` makes."""
 
 _LON_ATTRS = {"standard_name": "longitude", "units": "degrees_east"}
 _LAT_ATTRS = {"standard_name": "latitude", "units": "degrees_north"}
@@ -115,7 +113,7 @@ def open_format(
         from narcf_geo.fields.remote import open_remote
 
         ds = open_remote(path, how)
-        return _moderate_chunks(ds) if how.chunks == "auto" else ds
+        return moderate_chunks(ds) if how.chunks == "auto" else ds
     path = Path(path)
     if not path.exists():
         raise UnreadableError(f"{path}: no such file")
@@ -127,8 +125,8 @@ def open_format(
     try:
         ds = OPENERS[driver](path, how)
         if how.chunks == "blocks":
-            return _blocks(ds)
-        return _moderate_chunks(ds) if how.chunks == "auto" else ds
+            return stored_blocks(ds)
+        return moderate_chunks(ds) if how.chunks == "auto" else ds
     except NarcfError:
         raise
     except Exception as error:  # each engine raises its own kinds for a damaged file
@@ -137,35 +135,6 @@ def open_format(
             f"{path}: cannot be opened as {driver} ({reason}); the file may be damaged or "
             "incomplete, or of another format"
         ) from None
-
-
-def _moderate_chunks(ds: xr.Dataset) -> xr.Dataset:
-    import dask
-
-    with dask.config.set({"array.chunk-size": CHUNK_SIZE}):
-        chunked = {n: v.chunk("auto") for n, v in ds.data_vars.items() if v.dtype.kind in "fiub"}
-    return ds.assign(chunked)
-
-
-def _blocks(ds: xr.Dataset) -> xr.Dataset:
-    """Return fields in chunks that hold whole chunks of the file, or planes where it has none."""
-    return ds.assign(
-        {n: v.chunk(_block(v)) for n, v in ds.data_vars.items() if v.dtype.kind in "fiub"}
-    )
-
-
-def _block(array: xr.DataArray) -> dict[Any, int]:
-    from dask.utils import parse_bytes
-
-    stored = dict(array.encoding.get("preferred_chunks") or {})
-    if array.chunks:
-        stored = {d: c[0] for d, c in zip(array.dims, array.chunks, strict=True)}
-    size = {d: min(int(stored.get(d, 1)), array.sizes[d]) for d in array.dims}
-    most = parse_bytes(CHUNK_SIZE) // array.dtype.itemsize
-    for d in reversed(array.dims):
-        held = int(np.prod(list(size.values())))
-        size[d] = min(size[d] * max(most // max(held, 1), 1), array.sizes[d])
-    return size
 
 
 def driver_of(path: Path) -> str:

@@ -16,7 +16,7 @@ from shapely import Polygon, box
 from strategies import rectilinear_grids
 
 import narcf_geo as ng
-from narcf_geo.budget import polygons as module
+from narcf_geo.budget import blocks as module
 from narcf_geo.budget.polygons import zonal
 from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import FieldError, TimeError, UsageError
@@ -163,7 +163,7 @@ def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     data = field(values(7, 5, 6))
     shapes = polygons(A=box(-111.5, 30.2, -98, 44), B=box(-109, 31, -101.3, 39))
     whole = zonal(data, shapes)
-    monkeypatch.setattr(module, "_BLOCK", 60)
+    monkeypatch.setattr(module, "BLOCK", 60)
     pd.testing.assert_frame_equal(zonal(data.chunk(time=3), shapes), whole, rtol=1e-12)
 
 
