@@ -12,7 +12,8 @@ import shapely
 
 from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import UsageError
-from narcf_geo.grid.detect import axis_edges, projected_axes
+from narcf_geo.grid.detect import projected_axes
+from narcf_geo.grid.planes import plane_edges
 from narcf_geo.grid.rings import shortest
 from narcf_geo.grid.shares import STEP, covered_cells, overlaps, rising, valid
 
@@ -70,7 +71,9 @@ class Plane:
         if found is None:
             return None
         x, y, crs = found
-        return cls(axis_edges(ds, x), axis_edges(ds, y), crs, (str(y.dims[0]), str(x.dims[0])))
+        return cls(
+            plane_edges(ds, x, crs), plane_edges(ds, y, crs), crs, (str(y.dims[0]), str(x.dims[0]))
+        )
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -52,7 +52,7 @@ def cell_shapes(grid: Grid, parts: int = 1) -> np.ndarray:
     """
     if grid.is_rectilinear:
         return _boxes(grid)
-    from narcf_geo.grid.grid import quads
+    from narcf_geo.grid.coordinates import quads
 
     corners = np.stack([quads(c).reshape(-1, 4) for c in grid.corners()], axis=-1)
     rings = _along_great_circles(corners, parts)
