@@ -15,7 +15,10 @@ from narcf_geo.core.constants import NARR_EARTH_RADIUS
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid.curvilinear import collapsed, four_corners, interpolated
 from narcf_geo.grid.grid import Grid
-from narcf_geo.grid.planes import edges_of_bounds, false_origin, projected_grid
+from narcf_geo.grid.layouts import layout_of
+from narcf_geo.grid.layouts.rest import at_rest
+from narcf_geo.grid.mesh import Mesh
+from narcf_geo.grid.planes import edges_of_bounds, false_origin, projected_cells
 from narcf_geo.grid.projection import is_lonlat
 from narcf_geo.grid.sphere import (
     distance,
@@ -45,9 +48,40 @@ AXES = {
 
 def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
     """Return the grid of `ds`; see `Grid.from_dataset`."""
+    cells = cells_of(ds)
+    if isinstance(cells, Grid):
+        return cells
+    raise NarcfError(
+        f"expected rows and columns of cells that join, found {cells}; regrid it first, with "
+        "narcf_geo.regrid or narcf-geo regrid, or take the cells with Mesh.from_dataset"
+    )
+
+
+def cells_of(ds: xr.Dataset | xr.DataArray) -> Grid | Mesh:
+    """Return the cells on which the fields of `ds` lie: a `Grid` where they join, else a `Mesh`.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset or xarray.DataArray
+        As for `Grid.from_dataset`, or in one of the layouts of `narcf_geo.grid.layouts`.
+
+    Raises
+    ------
+    NarcfError
+        When no cells are found.
+    """
     if isinstance(ds, xr.DataArray):
         ds = ds.to_dataset(name=ds.name or "field")
-    ds = with_degrees(ds)
+    ds = at_rest(with_degrees(ds))
+    mapped = any(
+        "grid_mapping_name" in v.attrs or "crs_wkt" in v.attrs for v in ds.variables.values()
+    )
+    axes = _axis(ds, "x") is not None and _axis(ds, "y") is not None
+    layout = None if axes and mapped else layout_of(ds)
+    return _structured(ds) if layout is None else layout.build()
+
+
+def _structured(ds: xr.Dataset) -> Grid | Mesh:
     lat, lon = geographic(ds, "latitude"), geographic(ds, "longitude")
     x, y = _axis(ds, "x"), _axis(ds, "y")
     if lat is not None and lon is not None and {"lat_b", "lon_b"} <= set(ds.variables):
@@ -56,11 +90,13 @@ def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 1:
         if x is None or y is None or crs is None or is_lonlat(crs):
             return _rectilinear(ds, lat, lon)
-        return projected_grid(ds, x, y, crs)
+        return projected_cells(ds, x, y, crs)
     if x is not None and y is not None and crs is not None:
         if is_lonlat(crs) and lat is None:
             return _rectilinear(ds, y, x)
-        projected = projected_grid(ds, x, y, crs)
+        projected = projected_cells(ds, x, y, crs)
+        if isinstance(projected, Mesh):
+            return projected
         if lat is not None and lon is not None:
             _same_place(projected, ds, lat, lon)
             four = four_corners(ds, lat, lon)
@@ -69,9 +105,6 @@ def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
                 return replace(collapsed(four), projection=projected.projection if same else None)
         return projected
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 2 and lat.dims == lon.dims:
-        four = four_corners(ds, lat, lon)
-        if four is not None:
-            return collapsed(four)
         return _meshed(ds, lat, lon) or interpolated(lat, lon)
     raise NarcfError(
         "expected latitude and longitude coordinates (1-D, or 2-D of one shape), or x and y axes "
@@ -312,6 +345,28 @@ def _snapped(edges: np.ndarray, axis: xr.DataArray) -> np.ndarray:
     start = start if abs(start - edges[0]) < tolerance else edges[0]
     uniform = start + step * np.arange(n + 1)
     return uniform if np.abs(uniform - edges).max() < 2 * tolerance else edges
+
+
+def projected_axes(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray, Any] | None:
+    """Return the x and y axes of projected or rotated cells and their CRS; None without them."""
+    ds = with_degrees(ds)
+    lat, lon = geographic(ds, "latitude"), geographic(ds, "longitude")
+    x, y = _axis(ds, "x"), _axis(ds, "y")
+    crs = None if x is None or y is None else _crs_beside(ds, x, y, lat, lon)
+    if x is None or y is None or crs is None or is_lonlat(crs):
+        return None
+    if lat is not None and lon is not None:
+        grid_of(ds)  # refuses latitudes and longitudes of other cells
+    return x, y, crs
+
+
+def lacks_crs(ds: xr.Dataset) -> bool:
+    """Tell x and y axes of which it is not said where on the globe they are."""
+    x, y = _axis(ds, "x"), _axis(ds, "y")
+    lat, lon = geographic(ds, "latitude"), geographic(ds, "longitude")
+    if x is None or y is None or (lat is not None and lon is not None):
+        return False
+    return _crs_beside(ds, x, y, lat, lon) is None
 
 
 def _same_place(grid: Grid, ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> None:

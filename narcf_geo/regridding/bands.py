@@ -108,7 +108,7 @@ class CellBand:
     """
 
     part: sparse.csr_array
-    source_shape: tuple[int, int]
+    source_shape: tuple[int, ...]
     rows: slice
     wanted: np.ndarray
 
@@ -245,7 +245,7 @@ def _cell_band(weights: SparseWeights, rows: slice, halo: bool) -> CellBand | No
     if not part.nnz:
         return None
     wanted = np.unique(part.indices)
-    if halo:
+    if halo and isinstance(weights.source, Grid):
         around = neighbours(weights.source, wanted)
         wanted = np.union1d(wanted, around[around >= 0])
     local = np.searchsorted(wanted, part.indices)

@@ -6,11 +6,11 @@ import numpy as np
 import xarray as xr
 from scipy import sparse
 
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Cells, Grid
 from narcf_geo.regridding.weights import SparseWeights
 
 
-def weights_of_xesmf(regridder: object, source: Grid, target: Grid) -> SparseWeights:
+def weights_of_xesmf(regridder: object, source: Cells, target: Cells) -> SparseWeights:
     """Return the weights of an `xesmf.Regridder` made for these two grids."""
     coo = regridder.weights.data  # type: ignore[attr-defined]
     csr = sparse.csr_array((coo.data, (coo.coords[0], coo.coords[1])), shape=coo.shape)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from narcf_geo.core.constants import EARTH_RADIUS
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Cells
 from narcf_geo.grid.sphere import to_xyz
 
 FIELD_BYTES = 2**27
@@ -15,7 +15,7 @@ FIELD_BYTES = 2**27
 
 
 def extrapolated(
-    values: Any, fields: Any, source: Grid, target: Grid, max_distance: float | None
+    values: Any, fields: Any, source: Cells, target: Cells, max_distance: float | None
 ) -> Any:
     """Return values with NaN replaced by the value of the nearest valid source cell.
 
@@ -26,7 +26,7 @@ def extrapolated(
     fields : numpy.ndarray or dask.array.Array
         What they were made from, shape (..., ny_source, nx_source), NaN where missing. Of a dask
         array the chunks along space are joined: a nearest cell may lie anywhere.
-    source, target : Grid
+    source, target : Grid or Mesh
     max_distance : float, optional
         Kilometres between centres.
     """

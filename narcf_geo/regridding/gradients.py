@@ -8,22 +8,31 @@ from functools import cached_property
 import numpy as np
 
 from narcf_geo.core.constants import EARTH_RADIUS
-from narcf_geo.grid import Grid
+from narcf_geo.core.errors import UsageError
+from narcf_geo.grid import Cells, Grid
 from narcf_geo.regridding.apply import Rule
 from narcf_geo.regridding.bands import Band, BoxBand, box_neighbours, neighbours
-from narcf_geo.regridding.weights import SparseWeights, Weights, compute_weights
+from narcf_geo.regridding.weights import SparseWeights, Weights, compute_weights, overlap_weights
 
 
-def overlaps(source: Grid, target: Grid) -> Weights:
+def overlaps(source: Cells, target: Cells) -> Weights:
     """Return the first-order weights to which the moments of `Gradients` belong.
 
     Parallels are edges between two rectilinear grids, great circles everywhere else.
-    """
-    if source.is_rectilinear and target.is_rectilinear:
-        return compute_weights(source, target)
-    from narcf_geo.kernels.overlap import conservative_weights
 
-    return SparseWeights(source, target, conservative_weights(source, target))
+    Raises
+    ------
+    UsageError
+        When the source is a mesh, whose cells have no rows and columns of neighbours.
+    """
+    if not isinstance(source, Grid):
+        raise UsageError(
+            f"expected a source of rows and columns for method 'conservative2', found {source}; "
+            "use 'conservative'"
+        )
+    if source.is_rectilinear and isinstance(target, Grid) and target.is_rectilinear:
+        return compute_weights(source, target)
+    return overlap_weights(source, target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +57,7 @@ class Gradients:
         if isinstance(band, BoxBand):
             return BoxSlopes()
         assert isinstance(self.weights, SparseWeights)
+        assert isinstance(self.weights.source, Grid)
         centroid, moments = self._places
         indptr, nx = self.weights.csr.indptr, self.weights.target.shape[1]
         entries = slice(indptr[band.rows.start * nx], indptr[band.rows.stop * nx])
@@ -58,13 +68,11 @@ class Gradients:
     def _places(self) -> tuple[np.ndarray, np.ndarray]:
         """Centroids of the source cells, and moments about them of all overlaps."""
         from narcf_geo.kernels.moments import centroids, overlap_moments
-        from narcf_geo.kernels.polygons import Polygons
+        from narcf_geo.kernels.overlap import polygons_of
 
         assert isinstance(self.weights, SparseWeights)
         csr = self.weights.csr
-        source, target = (
-            Polygons.from_corners(*g.corners()) for g in (self.weights.source, self.weights.target)
-        )
+        source, target = (polygons_of(g) for g in (self.weights.source, self.weights.target))
         area, moment = overlap_moments(csr, source, target)
         centroid = centroids(source)
         rows = np.repeat(np.arange(csr.shape[0]), np.diff(csr.indptr))

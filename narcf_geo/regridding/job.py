@@ -12,7 +12,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import UsageError
 from narcf_geo.fields.meaning import nodata_classes
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Cells
 from narcf_geo.regridding.apply import Rule, apply_eager, apply_lazy, result_dtype
 from narcf_geo.regridding.cells import Reducer, Shares, Statistic, reduce_eager, reduce_lazy
 from narcf_geo.regridding.classes import found_classes
@@ -40,7 +40,7 @@ class Job:
 
     Attributes
     ----------
-    source, target : Grid
+    source, target : Grid or Mesh
     given : SeparableWeights, SparseWeights or Path, optional
         Weights made before, or where they are kept.
     options : Options
@@ -48,8 +48,8 @@ class Job:
         In the order of the cells of their grid.
     """
 
-    source: Grid
-    target: Grid
+    source: Cells
+    target: Cells
     given: Weights | Path | None
     options: Options
     source_mask: np.ndarray | None = None
@@ -58,7 +58,7 @@ class Job:
     classes: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, source: Grid, target: Grid, given: Given, options: Options) -> Job:
+    def of(cls, source: Cells, target: Cells, given: Given, options: Options) -> Job:
         """Return a job with its weights and masks checked against the grids."""
         return cls(
             source,
@@ -165,7 +165,7 @@ class Job:
         return Statistic(name, self.options.percentile or 0.0)
 
 
-def _checked(given: Given, source: Grid, target: Grid) -> Weights | Path | None:
+def _checked(given: Given, source: Cells, target: Cells) -> Weights | Path | None:
     if given is None:
         return None
     if isinstance(given, str | os.PathLike):

@@ -9,10 +9,10 @@ import xarray as xr
 
 from narcf_geo.core.errors import GridMismatchError, MissingFileError, NarcfError, UsageError
 from narcf_geo.fields.formats import Opening, open_format
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Cells, Grid
 
 
-def on_grid(mask: xr.DataArray | np.ndarray | None, grid: Grid, which: str) -> np.ndarray | None:
+def on_grid(mask: xr.DataArray | np.ndarray | None, grid: Cells, which: str) -> np.ndarray | None:
     """Return which cells of a grid take part, shape of the grid; None for a mask of None.
 
     Parameters
@@ -20,7 +20,7 @@ def on_grid(mask: xr.DataArray | np.ndarray | None, grid: Grid, which: str) -> n
     mask : xarray.DataArray or numpy.ndarray
         0, False and NaN leave a cell out. An array with coordinates is laid on the grid by them,
         in whatever order its axes run; one without has to have the shape of the grid.
-    grid : Grid
+    grid : Grid or Mesh
     which : str
         What the mask is called, for an error.
 
@@ -81,7 +81,7 @@ def read_mask(text: str) -> xr.DataArray:
     return ds[variable or fields[0]].squeeze(drop=True).compute()
 
 
-def _laid(mask: xr.DataArray, grid: Grid, which: str) -> np.ndarray:
+def _laid(mask: xr.DataArray, grid: Cells, which: str) -> np.ndarray:
     mask = mask.squeeze([d for d in mask.dims if mask.sizes[d] == 1 and d not in grid.dims])
     if mask.ndim != 2:
         raise UsageError(f"{which}: expected two dimensions, found {mask.dims}")
@@ -92,8 +92,8 @@ def _laid(mask: xr.DataArray, grid: Grid, which: str) -> np.ndarray:
         return mask.values
     if set(own.dims) == set(mask.dims):
         mask = mask.transpose(*own.dims)
-    if not (own.is_rectilinear and grid.is_rectilinear):
-        if own.matches(grid):
+    if not (isinstance(grid, Grid) and own.is_rectilinear and grid.is_rectilinear):
+        if isinstance(grid, Grid) and own.matches(grid):
             return mask.values
     else:
         index = [

@@ -14,13 +14,15 @@ from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.units import linear
 from narcf_geo.fields.door import valid_only
 from narcf_geo.fields.meaning import stored_dtype
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Cells, Grid, cells_of
+from narcf_geo.grid.layouts import geometry_names
 from narcf_geo.grid.planes import plane_values
 from narcf_geo.grid.projection import Projection
 from narcf_geo.grid.units import degrees_per
 from narcf_geo.regridding.apply import result_dtype
 from narcf_geo.regridding.classes import class_coords, class_encoding, fraction_attrs
 from narcf_geo.regridding.job import Job
+from narcf_geo.regridding.meshes import as_rows, fields_as_rows, without_rows
 from narcf_geo.regridding.options import ByName, Mask, Options
 from narcf_geo.regridding.plan import CELL_AREA, Task, plan
 from narcf_geo.regridding.target import Target, target_grid
@@ -46,7 +48,7 @@ def regrid(
     obj: T,
     target: Target,
     *,
-    source: Grid | None = None,
+    source: Cells | None = None,
     method: ByName | None = None,
     quantity: ByName | None = None,
     categorical: Iterable[str] = (),
@@ -71,11 +73,12 @@ def regrid(
         Dimensions (..., y, x) of any names and order, rows and columns in any direction; numpy or
         dask. Dask arrays stay lazy, chunks along space are used one by one. Values outside
         ``valid_range``, ``valid_min`` and ``valid_max`` are missing, and so is ``_FillValue``.
-    target : Grid, float, pair of float, xarray.Dataset, xarray.DataArray or path
-        The grid to go to: a `Grid`, that of another dataset or file, or a resolution in degrees,
-        one for both directions or (longitude, latitude), over the extent of `obj`.
-    source : Grid, optional
-        The grid of `obj`; found with `Grid.from_dataset` when not given.
+    target : Grid, Mesh, float, pair of float, xarray.Dataset, GeoDataFrame or path
+        The cells to go to: a `Grid`, a `Mesh` or a GeoDataFrame of polygons, those of another
+        dataset or file, or a resolution in degrees, one for both directions or
+        (longitude, latitude), over the extent of `obj`.
+    source : Grid or Mesh, optional
+        The cells of `obj`; found with `narcf_geo.grid.cells_of` when not given.
     method : str or mapping of str to str, optional
         A method of `narcf_geo.core.methods.METHODS`, for all variables, or by their names with
         ``"*"`` for the others. By default ``conservative``, ``majority`` of classes,
@@ -163,10 +166,11 @@ def regrid(
 
 
 def _regridded(
-    ds: xr.Dataset, target: Target, source: Grid | None, weights: Any, options: Options
+    ds: xr.Dataset, target: Target, source: Cells | None, weights: Any, options: Options
 ) -> xr.Dataset:
-    source = source or Grid.from_dataset(ds)
+    source = source or cells_of(ds)
     goal = target_grid(target, source)
+    ds, source = fields_as_rows(ds.drop_vars(geometry_names(ds)), source)
     dims = _spatial_dims(ds, source)
     names = regridded_names(ds, dims)
     if not names:
@@ -175,9 +179,9 @@ def _regridded(
             f"{ {str(n): v.dims for n, v in ds.data_vars.items()} }"
         )
     _require_numbers(ds, names)
-    job = Job.of(source, goal, weights, options)
+    job = Job.of(source, as_rows(goal), weights, options)
     tasks = plan(ds, names, options, job.given_method)
-    return regridded(valid(ds), job, tasks)
+    return without_rows(regridded(valid(ds), job, tasks), goal)
 
 
 def _require_numbers(ds: xr.Dataset, names: Iterable[str]) -> None:
@@ -220,7 +224,7 @@ def _decoded(array: xr.DataArray) -> xr.DataArray:
     return values
 
 
-def regridded_names(ds: xr.Dataset, dims: tuple[str, str]) -> list[str]:
+def regridded_names(ds: xr.Dataset, dims: tuple[str, ...]) -> list[str]:
     """Return the names of the fields of `ds`: not its bounds, positions and old fractions."""
     others = _geometry(ds) | {f"{n}_valid_fraction" for n in ds.data_vars}
     return [str(n) for n, v in ds.data_vars.items() if set(dims) <= set(v.dims) and n not in others]
@@ -277,9 +281,9 @@ def regridded(ds: xr.Dataset, job: Job, tasks: dict[str, Task]) -> xr.Dataset:
     return out.assign(fields)
 
 
-def _spatial_dims(ds: xr.Dataset, grid: Grid) -> tuple[str, str]:
+def _spatial_dims(ds: xr.Dataset, grid: Cells) -> tuple[str, str]:
     """Return the names of the dimensions of `ds` that run along `grid`, rows first."""
-    dims = grid.dims
+    dims = str(grid.dims[0]), str(grid.dims[1])
     if not set(dims) <= set(ds.dims):
         last = [v.dims[-2:] for v in ds.data_vars.values() if v.shape[-2:] == grid.shape]
         if not last:
@@ -292,11 +296,11 @@ def _spatial_dims(ds: xr.Dataset, grid: Grid) -> tuple[str, str]:
         raise NarcfError(
             f"expected {grid.shape} cells along {dims} as in the source grid {grid}, found {shape}"
         )
-    plane = grid.projection
+    plane = grid.projection if isinstance(grid, Grid) else None
     if plane is not None:
         _require_same_axis(ds, dims[0], plane.y, plane.y_b, plane)
         _require_same_axis(ds, dims[1], plane.x, plane.x_b, plane)
-    elif grid.is_rectilinear:
+    elif isinstance(grid, Grid) and grid.is_rectilinear:
         _require_same_axis(ds, dims[0], grid.lat, grid.lat_b)
         _require_same_axis(ds, dims[1], grid.lon, grid.lon_b)
     return dims
@@ -348,11 +352,11 @@ def _mappings(ds: xr.Dataset) -> list[str]:
     return [n for n in (*names, CRS_NAME) if n in ds.variables]
 
 
-def _crs_variable(target: Grid) -> xr.DataArray:
+def _crs_variable(target: Cells) -> xr.DataArray:
     return xr.DataArray(np.int32(0), attrs=target.grid_mapping)
 
 
-def _cell_areas(target: Grid, attrs: dict, dtype: np.dtype) -> xr.Variable:
+def _cell_areas(target: Cells, attrs: dict, dtype: np.dtype) -> xr.Variable:
     """Return the areas of the target cells in the unit that the areas of the source have."""
     scale, _ = linear("m2", str(attrs.get("units") or "m2"))
     attrs = {**attrs, "units": attrs.get("units") or "m2", "grid_mapping": CRS_NAME}

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.regridding.job import Job
 from narcf_geo.regridding.plan import CELL_AREA, Task
-from narcf_geo.regridding.weights import compute_weights, source_areas
+from narcf_geo.regridding.weights import SparseWeights, Weights, compute_weights, heights, widths
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def integrals(
 
 
 def _integral(
-    field: xr.Variable, dims: tuple[str, str], areas: list[tuple[np.ndarray, tuple[str, ...]]]
+    field: xr.Variable, dims: tuple[str, ...], areas: list[tuple[np.ndarray, tuple[str, ...]]]
 ) -> Any:
     """Return the mean over all other dimensions of the area integral, a dask scalar."""
     import dask.array as da
@@ -113,3 +114,27 @@ def _weighted_sum(block: np.ndarray, *areas: np.ndarray) -> np.ndarray:
 
 def integral_units(units: str, quantity: str) -> str:
     return units if quantity == "total" else f"{units} m2".strip() if units != "1" else "m2"
+
+
+def source_areas(weights: Weights, quantity: str) -> list[tuple[np.ndarray, tuple[str, ...]]]:
+    """Return what each source cell adds to an integral over the target grid.
+
+    That is the area (m2) of its part inside the target for means, that part (0..1) for totals,
+    as factors to multiply with their dimensions: one array, or one along each axis.
+    """
+    source = weights.source
+    if isinstance(weights, SparseWeights):
+        inside = (weights.csr.T @ weights.target_area.ravel()).reshape(source.shape)
+        if quantity == "total":
+            area = weights.source_area
+            inside = np.divide(inside, area, out=np.zeros_like(inside), where=area > 0)
+        return [(inside, source.dims)]
+    factors: list[tuple[np.ndarray, tuple[str, ...]]] = []
+    for axis, matrix in enumerate((weights.y, weights.x)):
+        grids = weights.source, weights.target
+        ours, theirs = ((heights(g), widths(g))[axis] for g in grids)
+        inside = matrix.T @ theirs
+        factors.append((inside / ours if quantity == "total" else inside, (source.dims[axis],)))
+    if quantity == "mean":
+        factors[0] = factors[0][0] * EARTH_RADIUS**2, factors[0][1]
+    return factors

@@ -6,16 +6,16 @@ import hashlib
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
 
-from narcf_geo.core.constants import EARTH_RADIUS
-from narcf_geo.core.errors import UsageError
-from narcf_geo.grid import Grid
+from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.grid import Cells, Grid, Mesh
 from narcf_geo.grid.sphere import band, great_circle_area
 from narcf_geo.regridding import interpolation
+from narcf_geo.regridding.meshes import as_rows
 
 METHODS = ("conservative", "bilinear", "nearest_s2d", "nearest_d2s")
 """The methods that are one matrix; `narcf_geo.core.methods.METHODS` are all."""
@@ -102,25 +102,27 @@ class SeparableWeights:
         y, x = y[rows], x[columns]
         y_weights, x_weights = y.data, x.data
         if quantity == "total":
-            heights, widths = _heights(self.target), _widths(self.target)
-            y_weights = _rescaled(y, heights[target[0]][rows], _heights(self.source)[source[0]])
-            x_weights = _rescaled(x, widths[target[1]][columns], _widths(self.source)[source[1]])
+            high, wide = heights(self.target), widths(self.target)
+            y_weights = _rescaled(y, high[target[0]][rows], heights(self.source)[source[0]])
+            x_weights = _rescaled(x, wide[target[1]][columns], widths(self.source)[source[1]])
         return _SeparablePart(_shifted((rows, columns), target), y, x, y_weights, x_weights)
 
 
 @dataclass(frozen=True, eq=False)
 class SparseWeights:
-    """Weights of any two structured grids as one matrix (n_target, n_source), C order.
+    """Weights of any two grids or meshes as one matrix (n_target, n_source), C order.
 
-    `parallels` tells that cells were cut along parallels and not along great circles; `variant`
-    names what else the weights depend on, such as a mask.
+    `parallels` tells that cells were cut along parallels and not along great circles; `partly`
+    how many source cells overlap others in part; `variant` what else the weights depend on, such
+    as a mask.
     """
 
-    source: Grid
-    target: Grid
+    source: Cells
+    target: Cells
     csr: sparse.csr_array
     method: str = "conservative"
     parallels: bool = False
+    partly: int = 0
     variant: str = ""
 
     @property
@@ -138,17 +140,28 @@ class SparseWeights:
         """Areas of the source cells in m2, with the edges of the weights."""
         return self._area(self.source)
 
-    def _area(self, grid: Grid) -> np.ndarray:
-        return grid.area if self.parallels else great_circle_area(*grid.corners())
+    def _area(self, cells: Cells) -> np.ndarray:
+        if isinstance(cells, Mesh) or self.parallels:
+            return cells.area
+        return great_circle_area(*cells.corners())
 
     def matrix(self) -> sparse.csr_array:
         """Return the matrix (n_target, n_source), C order."""
         return self.csr
 
+    def _require_single_cells(self) -> None:
+        if self.partly:
+            raise NarcfError(
+                f"expected source cells that do not overlap for totals, found {self.partly} that "
+                f"lie on others in part among {self.source}: a total would count that part twice; "
+                "regrid an amount per area instead, or leave cells out with Mesh.where"
+            )
+
     def parts(self, source: Edges, target: Edges, quantity: str) -> dict[Block, Part]:
         """Return the weights between the blocks of source and target cells that touch."""
         cover, scaled = self.csr, self.csr.data
         if quantity == "total":
+            self._require_single_cells()
             scaled = _rescaled(cover, self.target_area.ravel(), self.source_area.ravel())
         nx = self.target.shape[1]
         parts: dict[Block, Part] = {}
@@ -267,20 +280,23 @@ def _sparse_part(window: Window, cover: sparse.csr_array, weights: np.ndarray) -
 
 
 def compute_weights(
-    source: Grid,
-    target: Grid,
+    source: Cells,
+    target: Cells,
     method: str = "conservative",
     *,
     max_distance: float | None = None,
     source_mask: np.ndarray | None = None,
     target_mask: np.ndarray | None = None,
 ) -> Weights:
-    """Return the weights from one grid to another.
+    """Return the weights from one grid or mesh to another.
+
+    A source cell that lies on another, as in the halo of an ocean grid, takes no part: the first
+    of both stands for them.
 
     Parameters
     ----------
-    source, target : Grid
-        Any two structured grids.
+    source, target : Grid or Mesh
+        Meshes for ``conservative`` only.
     method : {"conservative", "bilinear", "nearest_s2d", "nearest_d2s"}
         ``conservative``: exact overlap areas; parallels as edges when both grids are
         rectilinear, great circles otherwise. The others as ESMF defines them, with the globe closed
@@ -307,62 +323,62 @@ def compute_weights(
     >>> compute_weights(fine, coarse, "nearest_s2d").matrix().nnz
     2
     """
+    if isinstance(source, Grid) and isinstance(target, Grid):
+        return _grid_weights(
+            source,
+            target,
+            method,
+            max_distance=max_distance,
+            source_mask=source_mask,
+            target_mask=target_mask,
+        )
+    if method != "conservative":
+        raise UsageError(
+            f"expected method 'conservative' from or to a mesh, found {method!r}, which needs rows "
+            "and columns"
+        )
+    return overlap_weights(as_rows(source), as_rows(target))
+
+
+def _grid_weights(source: Grid, target: Grid, method: str, **options: Any) -> Weights:
     if method == "conservative" and source.is_rectilinear and target.is_rectilinear:
         from narcf_geo.kernels.rectilinear import axis_matrices
 
         return SeparableWeights(source, target, *axis_matrices(source, target))
     if method == "conservative":
-        from narcf_geo.kernels.overlap import conservative_weights
-
-        return SparseWeights(source, target, conservative_weights(source, target))
+        return overlap_weights(source, target)
     if method == "bilinear":
         return SparseWeights(source, target, interpolation.bilinear(source, target), method)
     if method in ("nearest_s2d", "nearest_d2s"):
-        near = interpolation.nearest(
-            source,
-            target,
-            to_source=method == "nearest_d2s",
-            max_distance=max_distance,
-            source_mask=source_mask,
-            target_mask=target_mask,
-        )
-        masks = [b"" if m is None else m.tobytes() for m in (source_mask, target_mask)]
-        marks = [hashlib.sha256(m).hexdigest()[:16] if m else "" for m in masks]
-        variant = " ".join(map(str, (max_distance, *marks)))
-        return SparseWeights(source, target, near, method, variant=variant)
+        near = interpolation.nearest(source, target, to_source=method == "nearest_d2s", **options)
+        marks = [
+            hashlib.sha256(value.tobytes()).hexdigest()[:16]
+            if isinstance(value, np.ndarray)
+            else str(value)
+            for _, value in sorted(options.items())
+        ]
+        return SparseWeights(source, target, near, method, variant=" ".join(marks))
     raise UsageError(
         f"expected weights of a method among {', '.join(METHODS)}, found {method!r}; "
         "patch and extrapolation by distance need xesmf with ESMPy from conda-forge"
     )
 
 
-def source_areas(weights: Weights, quantity: str) -> list[tuple[np.ndarray, tuple[str, ...]]]:
-    """Return what each source cell adds to an integral over the target grid.
+def overlap_weights(source: Cells, target: Cells) -> SparseWeights:
+    """Return conservative weights with great circles as edges, doubled source cells once."""
+    from narcf_geo.kernels.doubled import single_weights
 
-    That is the area (m2) of its part inside the target for means, that part (0..1) for totals,
-    as factors to multiply with their dimensions: one array, or one along each axis.
-    """
-    source, target = weights.source, weights.target
-    if isinstance(weights, SparseWeights):
-        inside = (weights.csr.T @ weights.target_area.ravel()).reshape(source.shape)
-        if quantity == "total":
-            inside = inside / weights.source_area
-        return [(inside, source.dims)]
-    factors: list[tuple[np.ndarray, tuple[str, ...]]] = []
-    for axis, matrix in enumerate((weights.y, weights.x)):
-        ours, theirs = ((_heights(g), _widths(g))[axis] for g in (source, target))
-        inside = matrix.T @ theirs
-        factors.append((inside / ours if quantity == "total" else inside, (source.dims[axis],)))
-    if quantity == "mean":
-        factors[0] = factors[0][0] * EARTH_RADIUS**2, factors[0][1]
-    return factors
+    csr, partly = single_weights(source, target)
+    return SparseWeights(source, target, csr, partly=partly)
 
 
-def _heights(grid: Grid) -> np.ndarray:
+def heights(grid: Grid) -> np.ndarray:
+    """Return the height of each row of a rectilinear grid as the difference of sines."""
     return np.abs(band(grid.lat_b[1:], grid.lat_b[:-1]))
 
 
-def _widths(grid: Grid) -> np.ndarray:
+def widths(grid: Grid) -> np.ndarray:
+    """Return the width of each column of a rectilinear grid in radians."""
     return np.abs(np.radians(np.diff(grid.lon_b)))
 
 

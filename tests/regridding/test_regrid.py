@@ -15,7 +15,8 @@ from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid import Grid
 from narcf_geo.regridding import compute_weights, regrid
 from narcf_geo.regridding.exchange import xesmf_grid
-from narcf_geo.regridding.weights import Weights, source_areas
+from narcf_geo.regridding.summary import source_areas
+from narcf_geo.regridding.weights import Weights
 
 SOURCE = Grid.regular(-180, -90, 180, 90, 4)
 TARGET = Grid.regular(0, -90, 360, 90, (6, 5))
@@ -329,7 +330,7 @@ def test_wrong_questions() -> None:
     for wrong in ({"quantity": "sum"}, {"min_coverage": 1.2}, {"method": "patch"}):
         with pytest.raises(UsageError, match="expected"):
             regrid(data, TARGET, **wrong)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=r"expected a Grid to regrid to.* found dict"):
+    with pytest.raises(UsageError, match=r"expected a Grid or Mesh to regrid to.* found dict"):
         regrid(data, {"lat": 1})  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="does not keep totals"):
         regrid(data, TARGET, method="bilinear", quantity="total")
