@@ -20,7 +20,7 @@ from narcf_geo.grid.layouts import geometry_names
 from narcf_geo.regridding.job import Job
 from narcf_geo.regridding.meshes import as_rows, fields_as_rows, without_rows
 from narcf_geo.regridding.options import Options, RegridOptions
-from narcf_geo.regridding.plan import CELL_AREA, plan
+from narcf_geo.regridding.plan import plan
 from narcf_geo.regridding.raster import bands
 from narcf_geo.regridding.regridder import regridded, regridded_names, valid
 from narcf_geo.regridding.summary import Summary, integral_units, integrals
@@ -137,7 +137,7 @@ def regrid_file(
             variable=name,
             source_grid=repr(source),
             target_grid=repr(target),
-            coverage=float(values[name, "coverage"]),
+            coverage=float(values.get((name, "coverage"), 1.0)),
             integral_before=float(values.get((name, "before"), np.nan)),
             integral_after=float(values.get((name, "after"), np.nan)),
             units=integral_units(str(out[name].attrs.get("units", "")), task.quantity)
@@ -146,7 +146,6 @@ def regrid_file(
             seconds=seconds,
         )
         for name, task in tasks.items()
-        if task.method != CELL_AREA
     ]
 
 

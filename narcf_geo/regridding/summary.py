@@ -74,7 +74,10 @@ def integrals(
             continue
         after = out[name].drop_vars(out[name].coords)
         areas = source_areas(weights, task.quantity)
-        sums[name, "before"] = _integral(ds[name].variable, source.dims, areas)
+        before = ds[name].variable
+        if job.source_mask is not None:
+            before = before.where(xr.Variable(source.dims, job.source_mask))
+        sums[name, "before"] = _integral(before, source.dims, areas)
         kept = after * fraction * area if task.quantity == "mean" else after
         sums[name, "after"] = kept.sum(target.dims, dtype="float64").mean()
     return sums

@@ -285,3 +285,28 @@ def test_a_field_larger_than_the_memory_it_takes(tmp_path: Path) -> None:
     before, after, mib = map(float, result.stdout.split())
     assert after == pytest.approx(before, rel=1e-6)
     assert mib < 300
+
+
+def test_a_mask_counts_before_and_after_and_areas_are_named(tmp_path: Path) -> None:
+    ds = xr.Dataset(
+        {
+            "t": (
+                SOURCE.dims,
+                np.random.default_rng(0).normal(280, 5, SOURCE.shape),
+                {"units": "K"},
+            ),
+            "area": (SOURCE.dims, SOURCE.area, {"units": "m2", "standard_name": "cell_area"}),
+        },
+        coords=SOURCE.coords(),
+    )
+    ds.to_netcdf(tmp_path / "in.nc")
+    keep = np.zeros(SOURCE.shape)
+    keep[:, :11] = 1
+    rows = regrid_file(tmp_path / "in.nc", tmp_path / "o.nc", grid=4, min_coverage=0,
+                       source_mask=keep)  # fmt: skip
+    assert [row.variable for row in rows] == ["t", "area"]
+    inside = (ds["t"].values * keep * SOURCE.area).sum()
+    assert rows[0].integral_before == pytest.approx(inside, rel=1e-12)
+    assert rows[0].integral_after == pytest.approx(inside, rel=1e-12)
+    rows = regrid_file(tmp_path / "in.nc", tmp_path / "o.nc", grid=4, variables=["area"])
+    np.testing.assert_allclose(opened(tmp_path / "o.nc")["area"].sum(), SOURCE.area.sum())
