@@ -337,4 +337,5 @@ def polygons(
                 f"({counts[bad[0]]} corners): it {reason}; {advice}"
             )
     empty = np.setdiff1d(owner[kind == _EMPTY], owner[of])
-    return Polygons(size, vertices, parts, owner[of], empty)
+    columns = shape[1] if len(shape) == 2 and shape[0] > 1 else 0
+    return Polygons(size, vertices, parts, owner[of], empty, columns)

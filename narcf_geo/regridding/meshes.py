@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import xarray as xr
 
@@ -74,3 +75,11 @@ def without_rows(out: xr.Dataset, cells: Cells) -> xr.Dataset:
             variables[name] = xr.Variable(dims, data, variable.attrs, variable.encoding)
     coords = [n for n in variables if n in out.coords]
     return out.drop_vars(list(variables)).assign(variables).set_coords(coords)
+
+
+def labelled(out: xr.Dataset, target: Any) -> xr.Dataset:
+    """Return a result on polygons with the index of their table as coordinate ``cell``."""
+    index = getattr(target, "index", None)
+    if not hasattr(target, "geometry") or index is None or out.sizes.get("cell") != len(index):
+        return out
+    return out.assign_coords(cell=("cell", index.values))

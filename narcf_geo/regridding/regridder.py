@@ -14,7 +14,7 @@ from narcf_geo.fields.door import valid_only
 from narcf_geo.grid import Cells, Grid, cells_of
 from narcf_geo.grid.layouts import geometry_names
 from narcf_geo.regridding.apply import Rule, apply_eager, apply_lazy, result_dtype
-from narcf_geo.regridding.meshes import as_rows, fields_as_rows, without_rows
+from narcf_geo.regridding.meshes import as_rows, fields_as_rows, labelled, without_rows
 from narcf_geo.regridding.target import Target, target_grid
 from narcf_geo.regridding.weights import (
     SeparableWeights,
@@ -130,16 +130,16 @@ def regrid(
     source = source or cells_of(obj)
     goal = target_grid(target, source)
     obj, source = fields_as_rows(obj.drop_vars(geometry_names(obj)), source)
-    target = as_rows(goal)
     obj = valid(obj)
     dims = _spatial_dims(obj, source)
-    made = _weights(weights, source, target, method)
+    made = _weights(weights, source, as_rows(goal), method)
     if quantity == "total" and made.method != "conservative":
         raise UsageError(
             f"expected method 'conservative' for quantity 'total', found {made.method!r}, which "
             "does not keep totals; regrid a density instead"
         )
-    return without_rows(_regrid_dataset(obj, dims, target, made, quantity, min_coverage), goal)
+    out = _regrid_dataset(obj, dims, as_rows(goal), made, quantity, min_coverage)
+    return labelled(without_rows(out, goal), target)
 
 
 def valid(ds: xr.Dataset) -> xr.Dataset:
