@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
-from narcf_geo.grid.grid import LAT_ATTRS, LON_ATTRS
+from narcf_geo.grid.coordinates import LAT_ATTRS, LON_ATTRS
 from narcf_geo.grid.sphere import excess, to_lonlat, to_xyz
 
 if TYPE_CHECKING:
@@ -31,6 +31,13 @@ def filled(values: Any) -> np.ndarray:
     if isinstance(values, np.ma.MaskedArray):
         values = np.ma.filled(values.astype("float64"), np.nan)
     return np.asarray(values, "float64")
+
+
+def finite_or_nan(values: Any) -> np.ndarray:
+    """Return a copy of numbers in double precision, NaN for infinite ones."""
+    values = np.array(values, "float64")
+    values[np.isinf(values)] = np.nan
+    return values
 
 
 def require_connected(

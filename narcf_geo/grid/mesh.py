@@ -19,13 +19,15 @@ from narcf_geo.grid.connectivity import (
     centroids,
     cf_coords,
     filled,
+    finite_or_nan,
     frozen,
     padded_corners,
     require_connected,
     same_cells,
     taking_part,
 )
-from narcf_geo.grid.grid import Grid, quads
+from narcf_geo.grid.coordinates import mapping_attributes, quads
+from narcf_geo.grid.grid import Grid
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -75,7 +77,7 @@ class Mesh:
     is_rectilinear = False
 
     def __post_init__(self) -> None:
-        lon_v, lat_v = (np.array(v, "float64").ravel() for v in (self.lon_v, self.lat_v))
+        lon_v, lat_v = (finite_or_nan(v).ravel() for v in (self.lon_v, self.lat_v))
         connectivity = np.array(self.connectivity, "int32").ravel()
         counts = np.array(self.counts, "int64").ravel()
         owner = np.arange(counts.size) if self.owner is None else np.array(self.owner, "int64")
@@ -114,7 +116,7 @@ class Mesh:
         padded: bool = True,
         mask: ArrayLike | None = None,
     ) -> Mesh:
-        """Return the mesh of cells given by the corners of each, in degrees.
+        """Return the mesh of cells given by the corners of each; equal ones become one vertex.
 
         Parameters
         ----------
@@ -130,11 +132,6 @@ class Mesh:
             a NaN takes no part. NaN before a corner always takes the cell out.
         mask : array_like, optional
             Shape (...); cells where it is 0 take no part.
-
-        Returns
-        -------
-        Mesh
-            Corners at the same place become one vertex.
 
         Raises
         ------
@@ -354,6 +351,11 @@ class Mesh:
         """
         return cf_coords(self)
 
+    @property
+    def grid_mapping(self) -> dict[str, Any]:
+        """Attributes of a CF grid mapping variable: longitude and latitude."""
+        return mapping_attributes(self)
+
     def cells(self) -> gpd.GeoDataFrame:
         """Return the polygons of the cells (C order) with ``lat``, ``lon`` and ``area`` in m2.
 
@@ -399,21 +401,16 @@ class Mesh:
     @property
     def cell_size(self) -> str:
         """The size of a cell in words: number of corners and about so many km."""
-        if not self.counts.size:
-            return "none of which takes part"
-        few, many = int(self.counts.min()), int(self.counts.max())
-        corners = f"{few} corners" if few == many else f"{few} to {many} corners"
-        area = self.area
-        return f"{corners}, about {np.sqrt(area[area > 0].mean()) / 1000:.3g} km"
+        from narcf_geo.grid.words import mesh_size
+
+        return mesh_size(self)
 
     def _repr_html_(self) -> str:
-        from narcf_geo.grid.html import table
+        from narcf_geo.grid.words import table
 
         return table(self)
 
     def __repr__(self) -> str:
-        south, north, west, east = self.extent
-        return (
-            f"Mesh({' x '.join(map(str, self.shape))} cells of {self.cell_size}, latitude "
-            f"{south:.6g} to {north:.6g}, longitude {west:.6g} to {east:.6g})"
-        )
+        from narcf_geo.grid.words import described_mesh
+
+        return described_mesh(self)

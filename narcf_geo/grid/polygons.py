@@ -52,7 +52,8 @@ def cell_shapes(grid: Grid | Mesh, parts: int = 1) -> np.ndarray:
     numpy.ndarray
         Polygons and MultiPolygons (cells,) within -180..180 degrees of longitude.
     """
-    from narcf_geo.grid.grid import Grid, quads
+    from narcf_geo.grid.coordinates import quads
+    from narcf_geo.grid.grid import Grid
 
     if not isinstance(grid, Grid):
         return _mesh_shapes(grid, parts)

@@ -118,6 +118,13 @@ def edges_from_centers(centers: np.ndarray) -> np.ndarray:
     return np.concatenate([[2 * centers[0] - middle[0]], middle, [2 * centers[-1] - middle[-1]]])
 
 
+def gaussian_latitudes(n: int) -> np.ndarray:
+    """Return the n latitudes of a full Gaussian grid in degrees, from north to south."""
+    from scipy.special import roots_legendre
+
+    return np.degrees(np.arcsin(roots_legendre(n)[0]))[::-1]
+
+
 def gaussian_edges(lat: np.ndarray) -> np.ndarray | None:
     """Return the cell edges of a full Gaussian latitude axis, None when `lat` is not one.
 
@@ -127,7 +134,8 @@ def gaussian_edges(lat: np.ndarray) -> np.ndarray | None:
     tolerance = min(0.01, 0.02 * 180 / n)
     # The outermost node is close to the first zero of the Bessel function J0: a quick test.
     outermost = 90 - np.degrees(2.404825557695773 / (n + 0.5))
-    if n < 4 or n % 2 or abs(max(lat[0], lat[-1]) - outermost) > tolerance:
+    close = max(tolerance, 2 / n**2)
+    if n < 4 or n % 2 or abs(max(lat[0], lat[-1]) - outermost) > close:
         return None
     from scipy.special import roots_legendre
 

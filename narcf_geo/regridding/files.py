@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
@@ -20,9 +20,12 @@ from narcf_geo.regridding.meshes import as_rows, fields_as_rows, without_rows
 from narcf_geo.regridding.raster import bands
 from narcf_geo.regridding.regridder import Quantity, regrid, regridded_names, valid
 from narcf_geo.regridding.summary import Summary, integral_units, integrals
-from narcf_geo.regridding.target import Box, grid_of_file, target_grid
+from narcf_geo.regridding.target import Box, target_grid
 from narcf_geo.regridding.weights import compute_weights
 from narcf_geo.regridding.weights_file import stored_weights
+
+if TYPE_CHECKING:
+    from pyproj import CRS
 
 RASTERS = (".tif", ".tiff")
 
@@ -34,6 +37,7 @@ def regrid_file(
     grid: Cells | float | Sequence[float] | None = None,
     like: str | os.PathLike[str] | None = None,
     bounds: Box | None = None,
+    crs: CRS | str | int | None = None,
     method: str = "conservative",
     min_coverage: float = 0.5,
     quantity: Quantity = "mean",
@@ -50,13 +54,16 @@ def regrid_file(
         ``.nc``, ``.zarr`` or ``.tif`` (one variable with at most one more dimension). An older file
         is replaced when the new one is whole.
     grid : Grid, float or pair of float, optional
-        The target: a `Grid`, or a resolution in degrees, one for both directions or
-        (longitude, latitude).
-    like : path, optional
-        A file whose grid is the target; instead of `grid`.
+        The target: a `Grid`, or a resolution in degrees or in units of `crs`, one for both
+        directions or (longitude, latitude).
+    like : path or str, optional
+        A file whose grid is the target, a grid description of CDO, or one of its names, such as
+        ``r360x180``; instead of `grid`.
     bounds : tuple of float, optional
-        West, south, east, north in degrees for a resolution; the extent of the source, moved
+        West, south, east, north for a resolution, in the same unit; the extent of the source, moved
         outwards to whole cells, when not given.
+    crs : pyproj.CRS, str or int, optional
+        Reference system of a resolution, such as ``"EPSG:3035"``.
     method, min_coverage, quantity
         As in `regrid`.
     weights : path, optional
@@ -108,7 +115,7 @@ def regrid_file(
                     f"found {missing}"
                 )
         source = cells_of(ds)
-        goal = _target(source, grid, like, bounds)
+        goal = _target(source, grid, like, bounds, crs)
         ds, source = fields_as_rows(ds.drop_vars(geometry_names(ds)), source)
         target = as_rows(goal)
         made = (
@@ -164,14 +171,17 @@ def _target(
     grid: Cells | float | Sequence[float] | None,
     like: str | os.PathLike[str] | None,
     bounds: Box | None,
+    crs: CRS | str | int | None,
 ) -> Cells:
     if like is None:
         if grid is None:
-            raise UsageError("expected a grid (resolution in degrees), or a file to be like")
-        return target_grid(grid, source, bounds)
-    if grid is not None or bounds is not None:
-        raise UsageError("expected a grid (and bounds), or a file to be like, found both")
-    return grid_of_file(Path(like))
+            raise UsageError("expected a grid (a resolution), or a file or name to be like")
+        return target_grid(grid, source, bounds, crs)
+    if grid is not None or bounds is not None or crs is not None:
+        raise UsageError(
+            "expected a grid (with bounds and a reference system), or a file to be like, found both"
+        )
+    return target_grid(like, source)
 
 
 def _described(out: xr.Dataset, source_path: Path, names: Sequence[str], how: str) -> xr.Dataset:
@@ -182,8 +192,16 @@ def _described(out: xr.Dataset, source_path: Path, names: Sequence[str], how: st
     history = "\n".join(filter(None, [line, str(out.attrs.get("history", ""))]))
     out = out.assign_attrs(Conventions="CF-1.11", history=history)
     fields = {f for name in names for f in (name, f"{name}_valid_fraction")}
+    pointed: set[str] = set()
     for name, variable in out.variables.items():
         variable.encoding = {} if name in fields else {"_FillValue": None}
+        for key in {"bounds", "grid_mapping"} & set(variable.attrs):
+            variable.encoding[key] = variable.attrs.pop(key)
+            pointed.add(str(variable.encoding[key]))
+    for name in fields:
+        # xarray would count the grid mapping among them.
+        beside = [str(c) for c in out[name].coords if c not in {*out.dims, *pointed}]
+        out[name].encoding["coordinates"] = " ".join(sorted(beside)) or None
     return out
 
 
@@ -203,7 +221,8 @@ def _write(
             job = out.to_zarr(temporary, mode="w", compute=False, consolidated=False)
         else:
             fields = [f for name in names for f in (name, f"{name}_valid_fraction")]
-            encoding = {n: {"zlib": True, "shuffle": True, "complevel": 1} for n in fields}
-            job = out.to_netcdf(temporary, engine="netcdf4", encoding=encoding, compute=False)
+            for field in fields:
+                out[field].encoding.update(zlib=True, shuffle=True, complevel=1)
+            job = out.to_netcdf(temporary, engine="netcdf4", compute=False)
         _, values = dask.compute(job, sums)
     return values

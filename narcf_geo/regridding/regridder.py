@@ -11,8 +11,11 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.fields.door import valid_only
-from narcf_geo.grid import Cells, Grid, cells_of
+from narcf_geo.grid import Cells, Mesh, cells_of
 from narcf_geo.grid.layouts import geometry_names
+from narcf_geo.grid.planes import plane_values
+from narcf_geo.grid.projection import Projection
+from narcf_geo.grid.units import degrees_per
 from narcf_geo.regridding.apply import Rule, apply_eager, apply_lazy, result_dtype
 from narcf_geo.regridding.meshes import as_rows, fields_as_rows, labelled, without_rows
 from narcf_geo.regridding.target import Target, target_grid
@@ -84,9 +87,10 @@ def regrid(
     Returns
     -------
     xarray.Dataset or xarray.DataArray
-        Dimensions (..., lat, lon), attributes kept. Beside each variable stands
-        ``<name>_valid_fraction`` (0..1), its covered fraction: a variable of a Dataset, a
-        coordinate of a DataArray. Floating-point dtypes are kept, integers become floats.
+        Dimensions (..., lat, lon), or (..., y, x) and a grid mapping, attributes kept. Beside each
+        variable stands ``<name>_valid_fraction`` (0..1), its covered fraction: a variable of a
+        Dataset, a coordinate of a DataArray. Floating-point dtypes are kept, integers become
+        floats.
 
     Raises
     ------
@@ -102,6 +106,7 @@ def regrid(
 
     Examples
     --------
+    >>> from narcf_geo.grid import Grid
     >>> field = xr.DataArray([[1.0, 2.0], [3.0, np.nan]], dims=("lat", "lon"), name="flux",
     ...                      coords={"lat": [-0.5, 0.5], "lon": [0.5, 1.5]})
     >>> out = regrid(field, Grid.regular(0, -1, 2, 1, 2))
@@ -174,7 +179,7 @@ def _regrid_dataset(
             f"{ {str(n): v.dims for n, v in ds.data_vars.items()} }"
         )
     out = ds.drop_vars([*spatial, *_mappings(ds)])
-    out = out.assign_coords({**target.coords(), CRS_NAME: _crs_variable()})
+    out = out.assign_coords({**target.coords(), CRS_NAME: _crs_variable(target)})
     fields: dict[str, xr.Variable] = {}
     for name in names:
         values, fraction = _regrid_variable(
@@ -259,19 +264,33 @@ def _spatial_dims(ds: xr.Dataset, grid: Cells) -> tuple[str, str]:
         raise NarcfError(
             f"expected {grid.shape} cells along {dims} as in the source grid {grid}, found {shape}"
         )
-    if isinstance(grid, Grid) and grid.is_rectilinear:
-        for dim, centers, edges in zip(
-            dims, (grid.lat, grid.lon), (grid.lat_b, grid.lon_b), strict=True
-        ):
-            _require_same_axis(ds, dim, centers, edges)
+    if isinstance(grid, Mesh):
+        return dims
+    plane = grid.projection
+    if plane is not None:
+        _require_same_axis(ds, dims[0], plane.y, plane.y_b, plane)
+        _require_same_axis(ds, dims[1], plane.x, plane.x_b, plane)
+    elif grid.is_rectilinear:
+        _require_same_axis(ds, dims[0], grid.lat, grid.lat_b)
+        _require_same_axis(ds, dims[1], grid.lon, grid.lon_b)
     return dims
 
 
-def _require_same_axis(ds: xr.Dataset, dim: str, centers: np.ndarray, edges: np.ndarray) -> None:
+def _require_same_axis(
+    ds: xr.Dataset,
+    dim: str,
+    centers: np.ndarray,
+    edges: np.ndarray,
+    plane: Projection | None = None,
+) -> None:
     """Refuse a source grid whose axis runs otherwise than the coordinate of the data."""
     if dim not in ds.coords or ds[dim].dtype.kind not in "fiu":
         return
-    off = np.abs((ds[dim].values - centers + 180) % 360 - 180)
+    if plane is None:
+        values = ds[dim].values * degrees_per(str(ds[dim].attrs.get("units", "")), dim)
+        off = np.abs((values - centers + 180) % 360 - 180)
+    else:
+        off = np.abs(plane_values(ds[dim], plane.crs) - centers)
     worst = int(off.argmax())
     if off[worst] > np.abs(np.diff(edges))[worst]:
         raise NarcfError(
@@ -298,15 +317,13 @@ def _mappings(ds: xr.Dataset) -> list[str]:
         v.attrs.get("grid_mapping") or v.encoding.get("grid_mapping") for v in ds.variables.values()
     }
     names = {str(n).split()[0].rstrip(":") for n in named if n}
-    names |= {str(n) for n, v in ds.variables.items() if "grid_mapping_name" in v.attrs}
+    says = ("grid_mapping_name", "crs_wkt")
+    names |= {str(n) for n, v in ds.variables.items() if any(key in v.attrs for key in says)}
     return [n for n in (*names, CRS_NAME) if n in ds.variables]
 
 
-def _crs_variable() -> xr.DataArray:
-    from pyproj import CRS
-
-    attrs = {"long_name": "coordinate reference system", **CRS.from_epsg(4326).to_cf()}
-    return xr.DataArray(np.int32(0), attrs=attrs)
+def _crs_variable(target: Cells) -> xr.DataArray:
+    return xr.DataArray(np.int32(0), attrs=target.grid_mapping)
 
 
 def _cell_methods(old: str, quantity: str) -> str:

@@ -48,21 +48,31 @@ def _flat(rng: np.random.Generator, regions: list, vertices: np.ndarray) -> Mesh
     )
 
 
+def _hull(rng: np.random.Generator, least: int) -> tuple[np.ndarray, ConvexHull]:
+    """Points whose triangles each fit in half a sphere: their hull holds the centre."""
+    while True:
+        p = _points(rng, int(rng.integers(least, 150)))
+        hull = ConvexHull(p)
+        if (hull.equations[:, 3] < -0.01).all():
+            return p, hull
+
+
 def triangulation(rng: np.random.Generator) -> Mesh:
-    p = _points(rng, int(rng.integers(8, 150)))
-    return _flat(rng, ConvexHull(p).simplices.tolist(), p)
+    p, hull = _hull(rng, 8)
+    return _flat(rng, hull.simplices.tolist(), p)
 
 
 def tessellation(rng: np.random.Generator) -> Mesh:
-    found = SphericalVoronoi(_points(rng, int(rng.integers(20, 150))), threshold=1e-9)
+    p, _ = _hull(rng, 20)
+    found = SphericalVoronoi(p, threshold=1e-9)
     found.sort_vertices_of_regions()
     return _flat(rng, found.regions, found.vertices)
 
 
 def ragged(rng: np.random.Generator) -> Mesh:
     """Triangles joined by twos and threes: concave cells of up to five corners."""
-    p = _points(rng, int(rng.integers(20, 120)))
-    simplices = ConvexHull(p).simplices.tolist()
+    p, hull = _hull(rng, 20)
+    simplices = hull.simplices.tolist()
     edges: dict[tuple[int, int], int] = {}
     free = set(range(len(simplices)))
     regions = []

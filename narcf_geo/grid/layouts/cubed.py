@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from narcf_geo.grid.grid import quads
+from narcf_geo.grid.coordinates import quads
 from narcf_geo.grid.layouts.common import KINDS, Layout, attribute, in_degrees
 from narcf_geo.grid.layouts.vertices import positions
 from narcf_geo.grid.mesh import Mesh
