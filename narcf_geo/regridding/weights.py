@@ -317,9 +317,11 @@ def _grid_weights(source: Grid, target: Grid, method: str) -> Weights:
 
 
 def _overlap_weights(source: Cells, target: Cells) -> SparseWeights:
-    from narcf_geo.kernels.doubled import single_weights
+    from narcf_geo.kernels.doubled import single_cells
+    from narcf_geo.kernels.overlap import conservative_weights
 
-    csr, partly = single_weights(source, target)
+    mask, partly = single_cells(source)
+    csr = conservative_weights(source, target, source_mask=mask)
     return SparseWeights(source, target, csr, partly=partly)
 
 
