@@ -72,13 +72,13 @@ def cells_of(ds: xr.Dataset | xr.DataArray) -> Grid | Mesh:
     """
     if isinstance(ds, xr.DataArray):
         ds = ds.to_dataset(name=ds.name or "field")
-    ds = at_rest(ds)
+    ds = at_rest(with_degrees(ds))
     mapped = any(
         "grid_mapping_name" in v.attrs or "crs_wkt" in v.attrs for v in ds.variables.values()
     )
     axes = _axis(ds, "x") is not None and _axis(ds, "y") is not None
     layout = None if axes and mapped else layout_of(ds)
-    return _structured(with_degrees(ds)) if layout is None else layout.build()
+    return _structured(ds) if layout is None else layout.build()
 
 
 def _structured(ds: xr.Dataset) -> Grid | Mesh:
@@ -257,7 +257,7 @@ def _rectilinear(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid:
     if lat.dims == lon.dims:
         raise NarcfError(
             f"expected latitude and longitude on two dimensions, found both on {lat.dims[0]!r}: a "
-            "list of places; give each the corners of its cell (CF bounds), or scatter it to a grid"
+            "list of places, not a grid; scatter it to a grid first"
         )
     lat_b = _edges(ds, lat, limit=90.0)
     lon_b = _edges(ds, lon, limit=None)

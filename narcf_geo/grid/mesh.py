@@ -96,7 +96,7 @@ class Mesh:
         if self.lon is None or self.lat is None:
             lon, lat = centroids(self)
         else:
-            lon, lat = np.array(self.lon, "float64"), np.array(self.lat, "float64")
+            lon, lat = finite_or_nan(self.lon), finite_or_nan(self.lat)
         if lon.shape != shape or lat.shape != shape:
             raise NarcfError(
                 f"expected one centre a cell, of shape {shape}, found {lon.shape} and {lat.shape}"
@@ -351,11 +351,6 @@ class Mesh:
         """
         return cf_coords(self)
 
-    @property
-    def grid_mapping(self) -> dict[str, Any]:
-        """Attributes of a CF grid mapping variable: longitude and latitude."""
-        return mapping_attributes(self)
-
     def cells(self) -> gpd.GeoDataFrame:
         """Return the polygons of the cells (C order) with ``lat``, ``lon`` and ``area`` in m2.
 
@@ -401,9 +396,14 @@ class Mesh:
     @property
     def cell_size(self) -> str:
         """The size of a cell in words: number of corners and about so many km."""
-        from narcf_geo.grid.words import mesh_size
+        from narcf_geo.grid.words import cells_in_words
 
-        return mesh_size(self)
+        return cells_in_words(self)
+
+    @property
+    def grid_mapping(self) -> dict[str, Any]:
+        """CF attributes of the coordinate reference system, EPSG:4326, with its WKT."""
+        return mapping_attributes(None)
 
     def _repr_html_(self) -> str:
         from narcf_geo.grid.words import table
@@ -411,6 +411,6 @@ class Mesh:
         return table(self)
 
     def __repr__(self) -> str:
-        from narcf_geo.grid.words import described_mesh
+        from narcf_geo.grid.words import mesh_in_words
 
-        return described_mesh(self)
+        return mesh_in_words(self)

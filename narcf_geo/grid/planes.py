@@ -8,10 +8,11 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
-from narcf_geo.grid.coordinates import quads
+from narcf_geo.grid.build import in_plane
 from narcf_geo.grid.grid import Grid
+from narcf_geo.grid.layouts.edge import cells_on_globe
 from narcf_geo.grid.mesh import Mesh
-from narcf_geo.grid.projection import Projection, is_lonlat, placed
+from narcf_geo.grid.projection import Projection, placed
 from narcf_geo.grid.sphere import edges_from_centers
 from narcf_geo.grid.units import metres_per, require_stated
 
@@ -24,21 +25,18 @@ FARTHEST = 1e8
 
 
 def projected_cells(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray, crs: CRS) -> Grid | Mesh:
-    """Return the cells of two axes of `ds` in a reference system, in the order of the axes.
+    """Return the cells between two axes of `ds` in a reference system, in the order of the axes.
 
-    Where some reach beyond the globe they are those of a mesh, in which these take no part.
+    They are a mesh where corners are off the globe, as of full disks and of tiles at the rim of a
+    world map: such cells take no part.
     """
     u, v = plane_values(x, crs), plane_values(y, crs)
     edges = _axis_edges(ds, x, u, crs), _axis_edges(ds, y, v, crs)
+    plane = Projection(crs.to_wkt(), *edges, u, v)
+    where = placed(plane)
     dims = str(y.dims[0]), str(x.dims[0])
-    if not is_lonlat(crs):
-        where = placed(Projection(crs.to_wkt(), *edges, u, v))
-        on = np.isfinite(where.lon_b)
-        if on.ndim == 2 and not on.all() and quads(on).all(axis=-1).any():
-            return Mesh.from_corners(
-                where.lon_b, where.lat_b, lon=where.lon, lat=where.lat, dims=dims
-            )
-    return Grid.projected(crs, *edges, x=u, y=v, dims=dims)
+    on_globe = np.isfinite(where.lon_b).all() and np.isfinite(where.lat_b).all()
+    return in_plane(plane, where, dims) if on_globe else cells_on_globe(where, dims)
 
 
 def plane_values(axis: xr.DataArray, crs: CRS) -> np.ndarray:

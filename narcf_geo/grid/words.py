@@ -1,4 +1,4 @@
-"""A grid in words: its text and what a notebook shows of it."""
+"""A grid or mesh in words: its text and what a notebook shows of it."""
 
 from __future__ import annotations
 
@@ -34,35 +34,8 @@ def described(grid: Grid) -> str:
     )
 
 
-def table(grid: Grid | Mesh) -> str:
-    """Return a small HTML table: cells, size, reference system, extent and area."""
-    shape = " x ".join(f"{n:,}" for n in grid.shape)
-    total = f" = {math.prod(grid.shape):,}" if len(grid.shape) > 1 else ""
-    plane = getattr(grid, "projection", None)
-    content = {
-        "cells": f"{shape}{total} ({' x '.join(grid.dims)})",
-        "size": grid.cell_size,
-        **({"CRS": plane.name} if plane else {}),
-        **{name: f"{low} to {high}" for name, (low, high) in _extent(grid).items()},
-        "area": f"{grid.area.sum() / 1e12:.6g} million km2",
-    }
-    lines = "".join(
-        f"<tr><th style='text-align:left'>{escape(name)}</th>"
-        f"<td style='text-align:left'>{escape(value)}</td></tr>"
-        for name, value in content.items()
-    )
-    name = type(grid).__name__
-    return f"<table><caption>narcf_geo.{name}</caption><tbody>{lines}</tbody></table>"
-
-
-def described_mesh(mesh: Mesh) -> str:
-    """Return the text of a mesh: cells, their corners and size, and the extent."""
-    extent = "".join(f", {name} {low} to {high}" for name, (low, high) in _extent(mesh).items())
-    return f"Mesh({' x '.join(map(str, mesh.shape))} cells of {mesh.cell_size}{extent})"
-
-
-def mesh_size(mesh: Mesh) -> str:
-    """Return the size of a cell in words; see `Mesh.cell_size`."""
+def cells_in_words(mesh: Mesh) -> str:
+    """Return number of corners and size of the cells of a mesh; see `Mesh.cell_size`."""
     if not mesh.counts.size:
         return "none of which takes part"
     few, many = int(mesh.counts.min()), int(mesh.counts.max())
@@ -71,13 +44,42 @@ def mesh_size(mesh: Mesh) -> str:
     return f"{corners}, about {np.sqrt(area[area > 0].mean()) / 1000:.3g} km"
 
 
-def _extent(grid: Grid | Mesh) -> dict[str, tuple[str, str]]:
-    """Return the ends of each axis: x and y of a projection, latitude and longitude."""
-    from narcf_geo.grid.mesh import Mesh
+def mesh_in_words(mesh: Mesh) -> str:
+    """Return the text of a mesh: cells, their size and extent."""
+    south, north, west, east = mesh.extent
+    return (
+        f"Mesh({' x '.join(map(str, mesh.shape))} cells of {mesh.cell_size}, latitude "
+        f"{south:.6g} to {north:.6g}, longitude {west:.6g} to {east:.6g})"
+    )
 
-    if isinstance(grid, Mesh):
-        south, north, west, east = (f"{end:.6g}" for end in grid.extent)
-        return {"latitude": (south, north), "longitude": (west, east)}
+
+def table(grid: Grid | Mesh) -> str:
+    """Return a small HTML table: cells, size, reference system, extent and area; see `Grid`."""
+    from narcf_geo.grid.grid import Grid
+
+    shape = " x ".join(f"{n:,}" for n in grid.shape)
+    number = f"{shape} = {math.prod(grid.shape):,}" if len(grid.shape) > 1 else shape
+    content = {"cells": f"{number} ({' x '.join(grid.dims)})", "size": grid.cell_size}
+    if isinstance(grid, Grid):
+        content |= {"CRS": grid.projection.name} if grid.projection else {}
+        content |= {name: f"{low} to {high}" for name, (low, high) in _extent(grid).items()}
+    else:
+        south, north, west, east = grid.extent
+        content["latitude"] = f"{south:.6g} to {north:.6g}"
+        content["longitude"] = f"{west:.6g} to {east:.6g}"
+    content["area"] = f"{grid.area.sum() / 1e12:.6g} million km2"
+    lines = "".join(
+        f"<tr><th style='text-align:left'>{escape(name)}</th>"
+        f"<td style='text-align:left'>{escape(value)}</td></tr>"
+        for name, value in content.items()
+    )
+    return (
+        f"<table><caption>narcf_geo.{type(grid).__name__}</caption><tbody>{lines}</tbody></table>"
+    )
+
+
+def _extent(grid: Grid) -> dict[str, tuple[str, str]]:
+    """Return the ends of each axis: x and y of a projection, latitude and longitude."""
     plane = {"x": grid.projection.x_b, "y": grid.projection.y_b} if grid.projection else {}
     found = {name: (f"{edges[0]:.10g}", f"{edges[-1]:.10g}") for name, edges in plane.items()}
     for name, edges in (("latitude", grid.lat_b), ("longitude", grid.lon_b)):

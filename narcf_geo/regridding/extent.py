@@ -33,7 +33,11 @@ def degrees_extent(source: Cells, dlon: float, dlat: float) -> Box:
         high = np.ceil(high / step - 1e-6) * step
         return max(low, -limit), min(high, limit)
 
-    south, north, west, east = _around(source) if isinstance(source, Mesh) else _of_grid(source)
+    south, north, west, east = source.extent
+    if isinstance(source, Mesh):
+        south, north, west, east = _around(source)
+    elif not source.is_rectilinear and np.abs(np.diff(source.lon_b)).max() > 180:
+        west, east = -180.0, 180.0
     south, north = outward(south, north, dlat, 90.0)
     if west >= 180:
         west, east = west - 360, east - 360
@@ -48,7 +52,7 @@ def plane_extent(source: Cells, crs: CRS | str | int, dx: float, dy: float) -> B
 
     Parameters
     ----------
-    source : Grid or Mesh
+    source : Grid
         The cells to surround.
     crs : pyproj.CRS, str or int
         Of the box.
@@ -73,7 +77,7 @@ def plane_extent(source: Cells, crs: CRS | str | int, dx: float, dy: float) -> B
     found = checked_crs(crs)
     if is_lonlat(found):
         return degrees_extent(source, dx, dy)
-    plane = None if isinstance(source, Mesh) else source.projection
+    plane = source.projection if isinstance(source, Grid) else None
     if plane is not None and plane.is_in(found):
         x, y = plane.x_b, plane.y_b
     else:
@@ -106,8 +110,7 @@ def plane_extent(source: Cells, crs: CRS | str | int, dx: float, dy: float) -> B
 def _places(source: Cells) -> tuple[np.ndarray, np.ndarray]:
     """Return longitudes and latitudes in rows and columns over the cells, their rim in full."""
     if isinstance(source, Mesh):
-        at = source.corner_positions()
-        return at[0][None], at[1][None]
+        return np.atleast_2d(*source.corner_positions())  # type: ignore[return-value]
     if source.is_rectilinear:
         lon, lat = (_divided(edges) for edges in (source.lon_b, source.lat_b))
         lons, lats = np.meshgrid(lon, lat)
@@ -122,14 +125,6 @@ def _places(source: Cells) -> tuple[np.ndarray, np.ndarray]:
 def _divided(edges: np.ndarray) -> np.ndarray:
     pieces = np.linspace(0, edges.size - 1, ALONG + 1)
     return np.interp(pieces, np.arange(edges.size), edges)
-
-
-def _of_grid(grid: Grid) -> tuple[float, float, float, float]:
-    """Return south, north, west and east of a grid."""
-    west, east = float(grid.lon_b.min()), float(grid.lon_b.max())
-    if not grid.is_rectilinear and np.abs(np.diff(grid.lon_b)).max() > 180:
-        west, east = -180.0, 180.0
-    return float(grid.lat_b.min()), float(grid.lat_b.max()), west, east
 
 
 def _around(mesh: Mesh) -> tuple[float, float, float, float]:

@@ -11,13 +11,13 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.fields.door import valid_only
-from narcf_geo.grid import Cells, Mesh, cells_of
+from narcf_geo.grid import Cells, Grid, cells_of
 from narcf_geo.grid.layouts import geometry_names
 from narcf_geo.grid.planes import plane_values
 from narcf_geo.grid.projection import Projection
 from narcf_geo.grid.units import degrees_per
 from narcf_geo.regridding.apply import Rule, apply_eager, apply_lazy, result_dtype
-from narcf_geo.regridding.meshes import as_rows, fields_as_rows, labelled, without_rows
+from narcf_geo.regridding.meshes import as_rows, fields_as_rows, without_rows
 from narcf_geo.regridding.target import Target, target_grid
 from narcf_geo.regridding.weights import (
     SeparableWeights,
@@ -135,16 +135,16 @@ def regrid(
     source = source or cells_of(obj)
     goal = target_grid(target, source)
     obj, source = fields_as_rows(obj.drop_vars(geometry_names(obj)), source)
+    target = as_rows(goal)
     obj = valid(obj)
     dims = _spatial_dims(obj, source)
-    made = _weights(weights, source, as_rows(goal), method)
+    made = _weights(weights, source, target, method)
     if quantity == "total" and made.method != "conservative":
         raise UsageError(
             f"expected method 'conservative' for quantity 'total', found {made.method!r}, which "
             "does not keep totals; regrid a density instead"
         )
-    out = _regrid_dataset(obj, dims, as_rows(goal), made, quantity, min_coverage)
-    return labelled(without_rows(out, goal), target)
+    return without_rows(_regrid_dataset(obj, dims, target, made, quantity, min_coverage), goal)
 
 
 def valid(ds: xr.Dataset) -> xr.Dataset:
@@ -264,13 +264,11 @@ def _spatial_dims(ds: xr.Dataset, grid: Cells) -> tuple[str, str]:
         raise NarcfError(
             f"expected {grid.shape} cells along {dims} as in the source grid {grid}, found {shape}"
         )
-    if isinstance(grid, Mesh):
-        return dims
-    plane = grid.projection
+    plane = grid.projection if isinstance(grid, Grid) else None
     if plane is not None:
         _require_same_axis(ds, dims[0], plane.y, plane.y_b, plane)
         _require_same_axis(ds, dims[1], plane.x, plane.x_b, plane)
-    elif grid.is_rectilinear:
+    elif isinstance(grid, Grid) and grid.is_rectilinear:
         _require_same_axis(ds, dims[0], grid.lat, grid.lat_b)
         _require_same_axis(ds, dims[1], grid.lon, grid.lon_b)
     return dims

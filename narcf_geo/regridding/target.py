@@ -24,8 +24,8 @@ Box: TypeAlias = tuple[float, float, float, float]
 Target: TypeAlias = (
     Grid | Mesh | float | Sequence[float] | xr.Dataset | xr.DataArray | str | os.PathLike[str] | Any
 )
-"""A grid or mesh, a resolution (one, or along longitude and latitude), a dataset, a GeoDataFrame, a
-name or a path."""
+"""A grid or mesh, a resolution (one, or along longitude and latitude), a dataset, a GeoDataFrame,
+a name or a path."""
 
 
 def target_grid(
