@@ -63,7 +63,7 @@ def open_regions(
     import geopandas as gpd
     import shapely
 
-    from narcf_geo.fields.shapes import lonlat_shapes
+    from narcf_geo.grid.reproject import lonlat_shapes
 
     regions, where = _polygons_of(source)
     if regions.crs is None:

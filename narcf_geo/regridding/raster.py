@@ -23,7 +23,7 @@ def bands(ds: xr.Dataset, names: Sequence[str]) -> xr.DataArray:
     from rasterio import Affine
 
     field = ds[names[0]]
-    *lead, y, x = field.dims
+    *lead, y, x = ("cells of no rows", *field.dims) if field.ndim < 2 else field.dims
     if len(names) > 1 or len(lead) > 1 or y not in field.coords or x not in field.coords:
         raise UsageError(
             "expected one variable on latitudes and longitudes, or on x and y, with at most one "

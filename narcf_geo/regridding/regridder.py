@@ -17,8 +17,8 @@ from narcf_geo.grid.planes import plane_values
 from narcf_geo.grid.projection import Projection
 from narcf_geo.grid.units import degrees_per
 from narcf_geo.regridding.apply import Rule, apply_eager, apply_lazy, result_dtype
-from narcf_geo.regridding.meshes import as_rows, fields_as_rows, without_rows
-from narcf_geo.regridding.target import Target, target_grid
+from narcf_geo.regridding.meshes import as_rows, fields_as_rows, labelled, without_rows
+from narcf_geo.regridding.target import Target, opened_polygons, target_grid
 from narcf_geo.regridding.weights import (
     SeparableWeights,
     SparseWeights,
@@ -133,18 +133,19 @@ def regrid(
         fraction = f"{name}_valid_fraction"
         return ds.set_coords(fraction)[name].rename(obj.name)
     source = source or cells_of(obj)
+    target = opened_polygons(target)
     goal = target_grid(target, source)
     obj, source = fields_as_rows(obj.drop_vars(geometry_names(obj)), source)
-    target = as_rows(goal)
     obj = valid(obj)
     dims = _spatial_dims(obj, source)
-    made = _weights(weights, source, target, method)
+    made = _weights(weights, source, as_rows(goal), method)
     if quantity == "total" and made.method != "conservative":
         raise UsageError(
             f"expected method 'conservative' for quantity 'total', found {made.method!r}, which "
             "does not keep totals; regrid a density instead"
         )
-    return without_rows(_regrid_dataset(obj, dims, target, made, quantity, min_coverage), goal)
+    out = _regrid_dataset(obj, dims, as_rows(goal), made, quantity, min_coverage)
+    return labelled(without_rows(out, goal), target)
 
 
 def valid(ds: xr.Dataset) -> xr.Dataset:

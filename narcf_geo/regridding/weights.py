@@ -139,11 +139,10 @@ class SparseWeights:
         return self.csr
 
     def _require_single_cells(self) -> None:
-        if self.partly:
+        if self.partly > 0:
             raise NarcfError(
-                f"expected source cells that do not overlap for totals, found {self.partly} that "
-                f"lie on others in part among {self.source}: a total would count that part twice; "
-                "regrid an amount per area instead, or leave cells out with Mesh.where"
+                f"expected source cells that do not overlap for totals, found {self.partly} of "
+                f"{self.source} that lie on others in part; leave cells out with Mesh.where"
             )
 
     def parts(self, source: Edges, target: Edges, quantity: str) -> dict[Block, Part]:

@@ -10,16 +10,14 @@ import shapely
 from narcf_geo.core.errors import UsageError
 from narcf_geo.grid.layouts.corners import mesh_of_rings
 from narcf_geo.grid.mesh import Mesh
-from narcf_geo.grid.rings import enclosed, polygonal
+from narcf_geo.grid.reproject import lonlat_shapes
+from narcf_geo.grid.rings import polygonal
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
 STEP = 0.05
 """Degrees: a great circle of that length leaves a parallel by 0.3 m at most."""
-
-_METRES = 5000.0
-"""The same in a projected CRS."""
 
 _WIDEST = 30.0
 """Degrees: larger polygons are cut, so that each piece is far smaller than half a sphere."""
@@ -42,6 +40,8 @@ def mesh_of_polygons(polygons: gpd.GeoDataFrame | gpd.GeoSeries) -> Mesh:
 
 def _lonlat(polygons: gpd.GeoDataFrame | gpd.GeoSeries) -> np.ndarray:
     """Return valid polygons in longitude and latitude."""
+    from pyproj import CRS
+
     series = polygons.geometry
     shapes = np.array(series.values, dtype=object)
     shapes[[s is None for s in shapes]] = shapely.Polygon()
@@ -52,42 +52,22 @@ def _lonlat(polygons: gpd.GeoDataFrame | gpd.GeoSeries) -> np.ndarray:
             f"expected polygons, found {shapes[first].geom_type} at {series.index[first]!r}; "
             "drop it, or give it an area with buffer"
         )
-    for k in np.flatnonzero(~shapely.is_valid(shapes)):
-        shapes[k] = polygonal(shapely.make_valid(shapes[k]))
-    if series.crs is None or (series.crs.is_geographic and not series.crs.is_derived):
-        if series.crs is not None and series.crs.to_epsg() != 4326:
-            shapes = np.array(series.set_axis(range(len(shapes))).to_crs(4326).values, dtype=object)
-        return shapes
-    from pyproj import Transformer
-
-    step = _METRES / series.crs.axis_info[0].unit_conversion_factor
-    transform = Transformer.from_crs(series.crs, 4326, always_xy=True).transform
-    fine = shapely.segmentize(shapely.force_2d(shapes), step)
-    return np.array([_turned(shape, transform) for shape in fine], dtype=object)
-
-
-def _turned(shape: shapely.Geometry, transform) -> shapely.Geometry:  # type: ignore[no-untyped-def]
-    """Return a projected polygon in longitude and latitude, each edge the shorter way round."""
-    parts = []
-    for part in shapely.get_parts(shape):
-        rings = [
-            enclosed(np.column_stack(transform(*shapely.get_coordinates(r).T)))
-            for r in (part.exterior, *part.interiors)
-        ]
-        parts.append(polygonal(rings[0].difference(shapely.union_all(rings[1:]))))
-    return shapely.union_all(parts) if parts else shapely.Polygon()
+    some = np.flatnonzero(~shapely.is_empty(shapes))
+    flat = list(shapely.force_2d(shapes[some]))
+    labels = [str(series.index[k]) for k in some]
+    shapes[some] = lonlat_shapes(flat, labels, CRS(series.crs or "EPSG:4326"))
+    return shapes
 
 
 def _pieces(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return simple pieces of polygons, without holes and of moderate size, and whose they are."""
     done: list[tuple[np.ndarray, np.ndarray]] = []
-    pieces, owner = _parts(shapely.force_2d(shapes), np.arange(len(shapes)))
+    pieces, owner = _parts(shapes, np.arange(len(shapes)))
     while owner.size:
         x0, y0, x1, y1 = shapely.bounds(pieces).T
         holes = shapely.get_num_interior_rings(pieces)
         size = np.maximum(x1 - x0, y1 - y0)
         small = (size <= _WIDEST) & (shapely.get_num_coordinates(pieces) <= _VERTICES)
-        # Far from the equator a wide piece is one of many short edges.
         good = (holes == 0) & (small | (size < STEP))
         done.append((pieces[good], owner[good]))
         pieces, owner, holes = pieces[~good], owner[~good], holes[~good]
