@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid import Cells, Grid, Mesh
 
 ROWS = "mesh_rows"
@@ -42,6 +43,11 @@ def fields_as_rows(ds: xr.Dataset, cells: Cells) -> tuple[xr.Dataset, Cells]:
     cells : Grid or Mesh
         Where they lie.
     """
+    found = tuple(ds.sizes.get(d, n) for d, n in zip(cells.dims, cells.shape, strict=True))
+    if found != cells.shape:
+        raise NarcfError(
+            f"expected {cells.shape} cells along {cells.dims} as in {cells}, found {found}"
+        )
     rows = as_rows(cells)
     if rows is cells or not set(cells.dims) <= set(ds.dims):
         return ds, rows
