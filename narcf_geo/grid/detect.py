@@ -24,7 +24,7 @@ from narcf_geo.grid.sphere import (
     great_circle_area,
     to_xyz,
 )
-from narcf_geo.grid.units import in_degrees
+from narcf_geo.grid.units import in_degrees, may_be_angle
 
 UNITS = {
     "latitude": {"degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"},
@@ -105,9 +105,10 @@ def geographic(ds: xr.Dataset, kind: str) -> xr.DataArray | None:
             continue
         named = str(name).lower() in NAMES[kind]
         standard = v.attrs.get("standard_name", "").lower() == kind
-        units = str(v.attrs.get("units", "")).lower() in UNITS[kind]
+        stated = str(v.attrs.get("units", "")).lower()
+        units, odd = stated in UNITS[kind], not may_be_angle(stated)
         if standard or units or named:
-            found.append((4 * standard + 2 * named + units, str(name)))
+            found.append((4 * standard + 2 * named + units - 8 * odd, str(name)))
     if not found:
         return None
     best = max(score for score, _ in found)
