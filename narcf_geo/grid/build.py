@@ -84,7 +84,7 @@ def projected(
     """Return the grid of given edges in a reference system; see `Grid.projected`."""
     found = checked_crs(crs)
     if is_lonlat(found):
-        return Grid.from_corners(x_b, y_b, lon=x, lat=y)
+        return Grid.from_corners(x_b, y_b, lon=x, lat=y, dims=dims)
     plane = Projection(found.to_wkt(), x_b, y_b, x, y)  # type: ignore[arg-type]
     where = placed(plane)
     places = where.lon_b, where.lat_b, where.lon, where.lat

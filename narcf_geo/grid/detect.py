@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import warnings
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.constants import NARR_EARTH_RADIUS
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid.curvilinear import collapsed, four_corners, interpolated
 from narcf_geo.grid.grid import Grid
-from narcf_geo.grid.planes import edges_of_bounds, false_origin, projected_grid
+from narcf_geo.grid.mapping import crs_of
+from narcf_geo.grid.planes import edges_of_bounds, projected_grid
 from narcf_geo.grid.projection import is_lonlat
 from narcf_geo.grid.sphere import (
     distance,
@@ -53,13 +50,15 @@ def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
     if lat is not None and lon is not None and {"lat_b", "lon_b"} <= set(ds.variables):
         return _with_corners(ds, lat, lon)
     crs = None if x is None or y is None else _crs_beside(ds, x, y, lat, lon)
+    if crs is not None and is_lonlat(crs):
+        if lat is None and x is not None and y is not None:
+            return _rectilinear(ds, y, x)
+        crs = None
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 1:
-        if x is None or y is None or crs is None or is_lonlat(crs):
+        if x is None or y is None or crs is None:
             return _rectilinear(ds, lat, lon)
         return projected_grid(ds, x, y, crs)
     if x is not None and y is not None and crs is not None:
-        if is_lonlat(crs) and lat is None:
-            return _rectilinear(ds, y, x)
         projected = projected_grid(ds, x, y, crs)
         if lat is not None and lon is not None:
             _same_place(projected, ds, lat, lon)
@@ -159,66 +158,9 @@ def _crs_beside(
 ) -> Any:
     """Return the CRS of `x` and `y` where these are not latitude and longitude themselves."""
     if lat is None or lon is None or lat.ndim != 1 or lon.ndim != 1:
-        return _crs(ds, x, y)
+        return crs_of(ds, x, y)
     along = (lat.dims, lon.dims) == (y.dims, x.dims)
-    return _crs(ds, x, y) if along and {x.name, y.name}.isdisjoint((lat.name, lon.name)) else None
-
-
-def _crs(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray) -> Any:
-    """Return the pyproj CRS of the grid mapping of `x` and `y`, None when there is no mapping."""
-    from pyproj.exceptions import CRSError
-
-    names = [v.attrs.get("grid_mapping") or v.encoding.get("grid_mapping") for v in ds.values()]
-    named = [str(n).split()[0].rstrip(":") for n in names if n]
-    keys = ("grid_mapping_name", "crs_wkt", "spatial_ref")
-    others = [str(n) for n, v in ds.variables.items() if any(k in v.attrs for k in keys)]
-    name = next((n for n in [*named, *others] if n in ds.variables), None)
-    if name is None:
-        return None
-    attrs = {k: v.tolist() if hasattr(v, "tolist") else v for k, v in ds[name].attrs.items()}
-    try:
-        return _parsed(json.dumps(attrs | _earth(str(name), attrs) | false_origin(attrs, x, y)))
-    except (CRSError, KeyError, ValueError) as error:
-        raise NarcfError(
-            f"expected a CF grid mapping in variable {name!r}, found {attrs}, which pyproj cannot "
-            f"read ({error}); correct its attributes"
-        ) from error
-
-
-@lru_cache
-def _parsed(mapping: str) -> Any:
-    # pyproj looks a datum up for most of a second; the files of one product share theirs.
-    from pyproj import CRS
-
-    return CRS.from_cf(json.loads(mapping))
-
-
-def _earth(name: str, attrs: dict[str, Any]) -> dict[str, float]:
-    """Return the figure of the Earth to add to a mapping that does not tell its own."""
-    tells = (
-        "earth_radius",
-        "semi_major_axis",
-        "crs_wkt",
-        "spatial_ref",
-        "reference_ellipsoid_name",
-    )
-    mapping = attrs.get("grid_mapping_name")
-    if any(key in attrs for key in tells) or mapping in (
-        "rotated_latitude_longitude",
-        "latitude_longitude",
-    ):
-        return {}
-    parallels = np.unique(attrs.get("standard_parallel", ())).tolist()
-    meridian = attrs.get("longitude_of_central_meridian", 0.0) % 360
-    if mapping == "lambert_conformal_conic" and parallels == [50.0] and meridian == 253.0:
-        return {"earth_radius": NARR_EARTH_RADIUS}
-    warnings.warn(
-        f"grid mapping {name!r} ({mapping}) has no earth_radius or semi_major_axis: taking the "
-        "WGS84 ellipsoid; add the attribute of the model's own sphere if it has one",
-        UserWarning,
-        stacklevel=5,
-    )
-    return {}
+    return crs_of(ds, x, y) if along and {x.name, y.name}.isdisjoint((lat.name, lon.name)) else None
 
 
 def _rectilinear(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid:
