@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.grid.globe import area_of_use, placed
 from narcf_geo.grid.grid import Grid
 from narcf_geo.grid.projection import (
     Projection,
-    area_of_use,
     checked_crs,
     crs_name,
     crs_units,
     is_lonlat,
-    placed,
 )
 
 if TYPE_CHECKING:

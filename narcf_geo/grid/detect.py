@@ -64,8 +64,9 @@ def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
             _same_place(projected, ds, lat, lon)
             four = four_corners(ds, lat, lon)
             if four is not None:
+                four = collapsed(four) if projected.is_rectilinear else four
                 same = four.dims == projected.dims
-                return replace(collapsed(four), projection=projected.projection if same else None)
+                return replace(four, projection=projected.projection if same else None)
         return projected
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 2 and lat.dims == lon.dims:
         four = four_corners(ds, lat, lon)

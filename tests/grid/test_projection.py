@@ -15,7 +15,8 @@ from pyproj import CRS, Transformer
 
 from narcf_geo.core.errors import FieldError, NarcfError, UsageError
 from narcf_geo.grid import Grid
-from narcf_geo.grid.projection import _places, known_code
+from narcf_geo.grid.globe import _places
+from narcf_geo.grid.projection import known_code
 
 EASE2_WIDTH, EASE2_HEIGHT = 17367530.4451615, 7314540.8306386
 GEOSTATIONARY = {
