@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from narcf_geo.core.errors import NarcfError, UsageError
-from narcf_geo.grid.globe import area_of_use, placed
+from narcf_geo.grid.globe import Placed, area_of_use, placed
 from narcf_geo.grid.grid import Grid
 from narcf_geo.grid.projection import (
     Projection,
@@ -85,7 +85,11 @@ def projected(
     if is_lonlat(found):
         return Grid.from_corners(x_b, y_b, lon=x, lat=y, dims=dims)
     plane = Projection(found.to_wkt(), x_b, y_b, x, y)  # type: ignore[arg-type]
-    where = placed(plane)
+    return in_plane(plane, placed(plane), dims)
+
+
+def in_plane(plane: Projection, where: Placed, dims: tuple[str, str] | None = None) -> Grid:
+    """Return the grid of a projection whose cells have been placed on the globe."""
     places = where.lon_b, where.lat_b, where.lon, where.lat
     if not all(np.isfinite(v).all() for v in places):
         raise NarcfError(_off_the_globe(plane, np.isfinite(where.lon_b + where.lat_b)))

@@ -9,6 +9,7 @@ import xarray as xr
 
 if TYPE_CHECKING:
     from narcf_geo.grid.grid import Grid
+    from narcf_geo.grid.projection import Projection
 
 LAT_ATTRS = {
     "standard_name": "latitude",
@@ -76,11 +77,11 @@ def _positions(grid: Grid, vertices: bool) -> dict[str, xr.DataArray]:
     return coords
 
 
-def mapping_attributes(grid: Grid) -> dict[str, Any]:
+def mapping_attributes(projection: Projection | None) -> dict[str, Any]:
     """Return the attributes of a grid mapping variable; see `Grid.grid_mapping`."""
     from narcf_geo.grid.projection import cf_attributes, parsed_crs
 
-    crs = parsed_crs("EPSG:4326") if grid.projection is None else grid.projection.crs
+    crs = parsed_crs("EPSG:4326") if projection is None else projection.crs
     attrs = cf_attributes(crs)
     # GDAL and rioxarray look for spatial_ref.
     return {"long_name": "coordinate reference system", **attrs, "spatial_ref": attrs["crs_wkt"]}

@@ -11,8 +11,11 @@ import xarray as xr
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid.curvilinear import collapsed, four_corners, interpolated
 from narcf_geo.grid.grid import Grid
+from narcf_geo.grid.layouts import layout_of
+from narcf_geo.grid.layouts.rest import at_rest
 from narcf_geo.grid.mapping import crs_of
-from narcf_geo.grid.planes import edges_of_bounds, projected_grid
+from narcf_geo.grid.mesh import Mesh
+from narcf_geo.grid.planes import edges_of_bounds, projected_cells
 from narcf_geo.grid.projection import is_lonlat
 from narcf_geo.grid.sphere import (
     distance,
@@ -42,9 +45,40 @@ AXES = {
 
 def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
     """Return the grid of `ds`; see `Grid.from_dataset`."""
+    cells = cells_of(ds)
+    if isinstance(cells, Grid):
+        return cells
+    raise NarcfError(
+        f"expected rows and columns of cells that join, found {cells}; regrid it first, with "
+        "narcf_geo.regrid or narcf-geo regrid, or take the cells with Mesh.from_dataset"
+    )
+
+
+def cells_of(ds: xr.Dataset | xr.DataArray) -> Grid | Mesh:
+    """Return the cells on which the fields of `ds` lie: a `Grid` where they join, else a `Mesh`.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset or xarray.DataArray
+        As for `Grid.from_dataset`, or in one of the layouts of `narcf_geo.grid.layouts`.
+
+    Raises
+    ------
+    NarcfError
+        When no cells are found.
+    """
     if isinstance(ds, xr.DataArray):
         ds = ds.to_dataset(name=ds.name or "field")
-    ds = with_degrees(ds)
+    ds = at_rest(with_degrees(ds))
+    mapped = any(
+        "grid_mapping_name" in v.attrs or "crs_wkt" in v.attrs for v in ds.variables.values()
+    )
+    axes = _axis(ds, "x") is not None and _axis(ds, "y") is not None
+    layout = None if axes and mapped else layout_of(ds)
+    return _structured(ds) if layout is None else layout.build()
+
+
+def _structured(ds: xr.Dataset) -> Grid | Mesh:
     lat, lon = geographic(ds, "latitude"), geographic(ds, "longitude")
     x, y = _axis(ds, "x"), _axis(ds, "y")
     if lat is not None and lon is not None and {"lat_b", "lon_b"} <= set(ds.variables):
@@ -57,9 +91,11 @@ def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 1:
         if x is None or y is None or crs is None:
             return _rectilinear(ds, lat, lon)
-        return projected_grid(ds, x, y, crs)
+        return projected_cells(ds, x, y, crs)
     if x is not None and y is not None and crs is not None:
-        projected = projected_grid(ds, x, y, crs)
+        projected = projected_cells(ds, x, y, crs)
+        if isinstance(projected, Mesh):
+            return projected
         if lat is not None and lon is not None:
             _same_place(projected, ds, lat, lon)
             four = four_corners(ds, lat, lon)
@@ -69,9 +105,6 @@ def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
                 return replace(four, projection=projected.projection if same else None)
         return projected
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 2 and lat.dims == lon.dims:
-        four = four_corners(ds, lat, lon)
-        if four is not None:
-            return collapsed(four)
         return _meshed(ds, lat, lon) or interpolated(lat, lon)
     raise NarcfError(
         "expected latitude and longitude coordinates (1-D, or 2-D of one shape), or x and y axes "

@@ -231,7 +231,7 @@ class Grid:
         Raises
         ------
         NarcfError
-            When no structured grid is found, when cells leave gaps, or when 2-D latitudes and
+            When no cells are found, when they are those of a `Mesh`, or when 2-D latitudes and
             longitudes lie more than half a cell from where x and y put them.
 
         Examples
@@ -325,7 +325,7 @@ class Grid:
         """CF attributes of the coordinate reference system, with its WKT; EPSG:4326 without one."""
         from narcf_geo.grid.coordinates import mapping_attributes
 
-        return mapping_attributes(self)
+        return mapping_attributes(self.projection)
 
     def cells(self) -> gpd.GeoDataFrame:
         """Return one polygon a cell (C order) with ``lat``, ``lon`` and ``area`` in m2.
@@ -365,6 +365,13 @@ class Grid:
 
     def __dask_tokenize__(self) -> tuple[str, ...]:
         return "narcf_geo.Grid", self.digest, self.projection.wkt if self.projection else ""
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """South, north, west and east of the corners in degrees, as they are given."""
+        values = self.lat_b.min(), self.lat_b.max(), self.lon_b.min(), self.lon_b.max()
+        south, north, west, east = map(float, values)
+        return south, north, west, east
 
     @property
     def cell_size(self) -> str:

@@ -8,7 +8,12 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
+from narcf_geo.grid.build import in_plane
+from narcf_geo.grid.globe import placed
 from narcf_geo.grid.grid import Grid
+from narcf_geo.grid.layouts.edge import cells_on_globe
+from narcf_geo.grid.mesh import Mesh
+from narcf_geo.grid.projection import Projection
 from narcf_geo.grid.sphere import edges_from_centers
 from narcf_geo.grid.units import metres_per, require_stated
 
@@ -20,17 +25,19 @@ FARTHEST = 1e8
 """Metres from the origin that no false easting reaches."""
 
 
-def projected_grid(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray, crs: CRS) -> Grid:
-    """Return the grid of two axes of `ds` in a reference system, in the order of the axes."""
+def projected_cells(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray, crs: CRS) -> Grid | Mesh:
+    """Return the cells between two axes of `ds` in a reference system, in the order of the axes.
+
+    They are a mesh where corners are off the globe, as of full disks and of tiles at the rim of a
+    world map: such cells take no part.
+    """
     u, v = plane_values(x, crs), plane_values(y, crs)
-    return Grid.projected(
-        crs,
-        _axis_edges(ds, x, u, crs),
-        _axis_edges(ds, y, v, crs),
-        x=u,
-        y=v,
-        dims=(str(y.dims[0]), str(x.dims[0])),
-    )
+    edges = _axis_edges(ds, x, u, crs), _axis_edges(ds, y, v, crs)
+    plane = Projection(crs.to_wkt(), *edges, u, v)
+    where = placed(plane)
+    dims = str(y.dims[0]), str(x.dims[0])
+    on_globe = np.isfinite(where.lon_b).all() and np.isfinite(where.lat_b).all()
+    return in_plane(plane, where, dims) if on_globe else cells_on_globe(where, dims)
 
 
 def plane_values(axis: xr.DataArray, crs: CRS) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""A grid in words: its text and what a notebook shows of it."""
+"""A grid or mesh in words: its text and what a notebook shows of it."""
 
 from __future__ import annotations
 
+import math
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from narcf_geo.grid.grid import Grid
+    from narcf_geo.grid.mesh import Mesh
 
 
 def cell_size(grid: Grid) -> str:
@@ -32,22 +34,48 @@ def described(grid: Grid) -> str:
     )
 
 
-def table(grid: Grid) -> str:
+def cells_in_words(mesh: Mesh) -> str:
+    """Return number of corners and size of the cells of a mesh; see `Mesh.cell_size`."""
+    if not mesh.counts.size:
+        return "none of which takes part"
+    few, many = int(mesh.counts.min()), int(mesh.counts.max())
+    corners = f"{few} corners" if few == many else f"{few} to {many} corners"
+    area = mesh.area
+    return f"{corners}, about {np.sqrt(area[area > 0].mean()) / 1000:.3g} km"
+
+
+def mesh_in_words(mesh: Mesh) -> str:
+    """Return the text of a mesh: cells, their size and extent."""
+    south, north, west, east = mesh.extent
+    return (
+        f"Mesh({' x '.join(map(str, mesh.shape))} cells of {mesh.cell_size}, latitude "
+        f"{south:.6g} to {north:.6g}, longitude {west:.6g} to {east:.6g})"
+    )
+
+
+def table(grid: Grid | Mesh) -> str:
     """Return a small HTML table: cells, size, reference system, extent and area; see `Grid`."""
-    rows, columns = grid.shape
-    content = {
-        "cells": f"{rows:,} x {columns:,} = {rows * columns:,} ({' x '.join(grid.dims)})",
-        "size": grid.cell_size,
-        **({"CRS": grid.projection.name} if grid.projection else {}),
-        **{name: f"{low} to {high}" for name, (low, high) in _extent(grid).items()},
-        "area": f"{grid.area.sum() / 1e12:.6g} million km2",
-    }
+    from narcf_geo.grid.grid import Grid
+
+    shape = " x ".join(f"{n:,}" for n in grid.shape)
+    number = f"{shape} = {math.prod(grid.shape):,}" if len(grid.shape) > 1 else shape
+    content = {"cells": f"{number} ({' x '.join(grid.dims)})", "size": grid.cell_size}
+    if isinstance(grid, Grid):
+        content |= {"CRS": grid.projection.name} if grid.projection else {}
+        content |= {name: f"{low} to {high}" for name, (low, high) in _extent(grid).items()}
+    else:
+        south, north, west, east = grid.extent
+        content["latitude"] = f"{south:.6g} to {north:.6g}"
+        content["longitude"] = f"{west:.6g} to {east:.6g}"
+    content["area"] = f"{grid.area.sum() / 1e12:.6g} million km2"
     lines = "".join(
         f"<tr><th style='text-align:left'>{escape(name)}</th>"
         f"<td style='text-align:left'>{escape(value)}</td></tr>"
         for name, value in content.items()
     )
-    return f"<table><caption>narcf_geo.Grid</caption><tbody>{lines}</tbody></table>"
+    return (
+        f"<table><caption>narcf_geo.{type(grid).__name__}</caption><tbody>{lines}</tbody></table>"
+    )
 
 
 def _extent(grid: Grid) -> dict[str, tuple[str, str]]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from narcf_geo.core.errors import UsageError
-from narcf_geo.grid import Grid
+from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.grid import Cells, Grid, Mesh
 from narcf_geo.grid.sphere import distance, to_xyz
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ BACK = 10.0
 """Metres within which a place returns when it is projected and back."""
 
 
-def degrees_extent(source: Grid, dlon: float, dlat: float) -> Box:
+def degrees_extent(source: Cells, dlon: float, dlat: float) -> Box:
     """Return the box of whole cells around `source`; all longitudes when it crosses 180 degrees."""
 
     def outward(low: float, high: float, step: float, limit: float) -> tuple[float, float]:
@@ -33,10 +33,12 @@ def degrees_extent(source: Grid, dlon: float, dlat: float) -> Box:
         high = np.ceil(high / step - 1e-6) * step
         return max(low, -limit), min(high, limit)
 
-    south, north = outward(source.lat_b.min(), source.lat_b.max(), dlat, 90.0)
-    west, east = source.lon_b.min(), source.lon_b.max()
-    if not source.is_rectilinear and np.abs(np.diff(source.lon_b)).max() > 180:
+    south, north, west, east = source.extent
+    if isinstance(source, Mesh):
+        south, north, west, east = _around(source)
+    elif not source.is_rectilinear and np.abs(np.diff(source.lon_b)).max() > 180:
         west, east = -180.0, 180.0
+    south, north = outward(south, north, dlat, 90.0)
     if west >= 180:
         west, east = west - 360, east - 360
     if west < -180 or east > 180:
@@ -45,7 +47,7 @@ def degrees_extent(source: Grid, dlon: float, dlat: float) -> Box:
     return west, south, east, north
 
 
-def plane_extent(source: Grid, crs: CRS | str | int, dx: float, dy: float) -> Box:
+def plane_extent(source: Cells, crs: CRS | str | int, dx: float, dy: float) -> Box:
     """Return the box of whole cells around `source` in a coordinate reference system.
 
     Parameters
@@ -68,7 +70,7 @@ def plane_extent(source: Grid, crs: CRS | str | int, dx: float, dy: float) -> Bo
     found = checked_crs(crs)
     if is_lonlat(found):
         return degrees_extent(source, dx, dy)
-    plane = source.projection
+    plane = source.projection if isinstance(source, Grid) else None
     if plane is not None and plane.is_in(found):
         x, y = plane.x_b, plane.y_b
     else:
@@ -98,8 +100,10 @@ def plane_extent(source: Grid, crs: CRS | str | int, dx: float, dy: float) -> Bo
     return west, south, east, north
 
 
-def _places(source: Grid) -> tuple[np.ndarray, np.ndarray]:
+def _places(source: Cells) -> tuple[np.ndarray, np.ndarray]:
     """Return longitudes and latitudes in rows and columns over the cells, their rim in full."""
+    if isinstance(source, Mesh):
+        return np.atleast_2d(*source.corner_positions())  # type: ignore[return-value]
     if source.is_rectilinear:
         lon, lat = (_divided(edges) for edges in (source.lon_b, source.lat_b))
         lons, lats = np.meshgrid(lon, lat)
@@ -114,3 +118,25 @@ def _places(source: Grid) -> tuple[np.ndarray, np.ndarray]:
 def _divided(edges: np.ndarray) -> np.ndarray:
     pieces = np.linspace(0, edges.size - 1, ALONG + 1)
     return np.interp(pieces, np.arange(edges.size), edges)
+
+
+def _around(mesh: Mesh) -> tuple[float, float, float, float]:
+    """Return south, north, west and east of a mesh, with the poles that its cells hold."""
+    south, north, west, east = mesh.extent
+    lon, lat = mesh.corner_positions()
+    if not lon.size:
+        raise NarcfError(f"expected cells that take part, found {mesh}")
+    last = np.cumsum(mesh.counts) - 1
+    after = np.arange(lon.size) + 1
+    after[last] = last - mesh.counts + 1
+    steps = lon[after] - lon
+    turns = (steps + 180) % 360 - 180
+    if np.abs(steps).max() > 180:
+        west, east = -180.0, 180.0
+    first = last - mesh.counts + 1
+    around = np.abs(np.add.reduceat(turns, first)) > 180
+    if around.any():
+        middle = np.add.reduceat(lat, first)[around]
+        north = 90.0 if (middle > 0).any() else north
+        south = -90.0 if (middle < 0).any() else south
+    return south, north, west, east

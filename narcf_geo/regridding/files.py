@@ -14,7 +14,9 @@ import xarray as xr
 from narcf_geo.core.errors import MissingFileError, UsageError
 from narcf_geo.core.files import atomic_path, require_replaceable
 from narcf_geo.fields.formats import Opening, open_format
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Cells, cells_of
+from narcf_geo.grid.layouts import geometry_names
+from narcf_geo.regridding.meshes import as_rows, fields_as_rows, without_rows
 from narcf_geo.regridding.raster import bands
 from narcf_geo.regridding.regridder import Quantity, regrid, regridded_names, valid
 from narcf_geo.regridding.summary import Summary, integral_units, integrals
@@ -32,7 +34,7 @@ def regrid_file(
     source_path: str | os.PathLike[str],
     target_path: str | os.PathLike[str],
     *,
-    grid: Grid | float | Sequence[float] | None = None,
+    grid: Cells | float | Sequence[float] | None = None,
     like: str | os.PathLike[str] | None = None,
     bounds: Box | None = None,
     crs: CRS | str | int | None = None,
@@ -88,6 +90,8 @@ def regrid_file(
     --------
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
+    >>> import numpy as np
+    >>> from narcf_geo.grid import Grid
     >>> fine = Grid.regular(-100, 40, -96, 44, 1)
     >>> nee = xr.Dataset({"nee": (fine.dims, np.full(fine.shape, -1.5))}, fine.coords())
     >>> nee.to_netcdf(folder / "nee.nc")
@@ -110,8 +114,10 @@ def regrid_file(
                     f"expected variables among {sorted(map(str, ds.data_vars))} of {source_path}, "
                     f"found {missing}"
                 )
-        source = Grid.from_dataset(ds)
-        target = _target(source, grid, like, bounds, crs)
+        source = cells_of(ds)
+        goal = _target(source, grid, like, bounds, crs)
+        ds, source = fields_as_rows(ds.drop_vars(geometry_names(ds)), source)
+        target = as_rows(goal)
         made = (
             stored_weights(Path(weights), source, target, method)
             if weights
@@ -126,7 +132,7 @@ def regrid_file(
         how = f"{method} ({quantity}, min_coverage {min_coverage:g}) to {target}"
         out = _described(out, source_path, names, how)
         sums = integrals(ds, out, names, made, quantity)
-        values = _write(out, target_path, names, sums)
+        values = _write(without_rows(out, goal), target_path, names, sums)
     seconds = time.perf_counter() - started
     return [
         Summary(
@@ -161,12 +167,12 @@ def _require_format(path: Path) -> None:
 
 
 def _target(
-    source: Grid,
-    grid: Grid | float | Sequence[float] | None,
+    source: Cells,
+    grid: Cells | float | Sequence[float] | None,
     like: str | os.PathLike[str] | None,
     bounds: Box | None,
     crs: CRS | str | int | None,
-) -> Grid:
+) -> Cells:
     if like is None:
         if grid is None:
             raise UsageError("expected a grid (a resolution), or a file or name to be like")

@@ -11,11 +11,13 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.fields.door import valid_only
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Cells, Grid, cells_of
+from narcf_geo.grid.layouts import geometry_names
 from narcf_geo.grid.planes import plane_values
 from narcf_geo.grid.projection import Projection
 from narcf_geo.grid.units import degrees_per
 from narcf_geo.regridding.apply import Rule, apply_eager, apply_lazy, result_dtype
+from narcf_geo.regridding.meshes import as_rows, fields_as_rows, without_rows
 from narcf_geo.regridding.target import Target, target_grid
 from narcf_geo.regridding.weights import (
     SeparableWeights,
@@ -45,7 +47,7 @@ def regrid(
     obj: T,
     target: Target,
     *,
-    source: Grid | None = None,
+    source: Cells | None = None,
     min_coverage: float = 0.5,
     method: str = "conservative",
     quantity: Quantity = "mean",
@@ -63,11 +65,12 @@ def regrid(
         Dimensions (..., y, x) of any names and order, rows and columns in any direction; numpy or
         dask. Dask arrays stay lazy, chunks along space are used one by one. Values outside
         ``valid_range``, ``valid_min`` and ``valid_max`` are missing.
-    target : Grid, float, pair of float, xarray.Dataset, xarray.DataArray or path
-        The grid to go to: a `Grid`, that of another dataset or file, or a resolution in degrees,
-        one for both directions or (longitude, latitude), over the extent of `obj`.
-    source : Grid, optional
-        The grid of `obj`; found with `Grid.from_dataset` when not given.
+    target : Grid, Mesh, float, pair of float, xarray.Dataset, GeoDataFrame or path
+        The cells to go to: a `Grid`, a `Mesh` or a GeoDataFrame of polygons, those of another
+        dataset or file, or a resolution in degrees, one for both directions or
+        (longitude, latitude), over the extent of `obj`.
+    source : Grid or Mesh, optional
+        The cells of `obj`; found with `narcf_geo.grid.cells_of` when not given.
     min_coverage : float
         Smallest covered fraction, 0..1, of a valid target cell; at 0 any overlap will do.
     method : str
@@ -128,8 +131,10 @@ def regrid(
         )
         fraction = f"{name}_valid_fraction"
         return ds.set_coords(fraction)[name].rename(obj.name)
-    source = source or Grid.from_dataset(obj)
-    target = target_grid(target, source)
+    source = source or cells_of(obj)
+    goal = target_grid(target, source)
+    obj, source = fields_as_rows(obj.drop_vars(geometry_names(obj)), source)
+    target = as_rows(goal)
     obj = valid(obj)
     dims = _spatial_dims(obj, source)
     made = _weights(weights, source, target, method)
@@ -138,7 +143,7 @@ def regrid(
             f"expected method 'conservative' for quantity 'total', found {made.method!r}, which "
             "does not keep totals; regrid a density instead"
         )
-    return _regrid_dataset(obj, dims, target, made, quantity, min_coverage)
+    return without_rows(_regrid_dataset(obj, dims, target, made, quantity, min_coverage), goal)
 
 
 def valid(ds: xr.Dataset) -> xr.Dataset:
@@ -151,7 +156,7 @@ def valid(ds: xr.Dataset) -> xr.Dataset:
     return valid_only(ds.assign({n: ds[n].astype(result_dtype(ds[n].dtype)) for n in limited}))
 
 
-def regridded_names(ds: xr.Dataset, dims: tuple[str, str]) -> list[str]:
+def regridded_names(ds: xr.Dataset, dims: tuple[str, ...]) -> list[str]:
     """Return the names of the fields of `ds`: not its bounds, positions and old fractions."""
     others = _geometry(ds) | {f"{n}_valid_fraction" for n in ds.data_vars}
     return [str(n) for n, v in ds.data_vars.items() if set(dims) <= set(v.dims) and n not in others]
@@ -160,7 +165,7 @@ def regridded_names(ds: xr.Dataset, dims: tuple[str, str]) -> list[str]:
 def _regrid_dataset(
     ds: xr.Dataset,
     dims: tuple[str, str],
-    target: Grid,
+    target: Cells,
     weights: Weights,
     quantity: str,
     min_coverage: float,
@@ -219,7 +224,7 @@ def _regrid_variable(
     return apply_lazy(data, weights, rule)
 
 
-def _weights(given: Any, source: Grid, target: Grid, method: str) -> Weights:
+def _weights(given: Any, source: Cells, target: Cells, method: str) -> Weights:
     if given is None:
         return compute_weights(source, target, method)
     if isinstance(given, str | os.PathLike):
@@ -243,9 +248,9 @@ def _weights(given: Any, source: Grid, target: Grid, method: str) -> Weights:
     return given
 
 
-def _spatial_dims(ds: xr.Dataset, grid: Grid) -> tuple[str, str]:
+def _spatial_dims(ds: xr.Dataset, grid: Cells) -> tuple[str, str]:
     """Return the names of the dimensions of `ds` that run along `grid`, rows first."""
-    dims = grid.dims
+    dims = str(grid.dims[0]), str(grid.dims[1])
     if not set(dims) <= set(ds.dims):
         last = [v.dims[-2:] for v in ds.data_vars.values() if v.shape[-2:] == grid.shape]
         if not last:
@@ -258,11 +263,11 @@ def _spatial_dims(ds: xr.Dataset, grid: Grid) -> tuple[str, str]:
         raise NarcfError(
             f"expected {grid.shape} cells along {dims} as in the source grid {grid}, found {shape}"
         )
-    plane = grid.projection
+    plane = grid.projection if isinstance(grid, Grid) else None
     if plane is not None:
         _require_same_axis(ds, dims[0], plane.y, plane.y_b, plane)
         _require_same_axis(ds, dims[1], plane.x, plane.x_b, plane)
-    elif grid.is_rectilinear:
+    elif isinstance(grid, Grid) and grid.is_rectilinear:
         _require_same_axis(ds, dims[0], grid.lat, grid.lat_b)
         _require_same_axis(ds, dims[1], grid.lon, grid.lon_b)
     return dims
@@ -314,7 +319,7 @@ def _mappings(ds: xr.Dataset) -> list[str]:
     return [n for n in (*names, CRS_NAME) if n in ds.variables]
 
 
-def _crs_variable(target: Grid) -> xr.DataArray:
+def _crs_variable(target: Cells) -> xr.DataArray:
     return xr.DataArray(np.int32(0), attrs=target.grid_mapping)
 
 

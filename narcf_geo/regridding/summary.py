@@ -65,7 +65,7 @@ def integrals(
 
 
 def _integral(
-    field: xr.Variable, dims: tuple[str, str], areas: list[tuple[np.ndarray, tuple[str, ...]]]
+    field: xr.Variable, dims: tuple[str, ...], areas: list[tuple[np.ndarray, tuple[str, ...]]]
 ) -> Any:
     """Return the mean over all other dimensions of the area integral, a dask scalar."""
     import dask.array as da

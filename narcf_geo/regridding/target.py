@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import MissingFileError, UsageError
 from narcf_geo.fields.formats import Opening, open_format
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Cells, Grid, Mesh, cells_of
 from narcf_geo.regridding.extent import degrees_extent, plane_extent
 
 if TYPE_CHECKING:
@@ -22,26 +22,28 @@ Box: TypeAlias = tuple[float, float, float, float]
 """West, south, east and north, in degrees or in units of a coordinate reference system."""
 
 Target: TypeAlias = (
-    Grid | float | Sequence[float] | xr.Dataset | xr.DataArray | str | os.PathLike[str]
+    Grid | Mesh | float | Sequence[float] | xr.Dataset | xr.DataArray | str | os.PathLike[str] | Any
 )
-"""A grid, a resolution (one, or along longitude and latitude), a dataset, a name or a path."""
+"""A grid or mesh, a resolution (one, or along longitude and latitude), a dataset, a GeoDataFrame,
+a name or a path."""
 
 
 def target_grid(
     target: Target,
-    source: Grid,
+    source: Cells,
     bounds: Box | None = None,
     crs: CRS | str | int | None = None,
-) -> Grid:
-    """Return the grid that `target` stands for.
+) -> Cells:
+    """Return the grid or mesh that `target` stands for.
 
     Parameters
     ----------
-    target : Grid, float, pair of float, xarray.Dataset, xarray.DataArray, str or path
+    target : Grid, Mesh, float, pair of float, xarray.Dataset, GeoDataFrame, str or path
         A resolution, for both directions or (longitude, latitude), fills `bounds`; of a dataset or
-        a file the grid is taken. A text is the path of a file, a grid description of CDO among
-        them, or else a name as CDO has them: ``r360x180``, ``global_1``, ``n80``, ``t63grid``.
-    source : Grid
+        a file the grid is taken, of a GeoDataFrame the polygons. A text is the path of a file, a
+        grid description of CDO among them, or else a name as CDO has them: ``r360x180``,
+        ``global_1``, ``n80``, ``t63grid``.
+    source : Grid or Mesh
         Where the data come from.
     bounds : tuple of float, optional
         West, south, east and north, for a resolution; by default the extent of `source`, moved
@@ -73,20 +75,22 @@ def target_grid(
     if bounds is not None or crs is not None:
         what = "bounds" if bounds is not None else "a reference system"
         raise UsageError(f"expected {what} only beside a resolution, found it beside a whole grid")
-    if isinstance(target, Grid):
+    if isinstance(target, Grid | Mesh):
         return target
     if isinstance(target, xr.Dataset | xr.DataArray):
-        return Grid.from_dataset(target)
+        return cells_of(target)
+    if hasattr(target, "geometry"):
+        return Mesh.from_polygons(target)
     if isinstance(target, str | os.PathLike):
         return _grid_of_text(os.fspath(target))
     raise UsageError(
-        f"expected a Grid to regrid to, a resolution in degrees, a dataset or a path, found "
-        f"{type(target).__name__}"
+        "expected a Grid or Mesh to regrid to, a resolution in degrees, a dataset, a GeoDataFrame "
+        f"or a path, found {type(target).__name__}"
     )
 
 
-def _grid_of_text(text: str) -> Grid:
-    """Return the grid of the file at a path, or of a name."""
+def _grid_of_text(text: str) -> Cells:
+    """Return the cells of the file at a path, or of a name."""
     from narcf_geo.grid.description import described_grid, is_description
     from narcf_geo.grid.names import KNOWN, named_grid
 
@@ -99,12 +103,13 @@ def _grid_of_text(text: str) -> Grid:
     if is_description(path):
         return described_grid(path)
     with open_format(path, how=Opening(decode_times=False)) as ds:
-        return Grid.from_dataset(ds)
+        return cells_of(ds)
 
 
 def _resolution(target: Target) -> tuple[float, float] | None:
     """Return longitude and latitude steps; None for what is no number or pair of numbers."""
-    if isinstance(target, str | os.PathLike | Grid | xr.Dataset | xr.DataArray):
+    taken = str | os.PathLike | Grid | Mesh | xr.Dataset | xr.DataArray
+    if isinstance(target, taken) or hasattr(target, "geometry"):
         return None
     try:
         steps = np.asarray(target, "float64")

@@ -15,7 +15,7 @@ from strategies import rotated_grids
 
 from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import NarcfError, UsageError
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Grid, Mesh
 
 REAL = Path(__file__).parents[2] / "../shared/data/real"
 SPHERE = 4 * np.pi * EARTH_RADIUS**2
@@ -286,13 +286,17 @@ def test_four_vertices_in_any_order(first: int, way: int) -> None:
     np.testing.assert_array_equal(found.lat_b, grid.lat_b)
 
 
-def test_vertices_that_do_not_join_are_refused() -> None:
+def test_vertices_that_do_not_join_are_those_of_a_mesh() -> None:
     grid = Grid.from_corners(*Grid.from_dataset(narr(16)).corners())
     ds = xr.Dataset(coords=grid.coords()).assign(f=(("y", "x"), np.zeros(grid.shape)))
     ds["lat_bnds"] = ds["lat_bnds"].copy()
     ds["lat_bnds"][3, 4, 2] += 1.0
-    with pytest.raises(NarcfError, match="shared between neighbouring cells"):
+    with pytest.raises(NarcfError, match=r"rows and columns of cells that join, found Mesh\(.*"):
         Grid.from_dataset(ds)
+    mesh = Mesh.from_dataset(ds)
+    assert mesh.shape == grid.shape
+    apart = np.abs(mesh.area / Mesh.from_grid(grid).area - 1) > 1e-6
+    assert np.argwhere(apart).tolist() == [[3, 4]]
 
 
 def test_centres_alone_are_interpolated_with_a_warning() -> None:
