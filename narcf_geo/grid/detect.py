@@ -87,7 +87,9 @@ def _structured(ds: xr.Dataset) -> Grid | Mesh:
     if crs is not None and is_lonlat(crs):
         if lat is None and x is not None and y is not None:
             return _rectilinear(ds, y, x)
-        crs = None
+        layout, crs = layout_of(ds), None  # the mapping is that of the positions
+        if layout is not None:
+            return layout.build()
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 1:
         if x is None or y is None or crs is None:
             return _rectilinear(ds, lat, lon)
