@@ -34,6 +34,19 @@ def regular(
     crs: CRS | str | int | None = None,
 ) -> Grid:
     """Return the grid of even cells that fills a box; see `Grid.regular`."""
+    edges = even_edges(west, south, east, north, resolution, crs)
+    return Grid(*edges) if crs is None or is_lonlat(checked_crs(crs)) else projected(crs, *edges)
+
+
+def even_edges(
+    west: float,
+    south: float,
+    east: float,
+    north: float,
+    resolution: float | tuple[float, float],
+    crs: CRS | str | int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the edges along x and y of even cells that fill a box; see `Grid.regular`."""
     found = None if crs is None else checked_crs(crs)
     plain = found is None or is_lonlat(found)
     try:
@@ -68,8 +81,7 @@ def regular(
             f"expected at most {MOST_CELLS:,} cells, found {ny:,} x {nx:,} for {box}, resolution "
             f"{resolution}{unit}; choose larger cells or a smaller box"
         )
-    edges = np.linspace(west, east, nx + 1), np.linspace(south, north, ny + 1)
-    return Grid(*edges) if plain else projected(found, *edges)  # type: ignore[arg-type]
+    return np.linspace(west, east, nx + 1), np.linspace(south, north, ny + 1)
 
 
 def projected(
@@ -93,8 +105,7 @@ def in_plane(plane: Projection, where: Placed, dims: tuple[str, str] | None = No
     places = where.lon_b, where.lat_b, where.lon, where.lat
     if not all(np.isfinite(v).all() for v in places):
         raise NarcfError(_off_the_globe(plane, np.isfinite(where.lon_b + where.lat_b)))
-    usual = ("rlat", "rlon") if plane.is_angular else ("y", "x")
-    return Grid(*places, dims=dims or usual, projection=plane)
+    return Grid(*places, dims=dims or plane.usual_dims, projection=plane)
 
 
 def _off_the_globe(plane: Projection, found: np.ndarray) -> str:

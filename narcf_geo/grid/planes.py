@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,18 +27,22 @@ FARTHEST = 1e8
 
 
 def projected_cells(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray, crs: CRS) -> Grid | Mesh:
-    """Return the cells between two axes of `ds` in a reference system, in the order of the axes.
-
-    They are a mesh where corners are off the globe, as of full disks and of tiles at the rim of a
-    world map: such cells take no part.
-    """
+    """Return the cells between two axes of `ds` in a reference system, in the order of the axes."""
     u, v = plane_values(x, crs), plane_values(y, crs)
     edges = _axis_edges(ds, x, u, crs), _axis_edges(ds, y, v, crs)
-    plane = Projection(crs.to_wkt(), *edges, u, v)
+    return cells_in_plane(Projection(crs.to_wkt(), *edges, u, v), (str(y.dims[0]), str(x.dims[0])))
+
+
+def cells_in_plane(plane: Projection, dims: tuple[str, str] | None = None) -> Grid | Mesh:
+    """Return the cells of a projection.
+
+    They are a mesh where corners are off the globe, as of full disks, of maps of the world and of
+    tiles at their rim: such cells take no part.
+    """
     where = placed(plane)
-    dims = str(y.dims[0]), str(x.dims[0])
-    on_globe = np.isfinite(where.lon_b).all() and np.isfinite(where.lat_b).all()
-    return in_plane(plane, where, dims) if on_globe else cells_on_globe(where, dims)
+    if np.isfinite(where.lon_b).all() and np.isfinite(where.lat_b).all():
+        return in_plane(plane, where, dims)
+    return replace(cells_on_globe(where, dims or plane.usual_dims), projection=plane)
 
 
 def plane_values(axis: xr.DataArray, crs: CRS) -> np.ndarray:

@@ -79,6 +79,11 @@ class Projection:
         """True where x and y are longitude and latitude of a rotated pole."""
         return bool(self.crs.is_geographic)
 
+    @property
+    def usual_dims(self) -> tuple[str, str]:
+        """Names of the axes where a file gives none."""
+        return ("rlat", "rlon") if self.is_angular else ("y", "x")
+
     def is_in(self, crs: CRS) -> bool:
         """Return whether a coordinate reference system is that of the grid."""
         return bool(self.crs.equals(crs, ignore_axis_order=True))
