@@ -293,6 +293,28 @@ def _snapped(edges: np.ndarray, axis: xr.DataArray) -> np.ndarray:
     return uniform if np.abs(uniform - edges).max() < 2 * tolerance else edges
 
 
+def projected_axes(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray, Any] | None:
+    """Return the x and y axes of projected or rotated cells and their CRS; None without them."""
+    ds = with_degrees(ds)
+    lat, lon = geographic(ds, "latitude"), geographic(ds, "longitude")
+    x, y = _axis(ds, "x"), _axis(ds, "y")
+    crs = None if x is None or y is None else _crs_beside(ds, x, y, lat, lon)
+    if x is None or y is None or crs is None or is_lonlat(crs):
+        return None
+    if lat is not None and lon is not None:
+        cells_of(ds)  # refuses latitudes and longitudes of other cells
+    return x, y, crs
+
+
+def lacks_crs(ds: xr.Dataset) -> bool:
+    """Tell x and y axes of which it is not said where on the globe they are."""
+    x, y = _axis(ds, "x"), _axis(ds, "y")
+    lat, lon = geographic(ds, "latitude"), geographic(ds, "longitude")
+    if x is None or y is None or (lat is not None and lon is not None):
+        return False
+    return _crs_beside(ds, x, y, lat, lon) is None
+
+
 def _same_place(grid: Grid, ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> None:
     """Refuse 2-D latitudes and longitudes that belong to other cells than x and y."""
     if set(lat.dims) != set(grid.dims) or set(lon.dims) != set(grid.dims):

@@ -29,7 +29,7 @@ FARTHEST = 1e8
 def projected_cells(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray, crs: CRS) -> Grid | Mesh:
     """Return the cells between two axes of `ds` in a reference system, in the order of the axes."""
     u, v = plane_values(x, crs), plane_values(y, crs)
-    edges = _axis_edges(ds, x, u, crs), _axis_edges(ds, y, v, crs)
+    edges = plane_edges(ds, x, crs), plane_edges(ds, y, crs)
     return cells_in_plane(Projection(crs.to_wkt(), *edges, u, v), (str(y.dims[0]), str(x.dims[0])))
 
 
@@ -69,6 +69,11 @@ def false_origin(mapping: dict[str, Any], x: xr.DataArray, y: xr.DataArray) -> d
             metres = float(given) * linear(units, "m")[0]
             found[key] = metres if abs(metres) < FARTHEST else float(given)
     return found
+
+
+def plane_edges(ds: xr.Dataset, axis: xr.DataArray, crs: CRS) -> np.ndarray:
+    """Return the edges of cells along an x or y axis in units of the reference system."""
+    return _axis_edges(ds, axis, plane_values(axis, crs), crs)
 
 
 def _axis_edges(ds: xr.Dataset, axis: xr.DataArray, centers: np.ndarray, crs: CRS) -> np.ndarray:
