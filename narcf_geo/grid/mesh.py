@@ -28,6 +28,7 @@ from narcf_geo.grid.connectivity import (
 )
 from narcf_geo.grid.coordinates import mapping_attributes, quads
 from narcf_geo.grid.grid import Grid
+from narcf_geo.grid.projection import Projection
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -63,6 +64,9 @@ class Mesh:
         Of the cells: one dimension for a mesh, two for rows and columns, any number is allowed.
     dims : tuple of str
         Names of the dimensions.
+    projection : Projection, optional
+        The axes of rows and columns in their coordinate reference system, where some of their
+        cells are off the globe.
     """
 
     lon_v: np.ndarray
@@ -74,6 +78,7 @@ class Mesh:
     lat: np.ndarray = field(default=None)  # type: ignore[arg-type]
     shape: tuple[int, ...] = ()
     dims: tuple[str, ...] = ()
+    projection: Projection | None = None
     is_rectilinear = False
 
     def __post_init__(self) -> None:
@@ -347,9 +352,12 @@ class Mesh:
 
         ``lat`` and ``lon`` with ``lat_bnds`` and ``lon_bnds`` (dimension ``nv``), a cell of fewer
         corners repeating its last. Cells of several polygons, or of more than 64 corners, have no
-        bounds.
+        bounds. With a projection also its axes; see `Grid.coords`.
         """
-        return cf_coords(self)
+        coords = cf_coords(self)
+        if self.projection is None:
+            return coords
+        return self.projection.coords((self.dims[0], self.dims[1])) | coords
 
     def cells(self) -> gpd.GeoDataFrame:
         """Return the polygons of the cells (C order) with ``lat``, ``lon`` and ``area`` in m2.
@@ -373,14 +381,18 @@ class Mesh:
         return sha.hexdigest()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Mesh) and self.digest == other.digest
+        if not isinstance(other, Mesh) or self.digest != other.digest:
+            return False
+        if self.projection is None or other.projection is None:
+            return self.projection is other.projection
+        return self.projection.is_in(other.projection.crs)
 
     def __hash__(self) -> int:
         return int(self.digest[:15], 16)
 
     def __reduce__(self) -> tuple[type[Mesh], tuple]:
         values = self.lon_v, self.lat_v, self.connectivity, self.counts, self.owner
-        return Mesh, (*values, self.lon, self.lat, self.shape, self.dims)
+        return Mesh, (*values, self.lon, self.lat, self.shape, self.dims, self.projection)
 
     def __dask_tokenize__(self) -> tuple[str, str]:
         return "narcf_geo.Mesh", self.digest
@@ -402,8 +414,8 @@ class Mesh:
 
     @property
     def grid_mapping(self) -> dict[str, Any]:
-        """CF attributes of the coordinate reference system, EPSG:4326, with its WKT."""
-        return mapping_attributes(None)
+        """CF attributes of the coordinate reference system, with its WKT; EPSG:4326 without one."""
+        return mapping_attributes(self.projection)
 
     def _repr_html_(self) -> str:
         from narcf_geo.grid.words import table

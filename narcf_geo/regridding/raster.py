@@ -74,7 +74,8 @@ def _raster_crs(ds: xr.Dataset, y: Hashable, x: Hashable, wkt: str) -> str:
     from rasterio import Affine
     from rasterio.io import MemoryFile
 
-    from narcf_geo.grid.projection import crs_name, known_code, parsed_crs, to_globe
+    from narcf_geo.grid.globe import to_globe
+    from narcf_geo.grid.projection import crs_name, known_code, parsed_crs
 
     crs = parsed_crs(wkt)
     text = known_code(crs) or wkt
