@@ -40,16 +40,19 @@ def cells_in_words(mesh: Mesh) -> str:
         return "none of which takes part"
     few, many = int(mesh.counts.min()), int(mesh.counts.max())
     corners = f"{few} corners" if few == many else f"{few} to {many} corners"
-    area = mesh.area
-    return f"{corners}, about {np.sqrt(area[area > 0].mean()) / 1000:.3g} km"
+    area = mesh.area[mesh.area > 0]
+    if not area.size:
+        return f"{corners}, without an area"
+    return f"{corners}, about {np.sqrt(area.mean()) / 1000:.3g} km"
 
 
 def mesh_in_words(mesh: Mesh) -> str:
     """Return the text of a mesh: cells, their size and extent."""
     south, north, west, east = mesh.extent
     return (
-        f"Mesh({' x '.join(map(str, mesh.shape))} cells of {mesh.cell_size}, latitude "
-        f"{south:.6g} to {north:.6g}, longitude {west:.6g} to {east:.6g})"
+        f"Mesh({' x '.join(map(str, mesh.shape))} cells of {mesh.cell_size}"
+        + (f" in {mesh.projection.name}" if mesh.projection else "")
+        + f", latitude {south:.6g} to {north:.6g}, longitude {west:.6g} to {east:.6g})"
     )
 
 

@@ -23,7 +23,7 @@ def bands(ds: xr.Dataset, names: Sequence[str]) -> xr.DataArray:
     from rasterio import Affine
 
     field = ds[names[0]]
-    *lead, y, x = field.dims
+    *lead, y, x = ("cells of no rows", *field.dims) if field.ndim < 2 else field.dims
     if len(names) > 1 or len(lead) > 1 or y not in field.coords or x not in field.coords:
         raise UsageError(
             "expected one variable on latitudes and longitudes, or on x and y, with at most one "
@@ -79,7 +79,8 @@ def _raster_crs(ds: xr.Dataset, y: Hashable, x: Hashable, wkt: str) -> str:
     from rasterio import Affine
     from rasterio.io import MemoryFile
 
-    from narcf_geo.grid.projection import crs_name, known_code, parsed_crs, to_globe
+    from narcf_geo.grid.globe import to_globe
+    from narcf_geo.grid.projection import crs_name, known_code, parsed_crs
 
     crs = parsed_crs(wkt)
     text = known_code(crs) or wkt

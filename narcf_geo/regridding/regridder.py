@@ -22,10 +22,10 @@ from narcf_geo.grid.units import degrees_per
 from narcf_geo.regridding.apply import result_dtype
 from narcf_geo.regridding.classes import class_coords, class_encoding, fraction_attrs
 from narcf_geo.regridding.job import Job
-from narcf_geo.regridding.meshes import as_rows, fields_as_rows, without_rows
+from narcf_geo.regridding.meshes import as_rows, fields_as_rows, labelled, without_rows
 from narcf_geo.regridding.options import ByName, Mask, Options
 from narcf_geo.regridding.plan import CELL_AREA, Task, plan
-from narcf_geo.regridding.target import Target, target_grid
+from narcf_geo.regridding.target import Target, opened_polygons, target_grid
 from narcf_geo.regridding.weights import Weights
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ def regrid(
 
     Examples
     --------
+    >>> from narcf_geo.grid import Grid
     >>> field = xr.DataArray([[1.0, 2.0], [3.0, np.nan]], dims=("lat", "lon"), name="flux",
     ...                      coords={"lat": [-0.5, 0.5], "lon": [0.5, 1.5]})
     >>> out = regrid(field, Grid.regular(0, -1, 2, 1, 2))
@@ -169,6 +170,7 @@ def _regridded(
     ds: xr.Dataset, target: Target, source: Cells | None, weights: Any, options: Options
 ) -> xr.Dataset:
     source = source or cells_of(ds)
+    target = opened_polygons(target)
     goal = target_grid(target, source)
     ds, source = fields_as_rows(ds.drop_vars(geometry_names(ds)), source)
     dims = _spatial_dims(ds, source)
@@ -181,7 +183,7 @@ def _regridded(
     _require_numbers(ds, names)
     job = Job.of(source, as_rows(goal), weights, options)
     tasks = plan(ds, names, options, job.given_method)
-    return without_rows(regridded(valid(ds), job, tasks), goal)
+    return labelled(without_rows(regridded(valid(ds), job, tasks), goal), target)
 
 
 def _require_numbers(ds: xr.Dataset, names: Iterable[str]) -> None:

@@ -18,6 +18,9 @@ from narcf_geo.regridding.extent import degrees_extent, plane_extent
 if TYPE_CHECKING:
     from pyproj import CRS
 
+POLYGONS = (".gpkg", ".shp", ".geojson", ".json", ".fgb", ".gml", ".kml")
+"""Suffixes of files of polygons."""
+
 Box: TypeAlias = tuple[float, float, float, float]
 """West, south, east and north, in degrees or in units of a coordinate reference system."""
 
@@ -71,7 +74,7 @@ def target_grid(
     if steps is not None:
         if crs is None:
             return Grid.regular(*(bounds or degrees_extent(source, *steps)), steps)
-        return Grid.regular(*(bounds or plane_extent(source, crs, *steps)), steps, crs=crs)
+        return _on_plane(bounds or plane_extent(source, crs, *steps), steps, crs)
     if bounds is not None or crs is not None:
         what = "bounds" if bounds is not None else "a reference system"
         raise UsageError(f"expected {what} only beside a resolution, found it beside a whole grid")
@@ -89,6 +92,26 @@ def target_grid(
     )
 
 
+def opened_polygons(target: Target) -> Any:
+    """Return the named regions of a file of polygons, and any other target as it is."""
+    if isinstance(target, str | os.PathLike) and Path(target).suffix.lower() in POLYGONS:
+        from narcf_geo.fields.regions import open_regions
+
+        return open_regions(target)
+    return target
+
+
+def _on_plane(box: Box, steps: tuple[float, float], crs: CRS | str | int) -> Cells:
+    """Return even cells in a reference system; those off the globe, as of a map of it, are none."""
+    from narcf_geo.grid.build import even_edges
+    from narcf_geo.grid.planes import cells_in_plane
+    from narcf_geo.grid.projection import Projection, checked_crs, is_lonlat
+
+    found = checked_crs(crs)
+    edges = even_edges(*box, steps, found)
+    return Grid(*edges) if is_lonlat(found) else cells_in_plane(Projection(found.to_wkt(), *edges))
+
+
 def _grid_of_text(text: str) -> Cells:
     """Return the cells of the file at a path, or of a name."""
     from narcf_geo.grid.description import described_grid, is_description
@@ -100,6 +123,8 @@ def _grid_of_text(text: str) -> Cells:
         if named is None:
             raise MissingFileError(f"{text}: no such file, and no name of a grid, such as {KNOWN}")
         return named
+    if path.suffix.lower() in POLYGONS:
+        return Mesh.from_polygons(opened_polygons(path))
     if is_description(path):
         return described_grid(path)
     with open_format(path, how=Opening(decode_times=False)) as ds:

@@ -150,11 +150,10 @@ class SparseWeights:
         return self.csr
 
     def _require_single_cells(self) -> None:
-        if self.partly:
+        if self.partly > 0:
             raise NarcfError(
-                f"expected source cells that do not overlap for totals, found {self.partly} that "
-                f"lie on others in part among {self.source}: a total would count that part twice; "
-                "regrid an amount per area instead, or leave cells out with Mesh.where"
+                f"expected source cells that do not overlap for totals, found {self.partly} of "
+                f"{self.source} that lie on others in part; leave cells out with Mesh.where"
             )
 
     def parts(self, source: Edges, target: Edges, quantity: str) -> dict[Block, Part]:
@@ -359,9 +358,11 @@ def _grid_weights(source: Grid, target: Grid, method: str) -> Weights:
 
 def overlap_weights(source: Cells, target: Cells) -> SparseWeights:
     """Return conservative weights with great circles as edges, doubled source cells once."""
-    from narcf_geo.kernels.doubled import single_weights
+    from narcf_geo.kernels.doubled import single_cells
+    from narcf_geo.kernels.overlap import conservative_weights
 
-    csr, partly = single_weights(source, target)
+    mask, partly = single_cells(source)
+    csr = conservative_weights(source, target, source_mask=mask)
     return SparseWeights(source, target, csr, partly=partly)
 
 
