@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from narcf_geo.grid import Grid
+    from narcf_geo.grid import Grid, Mesh
 
 T = TypeVar("T", xr.Dataset, xr.DataArray)
 Polygons = Any
@@ -45,11 +45,11 @@ class NarcfAccessor(Generic[T]):
         self._obj: T = obj
 
     @property
-    def grid(self) -> Grid:
-        """The grid on which the fields lie, a `narcf_geo.Grid`."""
-        from narcf_geo.grid import Grid
+    def grid(self) -> Grid | Mesh:
+        """The cells on which the fields lie, a `narcf_geo.Grid` or a `narcf_geo.Mesh`."""
+        from narcf_geo.grid import cells_of
 
-        return Grid.from_dataset(self._obj)
+        return cells_of(self._obj)
 
     def regrid(
         self,

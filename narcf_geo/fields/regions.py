@@ -68,7 +68,7 @@ def open_regions(
     import geopandas as gpd
     import shapely
 
-    from narcf_geo.fields.shapes import lonlat_shapes
+    from narcf_geo.grid.reproject import lonlat_shapes
 
     regions, where = polygons_of(source, layer)
     if regions.crs is None:

@@ -16,6 +16,9 @@ from narcf_geo.grid.sphere import excess, to_lonlat, to_xyz
 if TYPE_CHECKING:
     from narcf_geo.grid.mesh import Mesh
 
+LARGE = 1e-4
+"""Area on the unit sphere (60 km x 60 km on Earth) from which a polygon is no small one."""
+
 MOST_CORNERS = 64
 """Cells of more corners are written without bounds, which would be padded to the longest."""
 
@@ -32,6 +35,13 @@ def filled(values: Any) -> np.ndarray:
     if isinstance(values, np.ma.MaskedArray):
         values = np.ma.filled(values.astype("float64"), np.nan)
     return np.asarray(values, "float64")
+
+
+def finite_or_nan(values: Any) -> np.ndarray:
+    """Return a copy of numbers in double precision, NaN for infinite ones."""
+    values = np.array(values, "float64")
+    values[np.isinf(values)] = np.nan
+    return values
 
 
 def require_connected(
@@ -128,20 +138,34 @@ def centroids(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     xyz = to_xyz(mesh.lon_v, mesh.lat_v)
     a, b, c = xyz[first], xyz[second], xyz[third]
     signed = excess(a, b, c)
-    sign = np.sign(np.bincount(polygon, signed, minlength=mesh.counts.size))
-    weight = signed * sign[polygon]
-    middle = np.stack(
-        [
-            np.bincount(
-                mesh.owner[polygon], weight * (a + b + c)[:, k], minlength=math.prod(mesh.shape)
-            )
-            for k in range(3)
-        ],
-        axis=-1,
-    )
+    area = np.bincount(polygon, signed, minlength=mesh.counts.size)
+    # The middle of small triangles; of large polygons the integral over their edges, which loses
+    # its digits where edges are short.
+    moment = _sums(polygon, signed[:, None] * (a + b + c) / 3, area.size)
+    large = np.abs(area) > LARGE
+    if large.any():
+        moment[large] = _edge_moments(mesh, xyz)[large]
+    middle = _sums(mesh.owner, moment * np.sign(area)[:, None], math.prod(mesh.shape))
     middle[(middle == 0).all(axis=1)] = np.nan
     lon, lat = to_lonlat(middle)
     return lon.reshape(mesh.shape), lat.reshape(mesh.shape)
+
+
+def _sums(index: np.ndarray, vectors: np.ndarray, size: int) -> np.ndarray:
+    return np.stack([np.bincount(index, v, minlength=size) for v in vectors.T], axis=-1)
+
+
+def _edge_moments(mesh: Mesh, xyz: np.ndarray) -> np.ndarray:
+    """Return the integral of position over each polygon: half the normals of its edges by angle."""
+    corner = xyz[mesh.connectivity]
+    last = np.cumsum(mesh.counts) - 1
+    after = np.arange(len(corner)) + 1
+    after[last] = last - mesh.counts + 1
+    normal = np.cross(corner, corner[after])
+    size = np.linalg.norm(normal, axis=-1)
+    angle = np.arctan2(size, np.sum(corner * corner[after], axis=-1))
+    normal *= np.divide(angle, 2 * size, out=np.zeros_like(size), where=size > 0)[:, None]
+    return _sums(np.repeat(np.arange(mesh.counts.size), mesh.counts), normal, mesh.counts.size)
 
 
 def padded_corners(mesh: Mesh) -> tuple[np.ndarray, np.ndarray] | None:

@@ -203,7 +203,7 @@ def _rectilinear(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid:
     if lat.dims == lon.dims:
         raise NarcfError(
             f"expected latitude and longitude on two dimensions, found both on {lat.dims[0]!r}: a "
-            "list of places, not a grid; scatter it to a grid first"
+            "list of places; give each the corners of its cell (CF bounds), or scatter it to a grid"
         )
     lat_b = _edges(ds, lat, limit=90.0)
     lon_b = _edges(ds, lon, limit=None)

@@ -19,6 +19,7 @@ from narcf_geo.grid.connectivity import (
     cf_coords,
     digest_of,
     filled,
+    finite_or_nan,
     frozen,
     padded_corners,
     require_connected,
@@ -81,7 +82,7 @@ class Mesh:
     is_rectilinear = False
 
     def __post_init__(self) -> None:
-        lon_v, lat_v = (np.array(v, "float64").ravel() for v in (self.lon_v, self.lat_v))
+        lon_v, lat_v = (finite_or_nan(v).ravel() for v in (self.lon_v, self.lat_v))
         connectivity = np.array(self.connectivity, "int32").ravel()
         counts = np.array(self.counts, "int64").ravel()
         owner = np.arange(counts.size) if self.owner is None else np.array(self.owner, "int64")
@@ -100,7 +101,7 @@ class Mesh:
         if self.lon is None or self.lat is None:
             lon, lat = centroids(self)
         else:
-            lon, lat = np.array(self.lon, "float64"), np.array(self.lat, "float64")
+            lon, lat = finite_or_nan(self.lon), finite_or_nan(self.lat)
         if lon.shape != shape or lat.shape != shape:
             raise NarcfError(
                 f"expected one centre a cell, of shape {shape}, found {lon.shape} and {lat.shape}"
@@ -120,7 +121,7 @@ class Mesh:
         padded: bool = True,
         mask: ArrayLike | None = None,
     ) -> Mesh:
-        """Return the mesh of cells given by the corners of each, in degrees.
+        """Return the mesh of cells given by the corners of each; equal ones become one vertex.
 
         Parameters
         ----------
@@ -136,11 +137,6 @@ class Mesh:
             a NaN takes no part. NaN before a corner always takes the cell out.
         mask : array_like, optional
             Shape (...); cells where it is 0 take no part.
-
-        Returns
-        -------
-        Mesh
-            Corners at the same place become one vertex.
 
         Raises
         ------

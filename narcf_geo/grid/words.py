@@ -40,8 +40,10 @@ def cells_in_words(mesh: Mesh) -> str:
         return "none of which takes part"
     few, many = int(mesh.counts.min()), int(mesh.counts.max())
     corners = f"{few} corners" if few == many else f"{few} to {many} corners"
-    area = mesh.area
-    return f"{corners}, about {np.sqrt(area[area > 0].mean()) / 1000:.3g} km"
+    area = mesh.area[mesh.area > 0]
+    if not area.size:
+        return f"{corners}, without an area"
+    return f"{corners}, about {np.sqrt(area.mean()) / 1000:.3g} km"
 
 
 def mesh_in_words(mesh: Mesh) -> str:

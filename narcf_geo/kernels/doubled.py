@@ -5,14 +5,15 @@ Only imported when weights are computed: it imports numba.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numba as nb
 import numpy as np
-from scipy import sparse
+from numpy.typing import NDArray
 
-from narcf_geo.kernels.overlap import areas, normalise, overlap_areas, polygons_of
+from narcf_geo.kernels.overlap import areas, overlap_areas, polygons_of
 from narcf_geo.kernels.polygons import Integers, Polygons
 
 if TYPE_CHECKING:
@@ -121,20 +122,25 @@ def _pairs(some: Polygons, cells: Polygons, size: Any) -> tuple[Integers, Intege
     return first[real], second[real], overlap.data[real]
 
 
-def single_weights(source: Cells, target: Cells) -> tuple[sparse.csr_array, int]:
-    """Return conservative weights in which a cell that is there twice counts once.
+def single_cells(cells: Cells) -> tuple[NDArray[np.bool_] | None, int]:
+    """Return which cells of a grid or mesh are there for the first time.
 
     Parameters
     ----------
-    source, target
-        Any two grids or meshes.
+    cells
+        Any grid or mesh.
 
     Returns
     -------
-    tuple of scipy.sparse.csr_array and int
-        As of `conservative_weights`, and how many source cells overlap others in part.
+    tuple of numpy.ndarray and int
+        A mask of the shape of the cells, None where no cell is there twice, and the number of
+        cells that overlap others in part.
     """
-    ours, theirs = polygons_of(source), polygons_of(target)
-    found = doubled(ours)
-    overlap = overlap_areas(ours.without(found.copies), theirs)
-    return normalise(overlap, theirs, "conservative"), int(found.partly.size)
+    if cells.is_rectilinear:
+        return None, 0
+    found = doubled(polygons_of(cells))
+    if not found.copies.size:
+        return None, int(found.partly.size)
+    mask = np.ones(math.prod(cells.shape), bool)
+    mask[found.copies] = False
+    return mask.reshape(cells.shape), int(found.partly.size)

@@ -5,7 +5,7 @@ Only imported when weights are computed: it imports numba.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -395,13 +395,6 @@ class Polygons:
             order = np.argsort(owner, kind="stable")
             parts, owner = parts[order], owner[order]
         return cls(ny * nx, vertices, parts, owner, degenerate, columns=nx)
-
-    def without(self, cells: ArrayLike) -> Polygons:
-        """Return the polygons of all but some cells, which keep their numbers."""
-        if not np.size(cells):
-            return self
-        kept = ~np.isin(self.owner, cells)
-        return replace(self, parts=self.parts[kept], owner=self.owner[kept])
 
     @cached_property
     def tree(self) -> BoxTree:

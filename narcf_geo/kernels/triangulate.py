@@ -180,7 +180,8 @@ def _turned_left(polygon: Any, ring: Any, n: int, rounding: float) -> int:
 def _shape(polygon: Any, n: int, rounding: float) -> tuple[int, int]:
     """Number of corners of a counter-clockwise ring that turn right, and the last of them.
 
-    -1 for a ring that only turns left, but more than once around.
+    -1 for a ring that only turns left, but more than once around; `n` for one that turns so little
+    that rounding hides its shape.
     """
     turns, reflex = 0, 0
     for k in range(n):
@@ -189,8 +190,11 @@ def _shape(polygon: Any, n: int, rounding: float) -> tuple[int, int]:
             reflex = k
     if turns == 0:
         for k in range(1, n - 1):
-            if triangle_area(polygon, 0, k, k + 1) < -rounding:
+            area = triangle_area(polygon, 0, k, k + 1)
+            if area < -1e3 * rounding:
                 return -1, 0
+            if area < -rounding:
+                turns = n
     return turns, reflex
 
 
@@ -270,9 +274,9 @@ def _cut(vertices: Any, corners: Any, counts: Any, owner: Any, keep: Any) -> tup
         turns, reflex = _shape(polygon, n, rounding)
         if turns == 0:
             found = _fan(ring, n, 0, parts, found)
-        elif turns < 0 or (n == 4 and turns > 1):
+        elif turns < 0 or (n == 4 and turns in (2, 3)):
             kind[p] = _CROSSED
-        elif n == 4:
+        elif n == 4 and turns == 1:
             for k in range(2):
                 parts[found, 0] = ring[reflex]
                 parts[found, 1] = ring[(reflex + k + 1) % n]
@@ -337,4 +341,5 @@ def polygons(
                 f"({counts[bad[0]]} corners): it {reason}; {advice}"
             )
     empty = np.setdiff1d(owner[kind == _EMPTY], owner[of])
-    return Polygons(size, vertices, parts, owner[of], empty)
+    columns = shape[1] if len(shape) == 2 and shape[0] > 1 else 0
+    return Polygons(size, vertices, parts, owner[of], empty, columns)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import xarray as xr
 
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid import Cells, Grid, Mesh
 
 ROWS = "mesh_rows"
@@ -41,6 +43,11 @@ def fields_as_rows(ds: xr.Dataset, cells: Cells) -> tuple[xr.Dataset, Cells]:
     cells : Grid or Mesh
         Where they lie.
     """
+    found = tuple(ds.sizes.get(d, n) for d, n in zip(cells.dims, cells.shape, strict=True))
+    if found != cells.shape:
+        raise NarcfError(
+            f"expected {cells.shape} cells along {cells.dims} as in {cells}, found {found}"
+        )
     rows = as_rows(cells)
     if rows is cells or not set(cells.dims) <= set(ds.dims):
         return ds, rows
@@ -74,3 +81,11 @@ def without_rows(out: xr.Dataset, cells: Cells) -> xr.Dataset:
             variables[name] = xr.Variable(dims, data, variable.attrs, variable.encoding)
     coords = [n for n in variables if n in out.coords]
     return out.drop_vars(list(variables)).assign(variables).set_coords(coords)
+
+
+def labelled(out: xr.Dataset, target: Any) -> xr.Dataset:
+    """Return a result on polygons with the index of their table as coordinate ``cell``."""
+    index = getattr(target, "index", None)
+    if not hasattr(target, "geometry") or index is None or out.sizes.get("cell") != len(index):
+        return out
+    return out.assign_coords(cell=("cell", index.values))

@@ -23,7 +23,7 @@ def bands(ds: xr.Dataset, names: Sequence[str]) -> xr.DataArray:
     from rasterio import Affine
 
     field = ds[names[0]]
-    *lead, y, x = field.dims
+    *lead, y, x = ("cells of no rows", *field.dims) if field.ndim < 2 else field.dims
     if len(names) > 1 or len(lead) > 1 or y not in field.coords or x not in field.coords:
         raise UsageError(
             "expected one variable on latitudes and longitudes, or on x and y, with at most one "
@@ -40,7 +40,12 @@ def bands(ds: xr.Dataset, names: Sequence[str]) -> xr.DataArray:
     field = field.drop_vars([n for n in field.coords if n not in field.dims])
     field = field.rio.set_spatial_dims(x, y).rio.write_crs(crs)
     field = field.rio.write_transform(Affine(width, 0, left, 0, -height, top))
-    return field.rio.write_nodata(np.nan)
+    stored = ds[names[0]].encoding
+    dtype, fill = np.dtype(stored.get("dtype", field.dtype)), stored.get("_FillValue", np.nan)
+    if dtype.kind in "iu":
+        field = field.fillna(fill).astype(dtype)
+    field.encoding = {}
+    return field.rio.write_nodata(fill)
 
 
 def _mapping_name(field: xr.DataArray) -> str:

@@ -18,6 +18,9 @@ from narcf_geo.regridding.extent import degrees_extent, plane_extent
 if TYPE_CHECKING:
     from pyproj import CRS
 
+POLYGONS = (".gpkg", ".shp", ".geojson", ".json", ".fgb", ".gml", ".kml")
+"""Suffixes of files of polygons."""
+
 Box: TypeAlias = tuple[float, float, float, float]
 """West, south, east and north, in degrees or in units of a coordinate reference system."""
 
@@ -89,6 +92,15 @@ def target_grid(
     )
 
 
+def opened_polygons(target: Target) -> Any:
+    """Return the named regions of a file of polygons, and any other target as it is."""
+    if isinstance(target, str | os.PathLike) and Path(target).suffix.lower() in POLYGONS:
+        from narcf_geo.fields.regions import open_regions
+
+        return open_regions(target)
+    return target
+
+
 def _on_plane(box: Box, steps: tuple[float, float], crs: CRS | str | int) -> Cells:
     """Return even cells in a reference system; those off the globe, as of a map of it, are none."""
     from narcf_geo.grid.build import even_edges
@@ -111,6 +123,8 @@ def _grid_of_text(text: str) -> Cells:
         if named is None:
             raise MissingFileError(f"{text}: no such file, and no name of a grid, such as {KNOWN}")
         return named
+    if path.suffix.lower() in POLYGONS:
+        return Mesh.from_polygons(opened_polygons(path))
     if is_description(path):
         return described_grid(path)
     with open_format(path, how=Opening(decode_times=False)) as ds:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.grid.units import degrees_per
 
 if TYPE_CHECKING:
     from narcf_geo.grid.grid import Grid
@@ -42,16 +42,10 @@ def in_degrees(variable: xr.DataArray, units: str | None = None) -> np.ndarray:
 
     `units` are those of the coordinate whose bounds these are, where bounds have none.
     """
-    unit = str(variable.attrs.get("units") or units or "degrees").lower()
+    unit = str(variable.attrs.get("units") or units or "")
+    scale = degrees_per(unit, str(variable.name))
     values = np.asarray(variable.values, "float64")
-    if unit.startswith("rad"):
-        return np.degrees(values)
-    if unit.startswith("deg"):
-        return values
-    raise NarcfError(
-        f"expected {variable.name!r} in degrees or radians, found units {unit!r}; correct the "
-        "attribute units"
-    )
+    return values if scale == 1.0 else values * scale
 
 
 def attribute(variable: xr.DataArray | xr.Variable, name: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid.globe import Placed
 from narcf_geo.grid.mesh import Mesh
@@ -24,9 +22,7 @@ def cells_on_globe(where: Placed, dims: tuple[str, str]) -> Mesh:
     NarcfError
         When no cell is on the globe.
     """
-    places = (where.lon_b, where.lat_b, where.lon, where.lat)
-    lon_b, lat_b, lon, lat = (np.where(np.isfinite(v), v, np.nan) for v in places)
-    mesh = Mesh.from_corners(lon_b, lat_b, lon=lon, lat=lat, dims=dims)
+    mesh = Mesh.from_corners(where.lon_b, where.lat_b, lon=where.lon, lat=where.lat, dims=dims)
     if not mesh.counts.size:
         raise NarcfError(
             f"expected {dims[1]!r} and {dims[0]!r} inside the projection of the grid mapping, "

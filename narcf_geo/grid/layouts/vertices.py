@@ -28,8 +28,8 @@ _VERTICES = (
     *("vertex_{name}", "vertices_{name}", "bounds_{name}", "corner_{name}", "{name}_corner"),
     *("{name}b", "vertex_{kind}", "vertices_{kind}", "{kind}_bounds", "{kind}_vertices"),
 )
-_FAR = 5.0
-"""Times the usual size of a cell: beyond, a corner at exactly 0 N 0 E is a masked one."""
+_FAR = 3.0
+"""Times the width of the other corners: beyond, a corner at exactly 0 N 0 E is a masked one."""
 
 
 class Positions(NamedTuple):
@@ -146,17 +146,21 @@ def cells_of_vertices(
 def _masked_corners(lon_v: np.ndarray, lat_v: np.ndarray) -> np.ndarray:
     """Return which cells have a corner written as 0 N 0 E because it is masked.
 
-    True cells there are of the usual size; a masked corner makes a cell that reaches far.
+    A true corner there is as near to the others as they are to each other.
     """
     zero = (lon_v == 0) & (lat_v == 0)
-    some = zero.any(axis=-1)
-    if not some.any():
-        return some
-    size = np.linalg.norm(
-        to_xyz(np.where(zero, np.nan, lon_v), np.where(zero, np.nan, lat_v))[..., 0, :]
-        - to_xyz(lon_v, lat_v)[..., lon_v.shape[-1] // 2, :],
-        axis=-1,
-    )
-    usual = np.nanmedian(np.where(some, np.nan, size)) if not some.all() else 0.0
-    away = np.linalg.norm(to_xyz(lon_v, lat_v) - np.array([1.0, 0.0, 0.0]), axis=-1).max(axis=-1)
-    return some & ((away > _FAR * usual) | zero.all(axis=-1))
+    masked = zero.all(axis=-1)
+    some = np.flatnonzero(zero.any(axis=-1) & ~masked)
+    k = lon_v.shape[-1]
+    flat = masked.reshape(-1)
+    for cell in some:
+        lost = zero.reshape(-1, k)[cell]
+        if lon_v.ndim == 3 and k == 4 and lost.sum() > 1:
+            flat[cell] = True
+            continue
+        corners = to_xyz(lon_v.reshape(-1, k)[cell][~lost], lat_v.reshape(-1, k)[cell][~lost])
+        middle = corners.mean(axis=0)
+        spread = 2 * np.linalg.norm(corners - middle, axis=-1).max()
+        away = np.linalg.norm(middle - np.array([1.0, 0.0, 0.0]))
+        flat[cell] = bool(away > _FAR * spread)
+    return flat.reshape(masked.shape)
