@@ -18,7 +18,6 @@ from narcf_geo.grid.connectivity import (
     centroids,
     cf_coords,
     digest_of,
-    filled,
     finite_or_nan,
     frozen,
     padded_corners,
@@ -26,7 +25,7 @@ from narcf_geo.grid.connectivity import (
     same_cells,
     taking_part,
 )
-from narcf_geo.grid.coordinates import mapping_attributes, quads
+from narcf_geo.grid.coordinates import mapping_attributes
 from narcf_geo.grid.grid import Grid
 from narcf_geo.grid.projection import Projection, same_plane
 
@@ -180,20 +179,9 @@ class Mesh:
         NarcfError
             When shapes do not fit, or a latitude is beyond a pole.
         """
-        x, y = filled(lon_c), filled(lat_c)
-        if x.shape != y.shape or x.ndim != 2 or min(x.shape) < 2:
-            raise NarcfError(
-                f"expected corners in two arrays of one shape (ny + 1, nx + 1), found {x.shape} "
-                f"and {y.shape}"
-            )
-        corners = quads(np.arange(x.size, dtype="int32").reshape(x.shape))
-        shape = corners.shape[:2]
-        counts = np.full(math.prod(shape), 4)
-        at: Any = {
-            "lon": lon if lon is None else filled(lon),
-            "lat": lat if lat is None else filled(lat),
-        }
-        return cls(x, y, corners, counts, shape=shape, dims=tuple(dims or ()), **at)
+        from narcf_geo.grid.layouts.corners import mesh_of_corners
+
+        return mesh_of_corners(lon_c, lat_c, lon, lat, tuple(dims or ()))
 
     @classmethod
     def from_polygons(cls, polygons: gpd.GeoDataFrame | gpd.GeoSeries) -> Mesh:

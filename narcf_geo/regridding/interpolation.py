@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Cells, Grid
 from narcf_geo.grid.sphere import distance, to_xyz
 
 SAME_PLACE = 1e-9
@@ -73,8 +73,8 @@ def bilinear(source: Grid, target: Grid) -> sparse.csr_array:
 
 
 def nearest(
-    source: Grid,
-    target: Grid,
+    source: Cells,
+    target: Cells,
     *,
     to_source: bool = False,
     max_distance: float | None = None,
@@ -85,7 +85,7 @@ def nearest(
 
     Parameters
     ----------
-    source, target : Grid
+    source, target : Grid or Mesh
     to_source : bool
         Every source cell goes to its nearest target cell, instead of every target cell taking its
         nearest source cell.
@@ -103,6 +103,7 @@ def nearest(
     from narcf_geo.kernels.interpolate import nearest_weights, points
 
     ours, theirs = points(*source.centers()), points(*target.centers())
+    source_mask, target_mask = _taking_part(source, source_mask), _taking_part(target, target_mask)
     found = nearest_weights(
         ours, theirs, to_source=to_source, source_mask=source_mask, target_mask=target_mask
     ).tocoo()
@@ -115,7 +116,14 @@ def nearest(
     return sparse.csr_array((found.data[near], (row[near], column[near])), shape=found.shape)
 
 
-def reach(grid: Grid) -> np.ndarray:
+def _taking_part(cells: Cells, mask: np.ndarray | None) -> np.ndarray | None:
+    """Leave out the cells of a mesh that have no area, and so no part."""
+    if isinstance(cells, Grid):
+        return mask
+    return cells.area > 0 if mask is None else (cells.area > 0) & mask
+
+
+def reach(cells: Cells) -> np.ndarray:
     """Return how far (m) each cell stands for what is around its centre, shape (n,).
 
     That is 1.42 times the distance to its farthest corner: for a square cell its side, and never
@@ -126,7 +134,13 @@ def reach(grid: Grid) -> np.ndarray:
     >>> (reach(Grid.regular(0, 0, 1, 1, 1)) / 1000).round(1)
     array([111.6])
     """
-    centre = to_xyz(*grid.centers())
-    corners = to_xyz(*grid.corners())
+    centre = to_xyz(*cells.centers())
+    if not isinstance(cells, Grid):
+        farthest = np.zeros(cells.lon.size)
+        owner = np.repeat(cells.owner, cells.counts)
+        corner = to_xyz(*cells.corner_positions())
+        np.maximum.at(farthest, owner, distance(centre.reshape(-1, 3)[owner], corner))
+        return 1.42 * farthest
+    corners = to_xyz(*cells.corners())
     four = corners[:-1, :-1], corners[:-1, 1:], corners[1:, 1:], corners[1:, :-1]
     return 1.42 * np.max([distance(centre, corner) for corner in four], axis=0).ravel()

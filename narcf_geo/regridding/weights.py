@@ -6,7 +6,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy import sparse
@@ -295,7 +295,7 @@ def compute_weights(
     Parameters
     ----------
     source, target : Grid or Mesh
-        Meshes for ``conservative`` only.
+        Meshes for all but ``bilinear``.
     method : {"conservative", "bilinear", "nearest_s2d", "nearest_d2s"}
         ``conservative``: exact overlap areas; parallels as edges when both grids are
         rectilinear, great circles otherwise. The others as ESMF defines them, with the globe closed
@@ -322,24 +322,26 @@ def compute_weights(
     >>> compute_weights(fine, coarse, "nearest_s2d").matrix().nnz
     2
     """
-    if isinstance(source, Grid) and isinstance(target, Grid):
-        return _grid_weights(
-            source,
-            target,
-            method,
-            max_distance=max_distance,
-            source_mask=source_mask,
-            target_mask=target_mask,
+    source, target = as_rows(source), as_rows(target)
+    if method in ("nearest_s2d", "nearest_d2s"):
+        masks = {"source_mask": source_mask, "target_mask": target_mask}
+        near = interpolation.nearest(
+            source, target, to_source=method == "nearest_d2s", max_distance=max_distance, **masks
         )
+        marks = (b"" if m is None else m.tobytes() for m in masks.values())
+        variant = " ".join([str(max_distance), *(hashlib.sha256(m).hexdigest() for m in marks)])
+        return SparseWeights(source, target, near, method, variant=variant)
+    if isinstance(source, Grid) and isinstance(target, Grid):
+        return _grid_weights(source, target, method)
     if method != "conservative":
         raise UsageError(
-            f"expected method 'conservative' from or to a mesh, found {method!r}, which needs rows "
-            "and columns"
+            f"expected method 'conservative', nearest_s2d or nearest_d2s from or to a mesh, found "
+            f"{method!r}, which needs rows and columns"
         )
-    return overlap_weights(as_rows(source), as_rows(target))
+    return overlap_weights(source, target)
 
 
-def _grid_weights(source: Grid, target: Grid, method: str, **options: Any) -> Weights:
+def _grid_weights(source: Grid, target: Grid, method: str) -> Weights:
     if method == "conservative" and source.is_rectilinear and target.is_rectilinear:
         from narcf_geo.kernels.rectilinear import axis_matrices
 
@@ -348,15 +350,6 @@ def _grid_weights(source: Grid, target: Grid, method: str, **options: Any) -> We
         return overlap_weights(source, target)
     if method == "bilinear":
         return SparseWeights(source, target, interpolation.bilinear(source, target), method)
-    if method in ("nearest_s2d", "nearest_d2s"):
-        near = interpolation.nearest(source, target, to_source=method == "nearest_d2s", **options)
-        marks = [
-            hashlib.sha256(value.tobytes()).hexdigest()[:16]
-            if isinstance(value, np.ndarray)
-            else str(value)
-            for _, value in sorted(options.items())
-        ]
-        return SparseWeights(source, target, near, method, variant=" ".join(marks))
     raise UsageError(
         f"expected weights of a method among {', '.join(METHODS)}, found {method!r}; "
         "patch and extrapolation by distance need xesmf with ESMPy from conda-forge"

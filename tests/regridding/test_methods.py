@@ -16,7 +16,7 @@ from strategies import rectilinear_grids, rotated_grids
 
 from narcf_geo.core.errors import FieldError, GridMismatchError, UsageError
 from narcf_geo.core.methods import METHODS
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Grid, Mesh
 from narcf_geo.regridding import bands, compute_weights, regrid, regrid_file
 from narcf_geo.regridding.masks import read_mask
 
@@ -441,3 +441,27 @@ def test_read_mask(tmp_path: Path) -> None:
         read_mask(f"{tmp_path}/m.nc:ice")
     with pytest.raises(FileNotFoundError):
         read_mask(f"{tmp_path}/n.nc:land")
+
+
+def test_meshes() -> None:
+    mesh = Mesh.healpix(8).where(np.arange(768) != 5)
+    globe = Grid.regular(-180, -90, 180, 90, 1)
+    classes = np.random.default_rng(0).integers(1, 5, mesh.shape).astype("uint8")
+    field = xr.DataArray(classes, dims=mesh.dims, name="v")
+    near = regrid(field, globe, source=mesh, method="nearest_s2d")
+    most = regrid(field, globe, source=mesh)
+    assert (
+        set(np.unique(near))
+        == set(np.unique(most.values[np.isfinite(most.values)]))
+        == {1, 2, 3, 4}
+    )
+    assert float((near == most).mean()) > 0.9
+    shuffled = regrid(field.copy(data=classes[::-1]), globe, source=mesh)
+    assert float((near == shuffled).mean()) < 0.5
+    region = regrid(on(FINE, ints() * 1.0, units="K"), mesh, method="nearest_s2d")
+    assert 0 < np.isfinite(region.values).sum() < 30
+    measured = (field * 1.0).assign_attrs(units="K")
+    with pytest.raises(UsageError, match="a source of rows and columns"):
+        regrid(measured, globe, source=mesh, method="conservative2")
+    with pytest.raises(UsageError, match="needs rows and columns"):
+        regrid(measured, globe, source=mesh, method="bilinear")
