@@ -1,32 +1,37 @@
-"""Regrid a file: NetCDF, Zarr, GeoTIFF or GRIB in; NetCDF, Zarr or GeoTIFF out."""
+"""Regrid files: NetCDF, Zarr, GeoTIFF or GRIB in; NetCDF, Zarr or GeoTIFF out."""
 
 from __future__ import annotations
 
 import os
-import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from narcf_geo.core.errors import MissingFileError, UsageError
-from narcf_geo.core.files import atomic_path, require_replaceable
-from narcf_geo.fields.formats import Opening, open_format
+from narcf_geo.core.errors import UsageError
+from narcf_geo.core.files import require_replaceable
+from narcf_geo.core.progress import Progress, silent
+from narcf_geo.fields.series import shown_names
 from narcf_geo.grid import Grid
-from narcf_geo.regridding.raster import bands
-from narcf_geo.regridding.regridder import Quantity, regrid, regridded_names, valid
+from narcf_geo.regridding.attributes import as_stored, described
+from narcf_geo.regridding.inputs import Location, expand, in_blocks, open_inputs
+from narcf_geo.regridding.regridder import Quantity, regrid, valid
 from narcf_geo.regridding.summary import Summary, integral_units, integrals
 from narcf_geo.regridding.target import Box, grid_of_file, target_grid
-from narcf_geo.regridding.weights import compute_weights
+from narcf_geo.regridding.variables import OnGrid, Sorted, sort_variables
+from narcf_geo.regridding.weights import Weights, compute_weights
 from narcf_geo.regridding.weights_file import stored_weights
+from narcf_geo.regridding.writing import Output, Result, ValidFraction, planes, write
 
-RASTERS = (".tif", ".tiff")
+if TYPE_CHECKING:
+    from narcf_geo.core.pool import Pool
+    from narcf_geo.fields.remote import RemoteFile
 
 
 def regrid_file(
-    source_path: str | os.PathLike[str],
+    source: Location | Iterable[Location],
     target_path: str | os.PathLike[str],
     *,
     grid: Grid | float | Sequence[float] | None = None,
@@ -37,16 +42,32 @@ def regrid_file(
     quantity: Quantity = "mean",
     weights: str | os.PathLike[str] | None = None,
     variables: Sequence[str] | None = None,
+    dtype: str | None = None,
+    compress: str | None = None,
+    chunks: Mapping[str, int] | None = None,
+    valid_fraction: ValidFraction | None = None,
+    anonymous: bool = False,
+    pool: Pool | None = None,
+    memory: str | float | None = None,
+    command: str | None = None,
+    progress: Progress = silent,
 ) -> list[Summary]:
-    """Regrid the variables of a file, block by block, and write the result whole.
+    """Regrid the variables of files, block by block, and write the result whole.
+
+    Fields on several grids in one file are each regridded from their own grid. A Zarr store is
+    written region by region in a folder beside it: a run that was stopped goes on where it was,
+    and the bytes are the same.
 
     Parameters
     ----------
-    source_path : path
-        NetCDF, Zarr or GeoTIFF; any other format of `narcf_geo.open_fields` too.
+    source : path, str or iterable of these
+        NetCDF, Zarr or GeoTIFF; any other format of `narcf_geo.open_fields` too. Patterns such as
+        ``air_*.nc`` and addresses (https, s3, gs) are expanded. Several files are joined along
+        time, each in the unit of the first.
     target_path : path
         ``.nc``, ``.zarr`` or ``.tif`` (one variable with at most one more dimension). An older file
-        is replaced when the new one is whole.
+        is replaced when the new one is whole. A folder, existing or with a slash at its end, takes
+        one file for each of the source.
     grid : Grid, float or pair of float, optional
         The target: a `Grid`, or a resolution in degrees, one for both directions or
         (longitude, latitude).
@@ -60,12 +81,35 @@ def regrid_file(
     weights : path, optional
         A weight file to read, or to write when it is absent.
     variables : sequence of str, optional
-        Those to regrid; all numeric ones on the grid when not given.
+        Those to regrid; all numeric ones on a grid when not given.
+    dtype : str, optional
+        Of the result, such as ``float32`` or ``int16``. Values are packed into integers with the
+        scale and offset of the source if it has this dtype, else with those that its values need.
+    compress : str, optional
+        ``deflate``, ``zstd``, ``lzw`` (GeoTIFF), ``lz4`` (Zarr) or ``none``; with a level if
+        wished: ``zstd:9``.
+    chunks : mapping, optional
+        Size of the stored chunks along some of the dimensions.
+    valid_fraction : {"band", "file", "none"}, optional
+        Where the covered fraction goes: into the same file, as a variable or in a GeoTIFF as a
+        band for each band of values; into ``<name>_valid_fraction`` beside it; or nowhere. By
+        default ``none`` for a GeoTIFF and ``band`` else.
+    anonymous : bool
+        Read buckets without credentials.
+    pool : Pool, optional
+        Who computes, as from `narcf_geo.core.pool.open_pool`; by default a thread for each core, as
+        far as memory allows.
+    memory : str or float, optional
+        What each process may take: as "2GB" or in bytes.
+    command : str, optional
+        What the user typed, for the history.
+    progress : callable
+        Called with the pieces that are done, all pieces and a text.
 
     Returns
     -------
     list of Summary
-        One a variable.
+        One for every variable of the source: regridded, copied, replaced or dropped, and why.
 
     Raises
     ------
@@ -75,7 +119,7 @@ def regrid_file(
     MissingFileError
         When there is no such file.
     NarcfError
-        For files that cannot be read or have no grid.
+        For files that cannot be read, have no grid, or are not of one series.
 
     Examples
     --------
@@ -84,73 +128,225 @@ def regrid_file(
     >>> fine = Grid.regular(-100, 40, -96, 44, 1)
     >>> nee = xr.Dataset({"nee": (fine.dims, np.full(fine.shape, -1.5))}, fine.coords())
     >>> nee.to_netcdf(folder / "nee.nc")
-    >>> summary = regrid_file(folder / "nee.nc", folder / "coarse.nc", grid=2)[0]
-    >>> summary.coverage, round(summary.integral_after / summary.integral_before, 9)
+    >>> rows = regrid_file(folder / "nee.nc", folder / "coarse.nc", grid=2)
+    >>> [(row.variable, row.fate) for row in rows if row.fate == "regridded"]
+    [('nee', 'regridded')]
+    >>> rows[0].coverage, round(rows[0].integral_after / rows[0].integral_before, 9)
     (1.0, 1.0)
     """
-    started = time.perf_counter()
-    source_path, target_path = Path(source_path), Path(target_path)
-    _require_format(target_path)
-    if not source_path.exists():
-        raise MissingFileError(f"{source_path}: no such file")
-    inputs = [Path(p) for p in (source_path, like, weights) if p is not None]
-    require_replaceable(target_path, inputs, store=target_path.suffix == ".zarr")
-    with _opened(source_path) as ds:
-        if variables:
-            missing = sorted(set(variables) - set(map(str, ds.data_vars)))
-            if missing:
-                raise UsageError(
-                    f"expected variables among {sorted(map(str, ds.data_vars))} of {source_path}, "
-                    f"found {missing}"
-                )
-        source = Grid.from_dataset(ds)
-        target = _target(source, grid, like, bounds)
-        made = (
-            stored_weights(Path(weights), source, target, method)
-            if weights
-            else compute_weights(source, target, method)
+    rules = {"min_coverage": min_coverage, "quantity": quantity}
+    files = expand(source, anonymous=anonymous)
+    cache: dict[tuple[Grid, Grid], Weights] = {}
+
+    def weights_for(one: Grid, other: Grid) -> Weights:
+        if (one, other) not in cache:
+            cache[one, other] = (
+                stored_weights(Path(weights), one, other, method)
+                if weights
+                else compute_weights(one, other, method)
+            )
+        return cache[one, other]
+
+    def target_for(one: Grid) -> Grid:
+        return _target(one, grid, like, bounds)
+
+    rows: list[Summary] = []
+    for part, path in _parts(files, target_path):
+        output = Output.of(path, dtype, compress, chunks, valid_fraction)
+        inputs = [p for p in (*part, like, weights) if isinstance(p, str | os.PathLike)]
+        require_replaceable(path, inputs, store=path.suffix == ".zarr")
+        for beside in output.beside:
+            require_replaceable(beside, [*inputs, path], store=False)
+        job = _Job(
+            part, variables, target_for, weights_for, method, rules, output, command, weights
         )
-        names = list(variables) if variables else regridded_names(ds, source.dims)
-        others = [n for n in ds.data_vars if n in regridded_names(ds, source.dims)]
-        ds = ds.drop_vars([n for n in others if n not in names])
-        out = regrid(
-            ds, target, source=source, min_coverage=min_coverage, quantity=quantity, weights=made
+        rows += job.run(pool, memory, progress)
+    return rows
+
+
+def _parts(
+    files: Sequence[Path | RemoteFile], target_path: str | os.PathLike[str]
+) -> list[tuple[list[Path | RemoteFile], Path]]:
+    """Return what goes into which file: all into one, or each into its own of a folder."""
+    text, path = os.fspath(target_path), Path(target_path)
+    folder = text.endswith(("/", os.sep)) or (path.is_dir() and path.suffix != ".zarr")
+    if not folder or path.suffix.lower() in (".nc", ".nc4", ".tif", ".tiff"):
+        return [(list(files), path)]
+    found: dict[Path, Path | RemoteFile] = {}
+    for file in files:
+        suffix = Path(file.name).suffix.lower()
+        name = Path(file.name).stem + (suffix if suffix in (".tif", ".zarr") else ".nc")
+        if path / name in found:
+            raise UsageError(
+                f"{file}: expected files of different names for the folder {path}, found {name} "
+                f"of {found[path / name]} too; regrid them one by one"
+            )
+        found[path / name] = file
+    return [([file], out) for out, file in found.items()]
+
+
+class _Job:
+    """One file to write, and what it is made of."""
+
+    def __init__(
+        self,
+        files: Sequence[Path | RemoteFile],
+        variables: Sequence[str] | None,
+        target_for: Callable[[Grid], Grid],
+        weights_for: Callable[[Grid, Grid], Weights],
+        method: str,
+        rules: Mapping[str, Any],
+        output: Output,
+        command: str | None,
+        weights: str | os.PathLike[str] | None,
+    ) -> None:
+        self.files, self.variables = list(files), variables
+        self.target_for, self.weights_for = target_for, weights_for
+        self.method, self.rules, self.output = method, rules, output
+        self.command, self.weights = command, weights
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the files."""
+        return [file.name for file in self.files]
+
+    def run(
+        self, pool: Pool | None, memory: str | float | None, progress: Progress
+    ) -> list[Summary]:
+        """Regrid the files and write the result."""
+        started = time.perf_counter()
+        progress(0, 1, f"opening {shown_names(self.names)}")
+        with open_inputs(self.files, self.variables or ()) as ds:
+            where = shown_names([str(file) for file in self.files])
+            found = sort_variables(ds, self.variables, where)
+            target = self.target_for(found.groups[0].source)
+            results, rows = [], []
+            copied = ds[found.copied] if found.copied else ds.drop_vars(list(ds.variables))
+            out = as_stored(copied.assign_attrs(ds.attrs))
+            for group in found.groups:
+                progress(0, 1, f"weights from {group.source}")
+                made = self.weights_for(group.source, target)
+                fields = in_blocks(group.ds, group.names, group.source.dims)
+                fields = _valid(fields, group.names)
+                regridded = self._regridded(fields, group, target, made)
+                new = [n for n in regridded.variables if n not in fields.variables]
+                new += [n for n in group.names if n in regridded.variables]
+                out = out.assign(
+                    {n: regridded[n] for n in new if n in regridded.data_vars}
+                ).assign_coords({n: regridded[n] for n in new if n in regridded.coords})
+                for name in group.names:
+                    results.append(self._result(fields, regridded, name, made))
+                    rows.append(self._row(name, group, target, regridded))
+            made_here = [n for r in results for n in (r.name, r.fraction)]
+            out = described(out, self._history(found, target), made_here)
+            sums = write(out, results, self.output, self._key(out), pool, memory, progress)
+        seconds = time.perf_counter() - started
+        done = [
+            row.with_sums(sums[row.variable], result.steps)
+            for row, result in zip(rows, results, strict=True)
+        ]
+        everything = [*done, *self._others(found)]
+        return [_timed(row, seconds) for row in everything]
+
+    def _regridded(
+        self, fields: xr.Dataset, group: OnGrid, target: Grid, made: Weights
+    ) -> xr.Dataset:
+        return regrid(fields, target, source=group.source, weights=made, **self.rules)
+
+    def _result(
+        self, fields: xr.Dataset, regridded: xr.Dataset, name: str, made: Weights
+    ) -> Result:
+        fraction = f"{name}_valid_fraction"
+        values, quantity = regridded[name].variable, self.rules["quantity"]
+        sums = integrals(
+            fields[name].variable, values, regridded[fraction].variable, made, quantity
         )
-        how = f"{method} ({quantity}, min_coverage {min_coverage:g}) to {target}"
-        out = _described(out, source_path, names, how)
-        sums = integrals(ds, out, names, made, quantity)
-        values = _write(out, target_path, names, sums)
-    seconds = time.perf_counter() - started
-    return [
-        Summary(
+        return Result(
+            name=name,
+            fraction=fraction,
+            steps=planes(values),
+            sums=sums,
+            packing=dict(fields[name].encoding) if quantity == "mean" else {},
+            block=_bytes(fields[name].variable),
+        )
+
+    def _row(self, name: str, group: OnGrid, target: Grid, regridded: xr.Dataset) -> Summary:
+        quantity = self.rules["quantity"]
+        return Summary(
             variable=name,
-            source_grid=repr(source),
+            fate="regridded",
+            how=f"{self.method} {quantity}",
+            path=self.output.path,
+            source_grid=repr(group.source),
             target_grid=repr(target),
-            coverage=float(values[name, "coverage"]),
-            integral_before=float(values[name, "before"]),
-            integral_after=float(values[name, "after"]),
-            units=integral_units(str(out[name].attrs.get("units", "")), quantity),
-            seconds=seconds,
+            units=integral_units(str(regridded[name].attrs.get("units", "")), quantity),
         )
-        for name in names
-    ]
+
+    def _others(self, found: Sorted) -> list[Summary]:
+        path = self.output.path
+        return [
+            *(Summary(n, "copied", "no dimension of a grid", path) for n in found.copied),
+            *(Summary(n, "replaced", "the target has its own", path) for n in found.replaced),
+            *(Summary(n, "dropped", reason, path) for n, reason in found.dropped.items()),
+        ]
+
+    def _history(self, found: Sorted, target: Grid) -> str:
+        options = ", ".join(f"{key} {value}" for key, value in self.rules.items())
+        grids = "; ".join(f"{', '.join(g.names)} from {g.source}" for g in found.groups)
+        by = f"weights from {Path(self.weights).name}" if self.weights else "weights computed"
+        text = (
+            f"regridded {shown_names(self.names)} by {self.method} ({options}), {by}: {grids} to "
+            f"{target}"
+        )
+        return f"{self.command}; {text}" if self.command else text
+
+    def _key(self, out: xr.Dataset) -> dict[str, Any]:
+        """Return what tells this job from another one for the same output."""
+        weights = [str(self.weights), _stamp(Path(self.weights))] if self.weights else []
+        return {
+            "files": [[str(file), _stamp(file)] for file in self.files],
+            "rules": {"method": self.method, **self.rules},
+            "weights": weights[:1],
+            "target": [str(n) for n in out.data_vars],
+            "coords": {str(n): _digest(v) for n, v in out.coords.items() if v.ndim},
+        }
 
 
-def _opened(path: Path) -> xr.Dataset:
-    """Open a file lazily, its numeric variables as dask arrays of moderate chunks.
+def _digest(array: xr.DataArray) -> str:
+    import hashlib
 
-    Times stay the numbers they are, so that odd calendars and climatologies pass unchanged.
-    """
-    ds = open_format(path, how=Opening(chunks="auto", decode_times=False))
-    if set(ds.data_vars) != {"band_data"} or "band" not in ds.dims:
-        return valid(ds)
-    raster = ds.rename(band_data=re.sub(r"\W", "_", path.stem))
-    return valid(raster.squeeze("band", drop=True) if ds.sizes["band"] == 1 else raster)
+    return hashlib.sha256(repr(array.values.tolist()).encode()).hexdigest()
 
 
-def _require_format(path: Path) -> None:
-    if path.suffix.lower() not in (".nc", ".nc4", ".zarr", *RASTERS):
-        raise UsageError(f"expected an output ending in .nc, .zarr or .tif, found {path.name!r}")
+def _stamp(file: Path | RemoteFile) -> Any:
+    """Return what tells this version of a file from another."""
+    if not isinstance(file, Path):
+        return file.stamp()
+    paths = sorted(file.rglob("*")) if file.is_dir() else [file]
+    stats = [p.stat() for p in paths]
+    return [[s.st_size, s.st_mtime_ns] for s in stats]
+
+
+def _bytes(variable: xr.Variable) -> int:
+    import math
+
+    chunks = variable.chunks or ()
+    return int(variable.dtype.itemsize * math.prod(max(c) for c in chunks))
+
+
+def _timed(row: Summary, seconds: float) -> Summary:
+    from dataclasses import replace
+
+    return replace(row, seconds=seconds)
+
+
+def _valid(ds: xr.Dataset, names: Iterable[str]) -> xr.Dataset:
+    """Return fields with NaN for what is outside their valid range, their encodings kept."""
+    encodings = {n: dict(ds[n].encoding) for n in names}
+    ds = valid(ds)
+    for name, encoding in encodings.items():
+        ds[name].encoding = encoding
+    return ds
 
 
 def _target(
@@ -166,38 +362,3 @@ def _target(
     if grid is not None or bounds is not None:
         raise UsageError("expected a grid (and bounds), or a file to be like, found both")
     return grid_of_file(Path(like))
-
-
-def _described(out: xr.Dataset, source_path: Path, names: Sequence[str], how: str) -> xr.Dataset:
-    from narcf_geo.core.provenance import VERSION
-
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    line = f"{stamp} narcf-geo {VERSION}: regridded from {source_path.name}, {how}"
-    history = "\n".join(filter(None, [line, str(out.attrs.get("history", ""))]))
-    out = out.assign_attrs(Conventions="CF-1.11", history=history)
-    fields = {f for name in names for f in (name, f"{name}_valid_fraction")}
-    for name, variable in out.variables.items():
-        variable.encoding = {} if name in fields else {"_FillValue": None}
-    return out
-
-
-def _write(
-    out: xr.Dataset, path: Path, names: Sequence[str], sums: dict[tuple[str, str], Any]
-) -> dict[tuple[str, str], Any]:
-    """Write `out` and compute `sums` in the same pass over the source."""
-    import dask
-
-    with atomic_path(path) as temporary:
-        if path.suffix.lower() in RASTERS:
-            raster = bands(out, names)
-            raster, values = dask.compute(raster, sums)
-            raster.rio.to_raster(temporary, driver="GTiff", compress="DEFLATE", tiled=True)
-            return values
-        if path.suffix == ".zarr":
-            job = out.to_zarr(temporary, mode="w", compute=False, consolidated=False)
-        else:
-            fields = [f for name in names for f in (name, f"{name}_valid_fraction")]
-            encoding = {n: {"zlib": True, "shuffle": True, "complevel": 1} for n in fields}
-            job = out.to_netcdf(temporary, engine="netcdf4", encoding=encoding, compute=False)
-        _, values = dask.compute(job, sums)
-    return values

@@ -1,15 +1,18 @@
-"""What became of each variable of a regridded file: coverage, and the integral before and after."""
+"""What became of each variable of a regridded file: how it was made, coverage, integrals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from narcf_geo.regridding.weights import Weights, compute_weights, source_areas
+
+Fate = Literal["regridded", "copied", "replaced", "dropped"]
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,18 @@ class Summary:
     Attributes
     ----------
     variable : str
+    fate : {"regridded", "copied", "replaced", "dropped"}
+        ``copied`` is what has no dimension of a grid; ``replaced`` are coordinates, bounds and
+        mappings of a source grid, for which the target has its own.
+    how : str
+        The method, or why the variable is not there.
+    path : Path
+        The file that it is in, or would be.
     source_grid, target_grid : str
-        What the grids are, for people.
-    coverage : float
+        What the grids are, for people; empty for all but regridded variables, as are the others.
+    coverage : float, optional
         Part of the target's area that valid source cells cover, 0..1, mean over time.
-    integral_before, integral_after : float
+    integral_before, integral_after : float, optional
         Area integral (sum for totals) of the source over the target, and of the valid target
         cells over their covered part; mean over time and other dimensions.
     units : str
@@ -33,45 +43,68 @@ class Summary:
     """
 
     variable: str
-    source_grid: str
-    target_grid: str
-    coverage: float
-    integral_before: float
-    integral_after: float
-    units: str
-    seconds: float
+    fate: Fate
+    how: str
+    path: Path
+    source_grid: str = ""
+    target_grid: str = ""
+    coverage: float | None = None
+    integral_before: float | None = None
+    integral_after: float | None = None
+    units: str = ""
+    seconds: float = 0.0
+
+    def with_sums(self, sums: dict[str, float], steps: int) -> Summary:
+        """Return it with the means over `steps` of what was summed up."""
+        if not sums:
+            return self
+        mean = {name: value / steps for name, value in sums.items()}
+        return replace(
+            self,
+            coverage=mean["coverage"],
+            integral_before=mean["before"],
+            integral_after=mean["after"],
+        )
 
 
 def integrals(
-    ds: xr.Dataset, out: xr.Dataset, names: Sequence[str], weights: Weights, quantity: str
-) -> dict[tuple[str, str], Any]:
-    """Return the sums of the summary, lazy."""
+    field: xr.Variable,
+    values: xr.Variable,
+    fraction: xr.Variable,
+    weights: Weights,
+    quantity: str,
+) -> dict[str, Any]:
+    """Return what is summed up for the summary, at each step: lazy arrays without the plane.
+
+    Parameters
+    ----------
+    field : xarray.Variable
+        Of the source, in blocks.
+    values, fraction : xarray.Variable
+        The result and its valid fraction.
+    """
     source, target = weights.source, weights.target
     inside = weights
     if weights.method != "conservative":
         inside = compute_weights(source, target, "conservative")
     areas = source_areas(inside, quantity)
-    area = xr.DataArray(inside.target_area, dims=target.dims)
-    sums: dict[tuple[str, str], Any] = {}
-    for name in names:
-        after, fraction = (
-            v.drop_vars(v.coords) for v in (out[name], out[f"{name}_valid_fraction"])
-        )
-        sums[name, "before"] = _integral(ds[name].variable, source.dims, areas)
-        kept = after * fraction * area if quantity == "mean" else after
-        sums[name, "after"] = kept.sum(target.dims, dtype="float64").mean()
-        sums[name, "coverage"] = (fraction * area).sum(target.dims).mean() / area.sum()
-    return sums
+    area = xr.Variable(target.dims, inside.target_area)
+    kept = values * fraction * area if quantity == "mean" else values
+    return {
+        "before": _integral(field, source.dims, areas),
+        "after": kept.sum(target.dims, dtype="float64").data,
+        "coverage": ((fraction * area).sum(target.dims) / float(inside.target_area.sum())).data,
+    }
 
 
 def _integral(
-    field: xr.Variable, dims: tuple[str, str], areas: list[tuple[np.ndarray, tuple[str, ...]]]
+    field: xr.Variable, dims: tuple[str, ...], areas: list[tuple[np.ndarray, tuple[str, ...]]]
 ) -> Any:
-    """Return the mean over all other dimensions of the area integral, a dask scalar."""
+    """Return the area integral at each step, a dask array."""
     import dask.array as da
 
     data = field.transpose(..., *dims).data
-    axes = dict(zip(dims, (data.ndim - 2, data.ndim - 1), strict=True))
+    axes = {d: data.ndim - len(dims) + k for k, d in enumerate(dims)}
     factors: list[Any] = []
     for area, along in areas:
         index = tuple(axes[d] for d in along)
@@ -87,14 +120,23 @@ def _integral(
         dtype="float64",
         meta=np.empty((0,) * data.ndim),
     )
-    return sums.sum(axis=(-2, -1)).mean()
+    return sums.sum(axis=tuple(axes.values()))
 
 
 def _weighted_sum(block: np.ndarray, *areas: np.ndarray) -> np.ndarray:
-    subscripts = "...yx,yx" if areas[0].ndim == 2 else "...yx,y,x"
     filled = np.where(np.isnan(block), 0, block)
-    return np.einsum(f"{subscripts}->...", filled, *areas)[..., None, None]
+    if len(areas) == 1:
+        plane = areas[0].ndim
+        total = filled.reshape(-1, areas[0].size) @ areas[0].ravel()
+        return total.reshape(*block.shape[: block.ndim - plane], *(1,) * plane)
+    return np.einsum("...yx,y,x->...", filled, *areas, optimize=True)[..., None, None]
 
 
 def integral_units(units: str, quantity: str) -> str:
+    """Return the unit of an area integral, of the sum for totals."""
     return units if quantity == "total" else f"{units} m2".strip() if units != "1" else "m2"
+
+
+def listed(rows: Sequence[Summary], fate: Fate) -> list[Summary]:
+    """Return the variables that met one fate."""
+    return [row for row in rows if row.fate == fate]
