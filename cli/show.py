@@ -41,7 +41,7 @@ def progress_bar() -> Iterator[Progress]:
         TimeRemainingColumn(compact=True),
         TextColumn("{task.description}", markup=False),
     )
-    with Bars(*columns, console=console, transient=True) as bars:
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task("", total=None)
 
         def show(done: int, total: int, text: str) -> None:

@@ -200,7 +200,9 @@ def _require_same(ds: xr.Dataset, name: str, first: xr.Dataset, of: str, axis: s
             "of other variables by themselves"
         )
     dim = first[axis].dims[0]
-    for key, one in first.variables.items():
+    # Coordinates first: what differs on another grid is the grid.
+    for key in (*first.coords, *first.data_vars):
+        one = first.variables[key]
         if key not in ds.variables:
             continue
         other = ds.variables[key]

@@ -96,7 +96,9 @@ class Packing:
     def of_range(cls, low: float, high: float, dtype: np.dtype) -> Packing:
         """Return a packing into integers that holds all values from `low` to `high`.
 
-        One number, the lowest or the highest, is kept for missing values.
+        The scale is a power of two and the offset a multiple of it, so that readers which unpack
+        in single precision get the same values. One number, the lowest or the highest, is kept for
+        missing values.
 
         Examples
         --------
@@ -113,12 +115,14 @@ class Packing:
         first, last = (info.min + 1, info.max) if fill == info.min else (info.min, info.max - 1)
         if low == high:
             return cls(dtype, 1.0, low, fill)
-        # A hair wider, so that the ends are not rounded over the edge.
-        scale = (high - low) / (last - first) * (1 + 1e-12)
-        offset = (
-            low - first * scale if first == 0 else (low + high) / 2 - (first + last) / 2 * scale
-        )
-        return cls(dtype, float(scale), float(offset), fill)
+        finest = float(np.spacing(max(abs(low), abs(high))))
+        scale = 2.0 ** np.ceil(np.log2(max((high - low) / (last - first), finest)))
+        while True:
+            middle = (low + high) / 2 - (first + last) / 2 * scale
+            offset = float(np.rint(middle / scale) * scale)
+            if low - offset >= first * scale and high - offset <= last * scale:
+                return cls(dtype, float(scale), offset, fill)
+            scale *= 2
 
     @property
     def is_scaled(self) -> bool:

@@ -119,7 +119,7 @@ def create_store(
     encoding: dict[str, dict[str, Any]] = {}
     for layer in layers:
         encoding[layer.name] = {
-            **_packed(layer.packing),
+            **_encoding(layer.packing),
             "chunks": layer.chunks,
             "compressors": codec,
         }
@@ -154,7 +154,7 @@ def open_netcdf(
     codec = {"deflate": "zlib", "zstd": "zstd"}.get(compression.codec)
     encoding: dict[str, dict[str, Any]] = {}
     for layer in layers:
-        how: dict[str, Any] = {**_packed(layer.packing), "chunksizes": layer.chunks}
+        how: dict[str, Any] = {**_encoding(layer.packing), "chunksizes": layer.chunks}
         if codec:
             how |= {"compression": codec, "complevel": compression.level, "shuffle": True}
         encoding[layer.name] = how
@@ -259,8 +259,8 @@ class _Bands:
         self.file.write(block, numbers, window=window)
 
 
-def _packed(packing: Packing) -> dict[str, Any]:
-    """Return the encoding of a packing in xarray's terms."""
+def _encoding(packing: Packing) -> dict[str, Any]:
+    """Return how a variable is stored, in xarray's terms."""
     how: dict[str, Any] = {"dtype": packing.dtype, "_FillValue": packing.dtype.type(packing.fill)}
     if packing.is_scaled:
         how |= {"scale_factor": packing.scale, "add_offset": packing.offset}
@@ -276,4 +276,8 @@ def _template(ds: xr.Dataset, layers: Sequence[Layer]) -> xr.Dataset:
         variable = ds[layer.name].variable
         nothing = da.zeros(layer.data.shape, chunks=layer.chunks, dtype=layer.data.dtype)
         empty[layer.name] = xr.Variable(variable.dims, nothing, variable.attrs)
-    return ds.assign(empty)
+    # Bounds and mappings are named by attributes of their own, not as coordinates.
+    keys = ("bounds", "climatology", "grid_mapping")
+    named = {v.attrs.get(key) for v in ds.variables.values() for key in keys}
+    rest = ds.drop_vars([layer.name for layer in layers]).compute()
+    return rest.reset_coords([n for n in ds.coords if n in named]).assign(empty)

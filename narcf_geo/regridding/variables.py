@@ -193,10 +193,8 @@ def _sort_others(ds: xr.Dataset, found: Sorted) -> None:
         elif name.endswith("_valid_fraction") and on_plane:
             found.dropped[name] = "an older valid fraction, computed anew"
         elif on_plane:
-            missing = plane - set(map(str, v.dims))
-            found.dropped[name] = f"along {', '.join(sorted(on_plane))} without " + (
-                ", ".join(sorted(missing)) or "a grid"
-            )
+            along = ", ".join(sorted(on_plane))
+            found.dropped[name] = f"along {along} without the other dimension of a grid"
         elif v.ndim >= 2 and _has_positions(ds, v):
             found.dropped[name] = "no grid was found for it"
         else:
