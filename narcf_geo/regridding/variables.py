@@ -45,12 +45,15 @@ class Sorted:
         Positions, bounds and mappings of the grids, for which the target has its own.
     dropped : dict
         For all others, the reason.
+    plane : set of str
+        The dimensions of all grids.
     """
 
     groups: list[OnGrid] = field(default_factory=list)
     copied: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
     dropped: dict[str, str] = field(default_factory=dict)
+    plane: set[str] = field(default_factory=set)
 
 
 def sort_variables(ds: xr.Dataset, wanted: Iterable[str] | None, where: str) -> Sorted:
@@ -85,6 +88,8 @@ def sort_variables(ds: xr.Dataset, wanted: Iterable[str] | None, where: str) -> 
         dims = source.dims
         names = [n for n in regridded_names(part, dims) if n in left]
         left = [n for n in left if n not in names]
+        found.plane.update(map(str, dims))
+        found.plane.update(plane_dims(part[names]) & {str(d) for n in names for d in part[n].dims})
         text = [n for n in names if n not in numeric]
         found.dropped.update(dict.fromkeys(text, "text has no mean over a cell"))
         fields = [n for n in names if n in numeric and (chosen is None or n in chosen)]
@@ -96,7 +101,9 @@ def sort_variables(ds: xr.Dataset, wanted: Iterable[str] | None, where: str) -> 
     refused = [n for n in chosen or () if n not in {f for g in found.groups for f in g.names}]
     if refused:
         reasons = "; ".join(f"{n!r}: {_reason(n, found)}" for n in refused)
-        raise problem or UsageError(f"{where}: expected fields to regrid, found {reasons}")
+        if problem is None or found.groups or found.dropped:
+            raise UsageError(f"{where}: expected fields to regrid, found {reasons}")
+        raise problem
     if not found.groups:
         raise problem or NarcfError(
             f"{where}: expected at least one field of numbers on a grid, found "
@@ -146,9 +153,9 @@ def _grids(ds: xr.Dataset, left: list[str]) -> Iterator[tuple[Grid | NarcfError,
 
 
 def _may_be_cells(part: xr.Dataset, name: str) -> bool:
-    """Tell whether a variable along one dimension has a latitude for each entry."""
-    latitude = geographic(part, "latitude")
-    return latitude is not None and latitude.dims == part[name].dims
+    """Tell whether a variable along one dimension has a latitude and a longitude for each entry."""
+    found = [geographic(part, kind) for kind in ("latitude", "longitude")]
+    return all(axis is not None and axis.dims == part[name].dims for axis in found)
 
 
 def _around(ds: xr.Dataset, name: str) -> xr.Dataset:
@@ -178,9 +185,7 @@ def _is_position(variable: xr.Variable) -> bool:
 def _sort_others(ds: xr.Dataset, found: Sorted) -> None:
     """Say of each variable that is not regridded what becomes of it."""
     fields = {n for group in found.groups for n in group.names}
-    plane: set[str] = set()
-    for group in found.groups:
-        plane |= {str(d) for d in group.source.dims} | plane_dims(group.ds) & set(group.ds.dims)
+    plane = found.plane
     mappings, bounds = _described_by(ds, ("grid_mapping",)), _described_by(ds, ("bounds",))
     for key, v in ds.variables.items():
         name = str(key)
