@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Location = str | os.PathLike[str]
 
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 16 * 2**20
 """Size of a block of the source that is read at once, about."""
 
 
@@ -152,14 +152,14 @@ def in_blocks(ds: xr.Dataset, names: Iterable[str], plane: Sequence[str]) -> xr.
 def blocks(variable: xr.Variable | xr.DataArray, plane: Sequence[object]) -> dict[str, int | str]:
     """Return the sizes of the blocks in which a variable is read.
 
-    They are whole planes, and as many of them as are stored together or fit into about 32 MiB.
+    They are whole planes, and as many of them as are stored together or fit into about 16 MiB.
     Planes larger than that are cut.
 
     Examples
     --------
     >>> air = xr.Variable(("time", "y", "x"), np.zeros((1, 277, 349), "f4")).isel(time=[0] * 500)
     >>> blocks(air, ("y", "x"))
-    {'y': -1, 'x': -1, 'time': 86}
+    {'y': -1, 'x': -1, 'time': 43}
     """
     sizes = dict(zip(variable.dims, variable.shape, strict=True))
     stored = dict(variable.encoding.get("preferred_chunks") or {})

@@ -124,12 +124,11 @@ def _integral(
 
 
 def _weighted_sum(block: np.ndarray, *areas: np.ndarray) -> np.ndarray:
-    filled = np.where(np.isnan(block), 0, block)
-    if len(areas) == 1:
-        plane = areas[0].ndim
-        total = filled.reshape(-1, areas[0].size) @ areas[0].ravel()
-        return total.reshape(*block.shape[: block.ndim - plane], *(1,) * plane)
-    return np.einsum("...yx,y,x->...", filled, *areas, optimize=True)[..., None, None]
+    from narcf_geo.kernels.apply import weighted_sums
+
+    area = areas[0] if len(areas) == 1 else np.multiply.outer(*areas)
+    sums = weighted_sums(np.ascontiguousarray(block).reshape(-1, area.size), area.ravel())
+    return sums.reshape(*block.shape[: block.ndim - area.ndim], *(1,) * area.ndim)
 
 
 def integral_units(units: str, quantity: str) -> str:
