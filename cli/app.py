@@ -20,6 +20,7 @@ from narcf_geo.cli.options import (
     parameters,
 )
 from narcf_geo.cli.regrid import regrid
+from narcf_geo.cli.zonal import zonal
 
 if TYPE_CHECKING:
     from narcf_geo.project.project import Project
@@ -321,6 +322,7 @@ def report(
 
 
 app.command()(experiment)
+app.command()(zonal)
 
 
 def _stage(name: str, directory: Path, force: bool, values: list[str] | None) -> None:

@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 import typer
 
 from narcf_geo.cli.options import (
-    Bounds,
     Coverage,
     Directory,
     Force,
@@ -37,9 +36,31 @@ def regrid(
     ] = None,
     directory: Directory = Path(),
     resolution: Resolution = None,
-    bounds: Bounds = None,
+    bounds: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option(
+            metavar="W S E N",
+            help="Box of the target grid, degrees or units of --crs; default: the extent of IN.",
+        ),
+    ] = None,
+    crs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CRS",
+            help="Reference system of the target grid, such as EPSG:3035; --resolution and "
+            "--bounds are then in its units.",
+        ),
+    ] = None,
+    cell_size: Annotated[
+        float | None,
+        typer.Option("--resolution", metavar="SIZE", help="Cell size in units of --crs."),
+    ] = None,
     like: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Take the target grid from this file.")
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Take the target grid from this file, or by CDO's name, such as r360x180.",
+        ),
     ] = None,
     method: Annotated[
         str, typer.Option(help="conservative, bilinear, nearest_s2d or nearest_d2s.")
@@ -87,7 +108,10 @@ def regrid(
     force: Force = False,
     values: Values = None,
 ) -> None:
-    """Regrid the project's sources -> regridded/<source>.nc, or files: IN... OUT --grid 1."""
+    """Regrid the project's sources -> regridded/<source>.nc, or files: IN... OUT --grid 1.
+
+    The target grid: --grid DEGREES; --crs CRS --resolution SIZE; or --like FILE. The first two fill
+    --bounds, by default the extent of the file."""
     from narcf_geo.cli.show import progress_bar, regrid_table, run_stages
 
     if not files:
@@ -98,6 +122,12 @@ def regrid(
     *sources, output = files
     if not sources:
         raise typer.BadParameter("name the file to write after the file to regrid")
+    if (crs is None) != (cell_size is None):
+        raise typer.BadParameter(
+            "give --crs and --resolution together; --grid is the cell size in degrees"
+        )
+    if crs is not None and resolution is not None:
+        raise typer.BadParameter("give --grid (degrees), or --crs and --resolution, not both")
     from narcf_geo.core.pool import open_pool
     from narcf_geo.regridding.files import regrid_file
 
@@ -107,8 +137,9 @@ def regrid(
             rows = regrid_file(
                 sources,
                 output,
-                grid=resolution,
+                grid=cell_size if resolution is None else resolution,
                 bounds=bounds,
+                crs=crs,
                 like=like,
                 method=method,
                 quantity=quantity,

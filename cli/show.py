@@ -7,17 +7,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pandas as pd
+
     from narcf_geo.core.progress import Progress
     from narcf_geo.prediction import Summary as Prediction
     from narcf_geo.project.project import Project
     from narcf_geo.regridding.summary import Summary
     from narcf_geo.workflow import Result
+
+SHOWN_ROWS = 8
+"""Rows of a long table that are shown."""
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -192,3 +198,38 @@ def evaluation_table(metrics: dict[str, Any], output: Path | None) -> None:
         console.print(f"Note: {note}", markup=False)
     if output is not None:
         console.print(f"Written: {output}")
+
+
+def zonal_table(table: pd.DataFrame, output: Path) -> None:
+    """Show the first rows of a zonal table, the total of each flux, the notes, and the file."""
+    from rich.markup import escape
+
+    hidden = {c for c in table.columns if table[c].isna().all()}
+    columns = [c for c in table.columns if c not in hidden and not c.startswith("fraction_")]
+    fractions = [c for c in table.columns if c.startswith("fraction_")]
+    shown = Table(*map(escape, [*columns, *fractions[:4]]), box=SIMPLE_HEAD)
+    for _, row in table.head(SHOWN_ROWS).iterrows():
+        shown.add_row(*(escape(_short(row[c])) for c in [*columns, *fractions[:4]]))
+    console.print(shown)
+    more = [f"{len(table) - SHOWN_ROWS:,} more rows"] if len(table) > SHOWN_ROWS else []
+    more += [f"{len(fractions) - 4} more classes"] if len(fractions) > 4 else []
+    if more:
+        console.print(f"and {', '.join(more)}")
+    if "flux_TgC" in table:
+        known = table[table["flux_TgC"].notna()]
+        for (variable, region), part in list(known.groupby(["variable", "region"], sort=False))[:8]:
+            total, steps = part["flux_TgC"].sum(), len(part)
+            step = ("month" if "month" in part else "step") + ("" if steps == 1 else "s")
+            text = f"{total:+,.4g} TgC to the atmosphere in {steps:,} {step}"
+            console.print(f"{variable} in {region}: {text}", markup=False)
+    for note in table.attrs.get("notes", ()):
+        console.print(f"Note: {note}", markup=False)
+    console.print(f"Written: {output} ({len(table):,} rows)", markup=False)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.5g}"
+    if hasattr(value, "strftime"):
+        return value.strftime("%Y-%m-%d") if value.hour == value.minute == 0 else str(value)
+    return "" if value is None else str(value)

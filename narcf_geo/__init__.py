@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from narcf_geo.fields import open_fields as open_fields
     from narcf_geo.figures.draw import plot_map as plot_map
     from narcf_geo.grid import Grid as Grid
+    from narcf_geo.grid import Mesh as Mesh
     from narcf_geo.model.bundle import Bundle as Bundle
     from narcf_geo.model.train import cross_validate as cross_validate
     from narcf_geo.model.train import train as train
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 _HOMES = {
     # What a project is made of.
     "Grid": "grid",
+    "Mesh": "grid",
     "Catalog": "catalog",
     "Project": "project.project",
     "Settings": "project.settings",

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
 
-from narcf_geo.budget.totals import TGC_PER_UMOL
-from narcf_geo.core.constants import FLUX_UNITS, SECONDS_PER_DAY
-from narcf_geo.core.errors import FieldError, NarcfError, UsageError
-from narcf_geo.core.months import days_in_month
-from narcf_geo.core.units import linear
+from narcf_geo.budget.blocks import blocks_of, values_of
+from narcf_geo.budget.cells import Cells, Overlap
+from narcf_geo.budget.kinds import (
+    MOST_CLASSES,
+    Kind,
+    class_columns,
+    kind_of,
+    missing_of,
+    times_m2,
+    without_cell,
+)
+from narcf_geo.budget.steps import Steps, carbon, checked_sign
+from narcf_geo.core.errors import FieldError, UsageError
+from narcf_geo.core.progress import Progress, silent
 from narcf_geo.fields import open_fields
-from narcf_geo.fields.door import SPREADS
-from narcf_geo.fields.regions import open_regions, region_areas, region_shares
-from narcf_geo.fields.values import NODATA, sign_of
+from narcf_geo.fields.axes import with_time
+from narcf_geo.fields.door import opened, valid_only, with_companions
+from narcf_geo.fields.formats import Opening
+from narcf_geo.fields.regions import open_regions
+from narcf_geo.fields.series import open_series
+from narcf_geo.fields.values import Sign
 from narcf_geo.grid import Grid
+from narcf_geo.grid.detect import lacks_crs
+from narcf_geo.grid.plane import Plane
 
 if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
-    import scipy.sparse as sp
 
 Statistic = Literal["mean", "total", "min", "max", "coverage", "fractions"]
 """What can be asked of the cells of a polygon."""
 
 OF_QUANTITIES: tuple[Statistic, ...] = ("mean", "total", "min", "max", "coverage")
+OF_TOTALS: tuple[Statistic, ...] = ("total", "min", "max", "coverage")
 OF_CLASSES: tuple[Statistic, ...] = ("coverage", "fractions")
 
 VALUES = (
@@ -45,19 +58,22 @@ VALUES = (
 )
 """Columns of the table, in order, without labels and fractions."""
 
-MOST_CLASSES = 256
-"""Integers of more values than this are no classes."""
-
-_BLOCK = 2**23
-"""Values of cells that are worked on at once (64 MB)."""
+Source = xr.DataArray | xr.Dataset | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 def zonal(
-    data: xr.DataArray | xr.Dataset | str | os.PathLike[str],
+    data: Source,
     polygons: gpd.GeoDataFrame | gpd.GeoSeries | str | os.PathLike[str],
     *,
+    variables: Iterable[str] | None = None,
     name: str | None = None,
+    layer: str | None = None,
     statistics: Iterable[Statistic] | None = None,
+    quantity: Literal["mean", "total"] | None = None,
+    units: str | None = None,
+    sign: Sign | None = None,
+    average: float | None = None,
+    progress: Progress = silent,
 ) -> pd.DataFrame:
     """Return area-weighted statistics of the cells in each polygon.
 
@@ -65,34 +81,53 @@ def zonal(
 
     Parameters
     ----------
-    data : xarray.DataArray, xarray.Dataset or path
-        Fields along latitude and longitude, and time where they have any: months, or a refusal.
-        Axes of any names and order, longitudes of any convention. A field with ``flag_values``, or
-        of integers without a unit, is one of classes.
+    data : xarray.DataArray, xarray.Dataset, path, pattern or list of paths
+        Fields on latitudes and longitudes, or along x and y of a map projection. Axes of any names
+        and order, longitudes of any convention. Files are read as by
+        `narcf_geo.fields.series.open_series`: several are joined along time, which may be in their
+        names.
     polygons : geopandas.GeoDataFrame, geopandas.GeoSeries or path
         See `narcf_geo.fields.regions.open_regions`. They may overlap.
+    variables : iterable of str, optional
+        Those to take; by default all fields of numbers.
     name : str, optional
         The column that names the polygons.
+    layer : str, optional
+        The layer of a file of polygons that has several.
     statistics : iterable of {"mean", "total", "min", "max", "coverage", "fractions"}, optional
         By default all but ``fractions`` of quantities, and ``coverage`` and ``fractions`` of
         classes.
+    quantity : {"mean", "total"}, optional
+        What the values are: means over each cell, or totals of each cell, such as its population,
+        which have no mean here. By default totals are what has a unit of area or for each cell, or
+        ``area: sum`` among its cell methods. Either makes quantities of whole numbers.
+    units : str, optional
+        The unit of the values, where the file states none or a wrong one.
+    sign : {"to_atmosphere", "uptake"}, optional
+        What positive means in a CO2 flux; by default by its standard name, else to the atmosphere.
+    average : float, optional
+        Average finer time steps to months of which this share, in (0, 1], is covered.
+    progress : callable, optional
+        Told how much is done.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each ``variable``, ``region``, and ``month`` (or label of another dimension) where
-        there is one, with
+        A row for each ``variable``, ``region``, and ``month`` where the time steps are months
+        (``time`` where they are not, or the label of another dimension), with
 
         - ``units``: of the values, as the data state it;
         - ``mean``: weighted by the area of the valid parts of cells;
         - ``min``, ``max``: over the valid cells that the polygon touches;
-        - ``total``: the sum of value times m2, in ``total_units``;
-        - ``flux_TgC``: with ``total``, for a CO2 flux of months, in TgC of the month, positive to
-          the atmosphere;
+        - ``total``: the sum of value times m2, or of the parts of totals, in ``total_units``;
+        - ``flux_TgC``: with ``total``, for a CO2 flux of known time steps, in TgC of the step,
+          positive to the atmosphere. Steps are known where they are months, or have time bounds;
         - ``area_km2``: the valid area inside, and ``coverage``: its share of the polygon;
-        - ``fraction_5`` and so on: the share of class 5 in the mapped area. They sum to 1.
+        - ``fraction_5``, with the name of the class where the file has one, and so on: the share of
+          class 5 in the mapped area. They sum to 1.
 
-        Where a polygon has no valid cell, its area is 0 and its values are NaN.
+        Where a polygon has no valid cell, its area is 0 and its values are NaN. ``attrs["notes"]``
+        says why a flux has no budget.
 
     Raises
     ------
@@ -114,77 +149,72 @@ def zonal(
     """
     import pandas as pd
 
-    wanted = _checked(statistics)
-    ds = open_fields(data)
-    fields = _fields(ds)
-    regions = open_regions(polygons, name)
-    cells = _Cells.of(Grid.from_dataset(ds), regions)
-    tables = []
-    for field in fields:
-        default = OF_CLASSES if _are_classes(field) else OF_QUANTITIES
-        tables.append(_table(field, cells, wanted or default, regions.index))
-    return _in_order(pd.concat(tables, ignore_index=True))
+    wanted = _checked(statistics, quantity)
+    checked_sign(sign)
+    ds, place, where = _on_cells(data, variables)
+    steps = Steps.of(ds, where, average)
+    regions = open_regions(polygons, name, layer)
+    overlap = Overlap(place, regions)
+    sums = [
+        _Sums(_stated(array, units), quantity, wanted, len(regions))
+        for array in _fields(steps.ds, place, where)
+    ]
+    _add_up(sums, overlap, progress)
+    notes: list[str] = []
+    tables = [one.table(steps, overlap, sign, notes) for one in sums]
+    table = _in_order(pd.concat(tables, ignore_index=True))
+    table.attrs["notes"] = list(dict.fromkeys(notes))
+    return table
+
+
+def _on_cells(
+    data: Source, variables: Iterable[str] | None
+) -> tuple[xr.Dataset, Grid | Plane, str]:
+    """Return fields whose last dimensions are those of the cells, where these are, and a name."""
+    if isinstance(data, xr.DataArray | xr.Dataset):
+        ds, where = opened(data)
+    else:
+        ds = open_series(data, Opening(chunks="blocks"))
+        where = str(ds.encoding.get("source", data))
+    if variables is not None:
+        names = list(variables)
+        if absent := [n for n in names if n not in ds.data_vars]:
+            raise UsageError(
+                f"{where}: expected the variable {', '.join(absent)}, found "
+                f"{', '.join(sorted(map(str, ds.data_vars)))}"
+            )
+        ds = with_companions(ds, names)
+    plane = Plane.from_dataset(ds)
+    if plane is not None:
+        return with_time(valid_only(ds)).transpose(..., *plane.dims), plane, where
+    if lacks_crs(ds):
+        raise FieldError(
+            f"{where}: expected a coordinate reference system for x and y, found none; state it, "
+            "as with `gdal_edit.py -a_srs EPSG:5070 FILE` or rioxarray's ds.rio.write_crs"
+        )
+    ds.encoding.setdefault("source", where)
+    ds = open_fields(ds, monthly=False)
+    return ds, Grid.from_dataset(ds), where
+
+
+def _stated(array: xr.DataArray, units: str | None) -> xr.DataArray:
+    return array if units is None else array.assign_attrs(units=units)
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table with its labels first and its class fractions last, by class."""
     fractions = [c for c in table.columns if c.startswith("fraction_")]
-    fractions.sort(key=lambda column: int(column.removeprefix("fraction_")))
+    fractions.sort(key=lambda column: int(column.split("_")[1]))
     values = [c for c in VALUES if c in table.columns]
     labels = [c for c in table.columns if c not in (*values, *fractions)]
     return table[labels + values + fractions]
 
 
-@dataclass(frozen=True)
-class _Cells:
-    """The cells that polygons touch.
-
-    Attributes
-    ----------
-    area : scipy.sparse.csr_array
-        m2 of each of these cells in each polygon (polygon, cell).
-    number : numpy.ndarray
-        Their numbers among all cells, in C order.
-    region_area : numpy.ndarray
-        m2 of each polygon, on the grid or not.
-    """
-
-    area: sp.csr_array
-    number: np.ndarray
-    region_area: np.ndarray
-
-    @classmethod
-    def of(cls, grid: Grid, regions: gpd.GeoSeries) -> _Cells:
-        shares = region_shares(grid, regions)
-        number = np.unique(shares.indices)
-        area = (shares[:, number] * grid.area.ravel()[number]).tocsr()
-        return cls(area, number, region_areas(regions).to_numpy())
-
-    def extremes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return least and greatest value (polygon, n) of cells (n, cell); NaN without any."""
-        first = self.area.indptr[:-1]
-        touched = np.diff(self.area.indptr) > 0
-        gathered = values[:, self.area.indices]
-        ends = np.full((2, first.size, len(values)), np.nan)
-        if touched.any():
-            for k, least in enumerate((np.fmin, np.fmax)):
-                ends[k, touched] = least.reduceat(gathered, first[touched], axis=1).T
-        return ends[0], ends[1]
-
-    def class_areas(self, values: np.ndarray, where: str) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield each class among the values (n, cell), and its m2 (polygon, n)."""
-        present = np.unique(values[~np.isnan(values)])
-        if present.size > MOST_CLASSES or (present != np.floor(present)).any():
-            raise FieldError(
-                f"{where}: expected up to {MOST_CLASSES} classes as whole numbers, found "
-                f"{present.size} values from {present[0]:g} to {present[-1]:g}; for a quantity set "
-                "attrs['units'], or pass statistics"
-            )
-        for number in present:
-            yield int(number), self.area @ (values == number).T.astype(np.float64)
-
-
-def _checked(statistics: Iterable[Statistic] | None) -> tuple[Statistic, ...] | None:
+def _checked(
+    statistics: Iterable[Statistic] | None, quantity: str | None
+) -> tuple[Statistic, ...] | None:
+    if quantity not in (None, "mean", "total"):
+        raise UsageError(f"expected the quantity 'mean' or 'total', found {quantity!r}")
     if statistics is None:
         return None
     chosen = tuple(statistics)
@@ -196,135 +226,133 @@ def _checked(statistics: Iterable[Statistic] | None) -> tuple[Statistic, ...] | 
     return chosen
 
 
-def _fields(ds: xr.Dataset) -> list[xr.DataArray]:
+def _fields(ds: xr.Dataset, place: Grid | Plane, where: str) -> list[xr.DataArray]:
     """Return the fields of numbers on the grid, its dimensions last."""
-    plane = tuple(dict.fromkeys([*ds["lat"].dims, *ds["lon"].dims]))
     found = [
-        field.transpose(..., *plane)
-        for field in ds.data_vars.values()
-        if set(plane) <= set(field.dims) and field.dtype.kind in "fiub"
+        array.transpose(..., *place.dims)
+        for array in ds.data_vars.values()
+        if set(place.dims) <= set(array.dims) and array.dtype.kind in "fiub"
     ]
     if not found:
         raise FieldError(
-            f"expected a field of numbers along {' and '.join(map(str, plane))}, found "
+            f"{where}: expected a field of numbers along {' and '.join(place.dims)}, found "
             f"{', '.join(map(str, ds.data_vars)) or 'no variable'}"
         )
     return found
 
 
-def _are_classes(field: xr.DataArray) -> bool:
-    if "flag_values" in field.attrs:
-        return True
-    unitless = str(field.attrs.get("units", "")).strip() in ("", "1", "-")
-    # Missing values make integers of a file floats.
-    stored = np.dtype(field.encoding.get("dtype") or field.dtype)
-    packed = {"scale_factor", "add_offset"} & set(field.encoding)
-    return unitless and not packed and stored.kind in "iu"
+class _Sums:
+    """What is added up of one field: (polygon, n), n over its other dimensions, flat."""
+
+    def __init__(
+        self,
+        array: xr.DataArray,
+        quantity: Literal["mean", "total"] | None,
+        wanted: tuple[Statistic, ...] | None,
+        regions: int,
+    ) -> None:
+        self.array = array
+        self.kind: Kind = quantity or kind_of(array)
+        default = {"classes": OF_CLASSES, "total": OF_TOTALS, "mean": OF_QUANTITIES}[self.kind]
+        self.chosen = wanted or default
+        if self.kind == "total" and {"mean", "fractions"} & set(self.chosen):
+            raise UsageError(
+                f"{array.name!r}: expected statistics among {', '.join(OF_TOTALS)} for totals of "
+                f"cells, found {', '.join(self.chosen)}"
+            )
+        self.missing = missing_of(array, self.kind)
+        count = int(np.prod([array.sizes[d] for d in array.dims[:-2]], dtype=int))
+        self.area, self.total = np.zeros((2, regions, count))
+        self.least, self.greatest = np.full((2, regions, count), np.nan)
+        self.classes: dict[float, np.ndarray] = {}
+
+    def add(self, rows: slice, values: np.ndarray, cells: Cells) -> None:
+        """Add values (cell, n) of the cells of a block at the labels `rows`."""
+        from narcf_geo.kernels.zonal import summed
+
+        for value in self.missing:
+            values[values == value] = np.nan
+        found = summed(cells.area, cells.share if self.kind == "total" else cells.area, values)
+        self.area[:, rows] += found.area
+        self.total[:, rows] += found.total
+        self.least[:, rows] = np.fmin(self.least[:, rows], found.least)
+        self.greatest[:, rows] = np.fmax(self.greatest[:, rows], found.greatest)
+        if "fractions" in self.chosen:
+            for number, part in cells.class_areas(values):
+                areas = self.classes.setdefault(number, np.zeros_like(self.area))
+                areas[:, rows] += part
+                if len(self.classes) > MOST_CLASSES or number != int(number):
+                    class_columns(self.array, list(self.classes))
+
+    def table(
+        self, steps: Steps, overlap: Overlap, sign: Sign | None, notes: list[str]
+    ) -> pd.DataFrame:
+        """Return the rows: each region, and in it each label of the other dimensions."""
+        known = np.where(self.area > 0, self.area, np.nan)
+        total = np.where(self.area > 0, self.total, np.nan)
+        columns: dict[str, Any] = {
+            "mean": total / known,
+            "min": self.least,
+            "max": self.greatest,
+        }
+        columns = {key: value for key, value in columns.items() if key in self.chosen}
+        units = str(self.array.attrs.get("units", "")).strip() or None
+        if "total" in self.chosen:
+            per_m2 = without_cell if self.kind == "total" else times_m2
+            columns |= {"total": total, "total_units": units and per_m2(units)}
+            to_carbon, why = carbon(self.array, steps, sign)
+            if to_carbon is not None:
+                columns["flux_TgC"] = total * to_carbon
+            elif why:
+                notes.append(f"{self.array.name}: no budget in TgC, since {why}")
+        if "coverage" in self.chosen:
+            share = np.minimum(self.area / overlap.region_area[:, None], 1.0)
+            columns |= {"area_km2": self.area / 1e6, "coverage": share}
+        classes = sorted(self.classes)
+        named = class_columns(self.array, classes) if classes else []
+        columns |= {n: self.classes[c] / known for n, c in zip(named, classes, strict=True)}
+        return _rows(self.array, steps, overlap.regions.index, {"units": units, **columns})
 
 
-def _table(
-    field: xr.DataArray, cells: _Cells, chosen: tuple[Statistic, ...], names: pd.Index
+def _rows(
+    array: xr.DataArray, steps: Steps, names: pd.Index, columns: dict[str, Any]
 ) -> pd.DataFrame:
-    """Return the rows of one field: each region, and in it each label of the other dimensions."""
-    count = int(np.prod([field.sizes[d] for d in field.dims[:-2]], dtype=int))
-    empty = np.full((len(names), count), np.nan)
-    area, total, least, greatest = (empty.copy() for _ in range(4))
-    classes: dict[int, np.ndarray] = {}
-    for rows, values in _blocks(field, cells):
-        valid = ~np.isnan(values)
-        area[:, rows] = cells.area @ valid.T.astype(np.float64)
-        total[:, rows] = cells.area @ np.where(valid, values, 0.0).T
-        if {"min", "max"} & set(chosen):
-            least[:, rows], greatest[:, rows] = cells.extremes(values)
-        if "fractions" in chosen:
-            for number, part in cells.class_areas(values, f"{field.name!r}"):
-                classes.setdefault(number, np.zeros_like(area))[:, rows] = part
-    known = np.where(area > 0, area, np.nan)
-    columns: dict[str, Any] = {"mean": total / known, "min": least, "max": greatest}
-    columns = {key: value for key, value in columns.items() if key in chosen}
-    units = str(field.attrs.get("units", "")).strip() or None
-    if "total" in chosen:
-        total = np.where(area > 0, total, np.nan)
-        columns |= {"total": total, "total_units": units and _times_m2(units)}
-        if (to_carbon := _carbon(field)) is not None:
-            columns["flux_TgC"] = total * to_carbon
-    if "coverage" in chosen:
-        share = np.minimum(area / cells.region_area[:, None], 1.0)
-        columns |= {"area_km2": area / 1e6, "coverage": share}
-    columns |= {f"fraction_{number}": classes[number] / known for number in sorted(classes)}
-    return _rows(field, names, {"units": units, **columns})
-
-
-def _rows(field: xr.DataArray, names: pd.Index, columns: dict[str, Any]) -> pd.DataFrame:
     """Return columns (region, n), or of one value, as a table with the labels of the rows."""
     import pandas as pd
 
-    others = [str(d) for d in field.dims[:-2]]
-    labels = [field[d].values if d in field.coords else np.arange(field.sizes[d]) for d in others]
+    others = [str(d) for d in array.dims[:-2]]
+    stamps = steps.labels() if "time" in array.coords else None
+    labels = [
+        stamps
+        if d == "time" and stamps is not None
+        else (array[d].values if d in array.coords else np.arange(array.sizes[d]))
+        for d in others
+    ]
     index = pd.MultiIndex.from_product([names, *labels]).to_frame(index=False)
-    index.columns = ["region", *("month" if d == "time" else d for d in others)]
-    if "time" in field.coords and "time" not in others:
-        index["month"] = field["time"].values
+    index.columns = ["region", *(steps.label if d == "time" else d for d in others)]
+    if stamps is not None and "time" not in others:
+        index[steps.label] = stamps[0]
     if twice := sorted(set(index.columns[1:]) & {"region", "variable", *columns}):
         raise FieldError(
-            f"{field.name!r}: expected dimensions of other names than the columns of the table, "
+            f"{array.name!r}: expected dimensions of other names than the columns of the table, "
             f"found {twice[0]!r}; rename it"
         )
-    index.insert(0, "variable", str(field.name))
+    index.insert(0, "variable", str(array.name))
     flat = {k: v.ravel() if isinstance(v, np.ndarray) else v for k, v in columns.items()}
     return index.assign(**flat)
 
 
-def _blocks(field: xr.DataArray, cells: _Cells) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield rows and the values (n, cell) of the cells that polygons touch, NaN where missing."""
-    if field.ndim == 2:
-        field = field.expand_dims("one")
-    first, *others = field.dims[:-2]
-    each = int(np.prod([field.sizes[d] for d in others], dtype=int))
-    width = max(field.sizes[field.dims[-1]] * field.sizes[field.dims[-2]], cells.area.nnz)
-    step = max(1, _BLOCK // max(width * each, 1))
-    for start in range(0, field.sizes[first], step):
-        part = field.isel({first: slice(start, start + step)}).values
-        values = part.reshape(-1, part.shape[-1] * part.shape[-2])[:, cells.number]
-        rows = slice(start * each, start * each + len(values))
-        yield rows, _with_nan(values, field)
-
-
-def _with_nan(values: np.ndarray, field: xr.DataArray) -> np.ndarray:
-    missing = [field.attrs[k] for k in ("_FillValue", "missing_value") if k in field.attrs]
-    if _are_classes(field) and NODATA not in np.atleast_1d(field.attrs.get("flag_values", [])):
-        missing.append(NODATA)
-    found = values.astype(np.float64)
-    for value in missing:
-        found[np.isin(values, value)] = np.nan
-    return found
-
-
-def _times_m2(units: str) -> str:
-    """Return the unit of values times m2.
-
-    Examples
-    --------
-    >>> _times_m2("umol m-2 s-1"), _times_m2("K"), _times_m2("1")
-    ('umol s-1', 'K m2', 'm2')
-    """
-    factors = [f for f in units.split() if f not in ("1", "-")]
-    if "m-2" in factors:
-        factors.remove("m-2")
-        return " ".join(factors) or "1"
-    return " ".join([*factors, "m2"])
-
-
-def _carbon(field: xr.DataArray) -> np.ndarray | None:
-    """Return TgC a month (n,) in one unit of the field times m2; None where it is no CO2 flux."""
-    if "time" not in field.coords or field.name in SPREADS:
-        return None
-    try:
-        scale, _ = linear(str(field.attrs.get("units", "")), FLUX_UNITS, "carbon")
-    except NarcfError:
-        return None
-    if sign_of(field) == "uptake":
-        scale = -scale
-    others = field.isel(dict.fromkeys(field.dims[-2:], 0), drop=True)
-    seconds = (days_in_month(field["time"]) * SECONDS_PER_DAY).broadcast_like(others)
-    return seconds.transpose(*others.dims).values.ravel() * scale * TGC_PER_UMOL
+def _add_up(sums: list[_Sums], overlap: Overlap, progress: Progress) -> None:
+    """Go through the cells block by block, and in each through time, reading each chunk once."""
+    blocks = list(blocks_of(overlap.window, sums[0].array))
+    total = len(blocks) * sum(one.area.shape[1] for one in sums)
+    done = 0
+    for block in blocks:
+        progress(done, total, "cells in polygons")
+        cells = overlap.cells(block)
+        for one in sums:
+            for rows, values in values_of(one.array, block, cells.number):
+                if cells.number.size:
+                    one.add(rows, values, cells)
+                done += rows.stop - rows.start
+                progress(done, total, str(one.array.name))

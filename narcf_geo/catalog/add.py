@@ -16,7 +16,6 @@ from narcf_geo.catalog.catalog import Catalog
 from narcf_geo.catalog.entry import Entry
 from narcf_geo.catalog.readers.canonical import UNKNOWN
 from narcf_geo.catalog.readers.land_share import is_per_land
-from narcf_geo.catalog.readers.native import along_time
 from narcf_geo.catalog.recognize import (
     canonical_name,
     is_flux_of_carbon,
@@ -26,6 +25,7 @@ from narcf_geo.catalog.recognize import (
 )
 from narcf_geo.catalog.schema import CatalogFile, SourceEntry
 from narcf_geo.core.errors import NarcfError, TimeError, UsageError
+from narcf_geo.core.filenames import has_month, month_in
 from narcf_geo.core.files import atomic_path
 from narcf_geo.core.months import FIRST_YEAR
 from narcf_geo.core.variables import VARIABLES
@@ -33,14 +33,10 @@ from narcf_geo.core.yamlfile import read
 from narcf_geo.fields.averages import time_bounds
 from narcf_geo.fields.dates import dated
 from narcf_geo.fields.formats import driver_of
+from narcf_geo.fields.series import along_time
 from narcf_geo.fields.time import on_month_axis
 from narcf_geo.fields.values import sign_of
 from narcf_geo.grid.detect import plane_dims
-
-_DATE = re.compile(
-    r"(?<!\d)((?:19|20)\d\d)[-_.]?(0[1-9]|1[0-2])([-_.]?(?:0[1-9]|[12]\d|3[01]))?(?![0-9A-Za-z])"
-)
-"""A year, a month and perhaps a day in the name of a file."""
 
 _FILLS = (-9999.0, -99999.0, -999.0, -99.0, -88.0, -9.99, -32768.0, 1e20, 9.96921e36, -3.4028235e38)
 """Values that often stand for none where a file does not say so."""
@@ -251,7 +247,7 @@ def _about_time(native: xr.Dataset, role: str, file: str) -> list[str]:
             return ["      # climatology: true  # where the 12 bands are January to December"]
         if month := month_in(file):
             return [f'      time: "{month}"  # from the name of the file']
-        if _DATE.search(file):
+        if has_month(file):
             return [f"      time: {UNKNOWN}  # of which month? the name of the file has days"]
         return ['      # time: "2001-01"  # the month of the file, where it is of one month']
     try:
@@ -267,18 +263,6 @@ def _about_time(native: xr.Dataset, role: str, file: str) -> list[str]:
     twice = np.unique(12 * year + months).size < time.size
     share = "0.9  # of a month must be covered by the finer time steps"
     return [f"      monthly_mean: {share}"] if twice else []
-
-
-def month_in(name: str) -> str | None:
-    """Return the month, YYYY-MM, in the name of a file; None where there is none, or a day.
-
-    Examples
-    --------
-    >>> month_in("chirps-v2.0.2001.03.tif"), month_in("t2m_2018-09-17.nc"), month_in("2000_10km.nc")
-    ('2001-03', None, None)
-    """
-    found = _DATE.findall(name)
-    return f"{found[0][0]}-{found[0][1]}" if len(found) == 1 and not found[0][2] else None
 
 
 def _is_named_climatology(file: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,15 +10,13 @@ from typing import TYPE_CHECKING
 from narcf_geo.catalog.schema import CatalogFile, Metadata, SourceEntry
 from narcf_geo.core.addresses import address_problem, is_address, shown
 from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.filenames import FIELD, expand, name_pattern
 from narcf_geo.core.yamlfile import Document
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from narcf_geo.fields.remote import RemoteFile
-
-_FIELD = re.compile(r"\{(\w+)(?::[^}]*)?\}")
-_DIGITS = {"year": 4, "month": 2, "day": 2}
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ class Entry:
     def _remote(self, address: str) -> list[Path | RemoteFile]:
         from narcf_geo.fields.remote import RemoteFile
 
-        options, fields = self.source.args.storage_options, _FIELD.sub("*", address)
+        options, fields = self.source.args.storage_options, FIELD.sub("*", address)
         file = RemoteFile(fields, self.source.driver, options.anon, options.endpoint_url)
         return [*file.matches()]
 
@@ -114,7 +111,7 @@ class Entry:
         None where the pattern has not both.
         """
         for urlpath in self.urlpaths:
-            fields = {match[1] for match in _FIELD.finditer(urlpath)}
+            fields = {match[1] for match in FIELD.finditer(urlpath)}
             if not {"year", "month"} <= fields:
                 continue
             if found := re.fullmatch(name_pattern(Path(urlpath).name), path.name):
@@ -132,44 +129,6 @@ class Entry:
             return f". Get it with `narcf-geo catalog fetch {self.name}`, or change urlpath"
         at = f"; it can be had from {self.metadata.url}" if self.metadata.url else ""
         return f"{at}. Put it there, or change urlpath"
-
-
-def name_pattern(pattern: str) -> str:
-    """Return the regular expression of a file name with fields and globs, each field once.
-
-    Examples
-    --------
-    >>> re.fullmatch(name_pattern("rain.{year}.{month}.tif"), "rain.2001.03.tif")["month"]
-    '03'
-    """
-    parts, seen = [], set()
-    for text in re.split(r"(\{\w+(?::[^}]*)?\}|\*|\?)", pattern):
-        field = _FIELD.fullmatch(text)
-        if field and field[1] in seen:
-            parts.append(f"(?P={field[1]})")
-        elif field:
-            seen.add(field[1])
-            digits = _DIGITS.get(field[1])
-            parts.append(f"(?P<{field[1]}>" + (rf"\d{{{digits}}}" if digits else ".*?") + ")")
-        else:
-            parts.append({"*": ".*?", "?": "."}.get(text) or re.escape(text))
-    return "".join(parts)
-
-
-def expand(urlpath: str) -> Iterator[Path]:
-    """Yield the paths that `urlpath` leads to, a ``{year}`` standing for four digits.
-
-    Folders whose own names hold ``[`` or ``*`` are taken as they are where they exist.
-    """
-    path = Path(urlpath)
-    if path.exists():
-        yield path
-        return
-    base = next(parent for parent in path.parents if parent.exists())
-    rest = str(path.relative_to(base))
-    pattern = _FIELD.sub(lambda field: "[0-9]" * _DIGITS.get(field[1], 0) or "*", rest)
-    if any(mark in pattern for mark in "*?["):
-        yield from base.glob(pattern)
 
 
 def presence(entry: Entry) -> str:

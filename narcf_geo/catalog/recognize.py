@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.catalog.catalog import Catalog
-from narcf_geo.catalog.entry import name_pattern
 from narcf_geo.catalog.schema import SourceEntry
 from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.filenames import name_pattern
 from narcf_geo.core.units import is_convertible, parse, substance_of
 from narcf_geo.core.variables import VARIABLES, Variable
 

@@ -54,6 +54,10 @@ _WORDS = {
     "millibar": "hPa",
     "millibars": "hPa",
     "percent": "%",
+    **dict.fromkeys(("meter", "meters", "metre", "metres"), "m"),
+    **dict.fromkeys(("kilometer", "kilometers", "kilometre", "kilometres"), "km"),
+    "ftus": "survey_foot",
+    **dict.fromkeys(("radian", "radians"), "rad"),
 }
 """Spellings of a word of a unit, in small letters."""
 
@@ -120,6 +124,7 @@ def parse(text: str) -> Unit:
     plain = _WHOLE.get(plain.lower(), plain)
     plain = re.sub(r"(?i)\bdeg(?:rees?)?[ _]?(?:celsius|c)\b", "degC", plain)
     plain = re.sub(r"(?i)\bdeg(?:rees?)?[ _]?(?:kelvin|k)\b", "K", plain)
+    plain = re.sub(r"(?i)\bus[ _-]survey[ _-]f(?:oo|ee)?t\b", "survey_foot", plain)
     plain = re.sub(r"°?[A-Za-z_°]+", lambda word: _WORDS.get(word[0].lower(), word[0]), plain)
     counted = []
     for name in ("month", "cell"):

@@ -180,7 +180,8 @@ def _read(path: Path, variable: str | None) -> _Flux:
 
 def _coarser(one: _Flux, other: _Flux) -> Grid:
     """Return the grid of larger cells, that of the first where they are alike."""
-    plain = [flux.grid for flux in (one, other) if flux.grid.is_rectilinear]
+    grids = [flux.grid for flux in (one, other)]
+    plain = [grid for grid in grids if grid.is_rectilinear and grid.projection is None]
     if not plain:
         raise UsageError(
             f"expected a grid of latitudes and longitudes in {one.path} or {other.path}, found "

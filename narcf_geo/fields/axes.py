@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import FieldError, prefix
-from narcf_geo.grid.detect import geographic
-from narcf_geo.grid.grid import LAT_ATTRS, LON_ATTRS
+from narcf_geo.grid.coordinates import LAT_ATTRS, LON_ATTRS
+from narcf_geo.grid.detect import geographic, with_degrees
 
 T = TypeVar("T", xr.Dataset, xr.DataArray)
 
@@ -66,6 +66,7 @@ def in_house_order(obj: T, where: str = "") -> T:
 
 def _named(ds: xr.Dataset, where: str) -> xr.Dataset:
     """Name latitude and longitude ``lat`` and ``lon``, and their dimensions where they are 1-D."""
+    ds = with_degrees(ds)
     lat, lon = geographic(ds, "latitude"), geographic(ds, "longitude")
     if (
         lat is None

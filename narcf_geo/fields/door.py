@@ -80,7 +80,7 @@ def open_fields(
                 f"{where}: expected {', '.join(absent)}, found "
                 f"{', '.join(sorted(map(str, ds.data_vars)))}"
             )
-        ds = _with_companions(ds, names)
+        ds = with_companions(ds, names)
     ds = in_house_order(valid_only(ds), where)
     return on_month_axis(ds, where=where, average=average) if monthly else ds
 
@@ -231,7 +231,7 @@ def _is_flux(array: xr.DataArray) -> bool:
     return array.ndim >= 2 and is_convertible(units, FLUX_UNITS, "carbon", of)
 
 
-def _with_companions(ds: xr.Dataset, names: list[str]) -> xr.Dataset:
+def with_companions(ds: xr.Dataset, names: list[str]) -> xr.Dataset:
     """Keep variables with the bounds and grid mappings that belong to them."""
     wanted = set(names)
     for variable in (*(ds[n] for n in names), *ds.coords.values()):

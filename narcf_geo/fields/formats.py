@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UnreadableError
+from narcf_geo.fields.chunks import moderate_chunks, stored_blocks
 
 if TYPE_CHECKING:
     from narcf_geo.fields.remote import RemoteFile
@@ -50,9 +51,6 @@ _FIRST_BYTES = {
 }
 """The driver that opens a file, by how it begins; this tells HDF4 from HDF5."""
 
-CHUNK_SIZE = "32MiB"
-"""Of the chunks that ``chunks="auto"`` makes."""
-
 _LON_ATTRS = {"standard_name": "longitude", "units": "degrees_east"}
 _LAT_ATTRS = {"standard_name": "latitude", "units": "degrees_north"}
 _MISSING_IN_TEXT = (32767, -9999, -99, -88)  # of ISLSCP II, whose files have no header
@@ -64,9 +62,10 @@ class Opening:
 
     Attributes
     ----------
-    chunks : mapping, "auto" or "none"
+    chunks : mapping, "auto", "blocks" or "none"
         Dask chunks; by default those in which the file is stored. "auto" makes chunks of about
-        32 MiB, whatever the file has; with "none" arrays are lazy without dask.
+        32 MiB, whatever the file has; "blocks" too, but whole multiples of what is stored; with
+        "none" arrays are lazy without dask.
     xarray_kwargs, csv_kwargs : mapping
         For the library that reads the format.
     decode_times : bool
@@ -77,7 +76,7 @@ class Opening:
         The data sets to read of a file that holds many; none means all.
     """
 
-    chunks: Mapping[str, int] | Literal["auto", "none"] | None = None
+    chunks: Mapping[str, int] | Literal["auto", "blocks", "none"] | None = None
     xarray_kwargs: Mapping[str, Any] = field(default_factory=dict)
     csv_kwargs: Mapping[str, Any] = field(default_factory=dict)
     decode_times: bool = True
@@ -114,7 +113,7 @@ def open_format(
         from narcf_geo.fields.remote import open_remote
 
         ds = open_remote(path, how)
-        return _moderate_chunks(ds) if how.chunks == "auto" else ds
+        return moderate_chunks(ds) if how.chunks == "auto" else ds
     path = Path(path)
     if not path.exists():
         raise UnreadableError(f"{path}: no such file")
@@ -125,7 +124,9 @@ def open_format(
         path = unpacked(path)
     try:
         ds = OPENERS[driver](path, how)
-        return _moderate_chunks(ds) if how.chunks == "auto" else ds
+        if how.chunks == "blocks":
+            return stored_blocks(ds)
+        return moderate_chunks(ds) if how.chunks == "auto" else ds
     except NarcfError:
         raise
     except Exception as error:  # each engine raises its own kinds for a damaged file
@@ -134,14 +135,6 @@ def open_format(
             f"{path}: cannot be opened as {driver} ({reason}); the file may be damaged or "
             "incomplete, or of another format"
         ) from None
-
-
-def _moderate_chunks(ds: xr.Dataset) -> xr.Dataset:
-    import dask
-
-    with dask.config.set({"array.chunk-size": CHUNK_SIZE}):
-        chunked = {n: v.chunk("auto") for n, v in ds.data_vars.items() if v.dtype.kind in "fiub"}
-    return ds.assign(chunked)
 
 
 def driver_of(path: Path) -> str:
@@ -215,7 +208,7 @@ def open_raster(path: Path | str, how: Opening) -> xr.Dataset:
     if str(path).lower().endswith(".vrt"):
         _require_local(Path(path))
     kwargs: dict[str, Any] = {"chunks": how.stored_chunks, **how.xarray_kwargs}
-    if how.chunks == "auto":
+    if isinstance(how.chunks, str):
         kwargs["cache"] = False
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=PendingDeprecationWarning)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from narcf_geo.core.errors import MissingFileError, UsageError
+from narcf_geo.core.errors import MissingFileError, NarcfError, UsageError
+from narcf_geo.fields.formats import need
 from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ SLIVER = 1e-3
 
 
 def open_regions(
-    source: str | os.PathLike[str] | gpd.GeoDataFrame | gpd.GeoSeries, name: str | None = None
+    source: str | os.PathLike[str] | gpd.GeoDataFrame | gpd.GeoSeries,
+    name: str | None = None,
+    layer: str | None = None,
 ) -> gpd.GeoSeries:
     """Open a file, or take an object, as named regions in longitude and latitude.
 
@@ -37,6 +40,8 @@ def open_regions(
         The column that names them; by default the one called ``name`` in small or capital letters,
         else the first column of text, else they are numbered from 1. A GeoSeries is named by its
         index where that is not a plain count.
+    layer : str, optional
+        The layer of a file that has several with polygons.
 
     Returns
     -------
@@ -65,13 +70,13 @@ def open_regions(
 
     from narcf_geo.fields.shapes import lonlat_shapes
 
-    regions, where = _polygons_of(source)
+    regions, where = polygons_of(source, layer)
     if regions.crs is None:
         raise UsageError(
             f"{where}expected regions with a CRS, found none; set it with GeoDataFrame.set_crs, "
             "such as set_crs('EPSG:4326') for longitudes and latitudes"
         )
-    labels = _labels(regions, name, where)
+    labels = labels_of(regions, name, where)
     shapes = [_with_area(g, n, where) for g, n in zip(regions.geometry, labels, strict=True)]
     found = lonlat_shapes(shapes, labels, regions.crs)
     parts: dict[str, list[Any]] = {}
@@ -213,20 +218,26 @@ def without_overlap(regions: gpd.GeoSeries, tolerance: float = SLIVER) -> gpd.Ge
     return gpd.GeoSeries(shapes, index=regions.index, crs=regions.crs)
 
 
-def read_regions(path: str | os.PathLike[str]) -> gpd.GeoDataFrame:
+def read_regions(path: str | os.PathLike[str], layer: str | None = None) -> gpd.GeoDataFrame:
     """Read a file of polygons as it is; `open_regions` makes named regions of it.
 
     Raises
     ------
     UsageError
-        When there is no such file, or it is no file of polygons.
+        When there is no such file or layer, it is no file of polygons, or it has several layers of
+        polygons and none is named.
     """
     import geopandas as gpd
 
     if not Path(path).exists():
         raise MissingFileError(f"{path}: no such file")
     try:
-        regions = gpd.read_file(path)
+        if Path(path).suffix.lower() in (".parquet", ".geoparquet"):
+            regions = _read_parquet(Path(path))
+        else:
+            regions = gpd.read_file(path, layer=_layer_of(path, layer))
+    except NarcfError:
+        raise
     except Exception as error:  # pyogrio raises its own kinds for what is no vector file
         raise UsageError(f"{path}: expected a file of polygons: {error}") from None
     if not isinstance(regions, gpd.GeoDataFrame) or regions.empty:
@@ -235,13 +246,40 @@ def read_regions(path: str | os.PathLike[str]) -> gpd.GeoDataFrame:
     return regions
 
 
-def _polygons_of(source: Any) -> tuple[gpd.GeoDataFrame, str]:
+def _read_parquet(path: Path) -> gpd.GeoDataFrame:
+    import geopandas as gpd
+
+    need("pyarrow", path, "parquet")
+    return gpd.read_parquet(path)
+
+
+def _layer_of(path: str | os.PathLike[str], layer: str | None) -> str | None:
+    """Return the layer to read: the one named, or the only one of polygons."""
+    import pyogrio
+
+    layers = pyogrio.list_layers(path)
+    names = [str(name) for name in layers[:, 0]]
+    if layer is not None:
+        if layer not in names:
+            raise UsageError(f"{path}: expected the layer {layer!r}, found {', '.join(names)}")
+        return layer
+    # Shapefiles and GeoJSON may not say what their geometries are.
+    found = [str(n) for n, kind in layers if kind and ("Polygon" in kind or "Unknown" in kind)]
+    if len(found) > 1:
+        raise UsageError(
+            f"{path}: expected one layer of polygons, found {', '.join(found)}; choose one with "
+            "layer (--layer)"
+        )
+    return found[0] if found else names[0]
+
+
+def polygons_of(source: Any, layer: str | None = None) -> tuple[gpd.GeoDataFrame, str]:
     """Return polygons as a table, and what to call it in an error."""
     import geopandas as gpd
     import pandas as pd
 
     if isinstance(source, str | os.PathLike):
-        return read_regions(source), f"{source}: "
+        return read_regions(source, layer), f"{source}: "
     if isinstance(source, gpd.GeoSeries):
         if isinstance(source.index, pd.RangeIndex):
             return source.to_frame("geometry"), ""
@@ -262,7 +300,8 @@ def _polygons_of(source: Any) -> tuple[gpd.GeoDataFrame, str]:
     return source, ""
 
 
-def _labels(regions: gpd.GeoDataFrame, name: str | None, where: str) -> list[str]:
+def labels_of(regions: gpd.GeoDataFrame, name: str | None, where: str) -> list[str]:
+    """Return the name of each row of polygons, see `open_regions`."""
     column = _name_column(regions, name, where)
     if column is None:
         return [str(n) for n in range(1, len(regions) + 1)]

@@ -1,310 +1,272 @@
-"""Files of one series as one dataset along time, each converted before they are joined."""
+"""Files that belong together, as one dataset: months in files of their own, variables too."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
-from itertools import pairwise
+import os
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from html import unescape
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.errors import (
-    FieldError,
-    GridMismatchError,
-    TimeError,
-    UnitError,
-    UsageError,
-)
-from narcf_geo.core.units import Substance, convert
-from narcf_geo.fields.axes import time_name
-from narcf_geo.grid.detect import geographic
-from narcf_geo.grid.sphere import places_differ
+from narcf_geo.core.errors import FieldError, MissingFileError, NarcfError, UsageError
+from narcf_geo.core.filenames import date_in, expand, without_date
+from narcf_geo.fields.axes import time_name, with_time
+from narcf_geo.fields.dates import dated
+from narcf_geo.fields.door import valid_only
+from narcf_geo.fields.formats import Opening, open_format
+from narcf_geo.fields.joined import concatenated, in_unit_of
+from narcf_geo.grid.detect import plane_dims
+
+F = TypeVar("F")
 
 
-def in_unit_of(
-    array: xr.DataArray,
-    first: xr.DataArray,
-    where: str,
-    *,
-    kind: str | None = None,
-    of: Substance | None = None,
-    remedy: str = "",
-) -> xr.DataArray:
-    """Return an array in the unit and the dtype of that of the first file of a series.
+def files_of_series(
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+) -> list[Path]:
+    """Return the files that paths and patterns stand for, each pattern's in order of their names.
 
     Parameters
     ----------
-    array, first : xarray.DataArray
-        The same variable of two files.
-    where : str
-        File and variable, for an error.
-    kind, of
-        As for `narcf_geo.core.units.linear`.
-    remedy : str
-        What to do where one of them states no unit.
+    sources : path, pattern, or several
+        Patterns have ``*``, ``?``, ``[...]``, or fields such as ``{year}``, as in a catalog.
 
     Raises
     ------
-    UnitError
-        When one of them states no unit, or they do not convert.
+    MissingFileError
+        When there is no such file, or no file matches.
     """
-    wanted, found = (str(a.attrs.get("units", "")).strip() for a in (first, array))
-    if found == wanted:
-        return array
-    if not (found and wanted):
-        raise UnitError(
-            f"{where}: expected the unit of the other files, {wanted or 'none'}, found "
-            f"{found or 'none'}{remedy}"
-        )
-    converted = convert(array, wanted, where=where, kind=kind, of=of, dtype=None)
-    if first.dtype.kind == "f":
-        converted = converted.astype(first.dtype)
-    converted.attrs = {**array.attrs, "units": wanted}
-    return converted
+    found: list[Path] = []
+    for source in [sources] if isinstance(sources, str | os.PathLike) else sources:
+        text = os.fspath(source)
+        paths = sorted(expand(text))
+        if not paths:
+            pattern = any(mark in text for mark in "*?[{")
+            raise MissingFileError(
+                f"{text}: no file matches this pattern" if pattern else f"{text}: no such file"
+            )
+        found += [path for path in paths if path not in found]
+    if not found:
+        raise UsageError("expected a file to open, found none")
+    return found
 
 
-def concatenated(datasets: Sequence[xr.Dataset], dim: str) -> xr.Dataset:
-    """Return datasets of the same variables one after the other; what has no `dim` is the first's.
+def open_series(
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], how: Opening | None = None
+) -> xr.Dataset:
+    """Open a file, or several as one dataset, lazily.
 
-    Raises
-    ------
-    ValueError
-        When other dimensions have other labels.
-    """
-    return xr.concat(
-        datasets,
-        dim,
-        data_vars="minimal",
-        coords="minimal",
-        compat="override",
-        join="exact",
-        combine_attrs="override",
-    )
-
-
-def join_series(datasets: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset:
-    """Return the files of one series as one dataset along time, in order of time.
+    Files of the same variables are joined along time, others side by side. A file without a time
+    axis has that of its name where it holds one date: a year and a month (``flux_2001_07.tif``), or
+    a day in each of several. A year alone becomes the dimension ``year``, the day of a single file
+    ``day``. Bands that are named by months become months. A raster is named as its file, without
+    the date.
 
     Parameters
     ----------
-    datasets : sequence of xarray.Dataset
-        Lazy, with times as the numbers that they are in the files.
-    names : sequence of str
-        What to call each of them in an error.
+    sources : path, pattern, or several
+        As for `files_of_series`.
+    how : Opening, optional
+        As for `open_format`.
 
     Returns
     -------
     xarray.Dataset
-        Variables in the units of the first file, times in its units and calendar.
+        As it is in the files, missing values as NaN; the time axis is named ``time``.
 
     Raises
     ------
-    UsageError
-        When a file has no time axis, or other variables than the first.
-    TimeError
-        When times are of another calendar, or those of two files overlap.
-    GridMismatchError
-        When a file is on another grid.
-    UnitError
-        When a unit does not convert.
-
-    Examples
-    --------
-    >>> time = {"units": "days since 2001-01-01"}
-    >>> months = [xr.Dataset({"t": ("time", [float(k)])}, {"time": ("time", [31.0 * k], time)})
-    ...           for k in (1, 0)]
-    >>> join_series(months, ["b.nc", "a.nc"])["t"].values.tolist()
-    [0.0, 1.0]
+    NarcfError
+        When a file cannot be opened, or the files do not fit together; the message names them.
     """
-    datasets = [_with_axis(ds, name) for ds, name in zip(datasets, names, strict=True)]
-    first, axis = datasets[0], str(time_name(datasets[0]))
-    aligned = [first]
-    for ds, name in zip(datasets[1:], names[1:], strict=True):
-        ds = _named_as(ds, name, axis, first)
-        _require_same(ds, name, first, names[0], axis)
-        ds = _counted_as(ds, name, first, axis)
-        converted = {
-            n: in_unit_of(a, first[n], f"{name}: variable {n!r}")
-            for n, a in ds.data_vars.items()
-            if axis in a.dims and a.dtype.kind in "fiu" and n not in _bounds_of(ds, axis)
-        }
-        aligned.append(ds.assign(converted))
-    ordered = _in_order(aligned, names, axis)
+    paths = files_of_series(sources)
+    datasets = [_opened(path, how, alone=len(paths) == 1) for path in paths]
+    if len(datasets) == 1:
+        return datasets[0]
+    for ds, path in zip(datasets[1:], paths[1:], strict=True):
+        _require_one_plane(datasets[0], ds, paths[0], path)
+    groups = alike(datasets, paths)
     try:
-        return concatenated(ordered, str(first[axis].dims[0]))
+        joined = [_joined(members, files) for members, files in groups]
+        ds = xr.merge(joined, join="exact", compat="override", combine_attrs="override")
     except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, NarcfError):
+            raise
+        reason = str(error).splitlines()[0]
         raise FieldError(
-            f"{names[0]} and {len(names) - 1} more: expected files of one series, found that they "
-            f"do not fit together ({str(error).splitlines()[0]})"
+            f"{paths[0]} and {len(paths) - 1} more: expected files of one grid, found others "
+            f"({reason}); give those of each grid by themselves"
         ) from None
+    ds.encoding["source"] = f"{paths[0]} to {paths[-1].name}"
+    return _stored_as(ds, {str(n): v.encoding for d in datasets for n, v in d.data_vars.items()})
 
 
-def _with_axis(ds: xr.Dataset, name: str) -> xr.Dataset:
-    """Return `ds` with a time axis; a single date becomes an axis of one."""
-    axis = time_name(ds)
+def _opened(path: Path, how: Opening | None, alone: bool) -> xr.Dataset:
+    ds = valid_only(open_format(path, how=how))
+    if "band_data" in ds:
+        ds = ds.rename(band_data=without_date(path.stem))
+        attrs = ds[next(iter(ds.data_vars))].attrs
+        attrs.update(_categories(path))
+        if isinstance(attrs.get("units"), tuple):  # one for each band
+            attrs["units"] = attrs["units"][0] if len(set(attrs["units"])) == 1 else ""
+    stored = {str(n): v.encoding for n, v in ds.data_vars.items()}
+    if "band" in ds.dims:
+        ds = _by_bands(ds)
+    ds = _by_name(along_time(ds), path, alone)
+    ds.encoding["source"] = str(path)
+    return _stored_as(ds, stored)
+
+
+def _categories(path: Path) -> dict[str, Any]:
+    """Return the classes that GDAL's file beside a raster names, as CF attributes."""
+    beside = path.with_name(f"{path.name}.aux.xml")
+    if not beside.is_file():
+        return {}
+    text = beside.read_text(encoding="utf-8", errors="replace")
+    named = re.search(r"<CategoryNames>(.*?)</CategoryNames>", text, re.DOTALL)
+    if named is None:
+        return {}
+    names = re.findall(r"<Category>(.*?)</Category>|<Category\s*/>", named[1], re.DOTALL)
+    words = [re.sub(r"\W+", "_", unescape(name)).strip("_") for name in names]
+    known = [number for number, word in enumerate(words) if word]
+    return {
+        "flag_values": np.array(known),
+        "flag_meanings": " ".join(words[number] for number in known),
+    }
+
+
+def _stored_as(ds: xr.Dataset, stored: Mapping[str, Mapping[Any, Any]]) -> xr.Dataset:
+    """Give fields back what is known of them in the file, such as that they were integers."""
+    for name in ds.data_vars:
+        ds[name].encoding = {**stored.get(str(name), {}), **ds[name].encoding}
+    return ds
+
+
+def _by_bands(ds: xr.Dataset) -> xr.Dataset:
+    """Return a raster without a single band, or its bands by their names, as time where these are
+    months or days."""
+    if ds.sizes["band"] == 1:
+        return ds.squeeze("band", drop=True).drop_vars("band_name", errors="ignore")
+    if "band_name" not in ds.coords:
+        return ds
+    names = [str(name) for name in ds["band_name"].values]
+    dates = [date_in(name) for name in names]
+    if all(date and len(date) > 4 for date in dates) and len(set(dates)) == len(dates):
+        ds = ds.drop_vars("band_name").rename(band="time")
+        stamps = np.array(dates, dtype="datetime64[ns]")
+        ds = ds.assign_coords(time=("time", stamps))
+        return _with_months(ds) if all(len(str(date)) == 7 for date in dates) else ds
+    if len(set(names)) == len(names) and all(names):
+        return ds.drop_vars("band_name").assign_coords(band=("band", names))
+    return ds.drop_vars("band_name")
+
+
+def _with_months(ds: xr.Dataset) -> xr.Dataset:
+    """Return `ds` with bounds of whole months."""
+    months = ds["time"].values.astype("datetime64[M]")
+    bounds = np.stack([months, months + 1], axis=1).astype("datetime64[ns]")
+    ds["time"].attrs["bounds"] = "time_bnds"
+    return ds.assign_coords(time_bnds=(("time", "bnds"), bounds))
+
+
+def _by_name(ds: xr.Dataset, path: Path, alone: bool) -> xr.Dataset:
+    """Return `ds` with the date in the name of its file, where it has none itself."""
+    date = date_in(path.stem)
+    if date is None or time_name(ds) is not None or {"year", "day"} & set(map(str, ds.coords)):
+        return ds
+    fields = [n for n, a in ds.data_vars.items() if a.ndim >= 2]
+    if len(date) == 4 or (len(date) == 10 and alone):
+        # Of a year, or of a single day, the name does not say what the values stand for.
+        label: Any = int(date) if len(date) == 4 else date
+        name = "year" if len(date) == 4 else "day"
+        return ds.assign({n: ds[n].expand_dims({name: [label]}) for n in fields})
+    stamp = np.array([date], dtype="datetime64[ns]")
+    ds = ds.assign({n: ds[n].expand_dims(time=stamp) for n in fields})
+    return _with_months(ds) if len(date) == 7 else ds
+
+
+def along_time(ds: xr.Dataset) -> xr.Dataset:
+    """Return `ds` with its time axis called ``time``; a single date becomes an axis of one."""
+    ds = with_time(ds)
+    if "time" not in ds.coords or ds["time"].ndim:
+        return ds
+    if ds["time"].dtype.kind not in "MOfiu" or not _is_date(dated(ds)["time"]):
+        return ds
+    ds = dated(ds)
+    fields = [n for n, a in ds.data_vars.items() if a.ndim >= 2]
+    grown = {n: ds[n].expand_dims("time") for n in fields}
+    return ds.drop_vars([*fields, "time"]).assign(grown)
+
+
+def _is_date(time: xr.DataArray) -> bool:
+    return hasattr(time, "dt") and time.dtype.kind in "MO"
+
+
+def alike(
+    datasets: Sequence[xr.Dataset], files: Sequence[F]
+) -> list[tuple[list[xr.Dataset], list[F]]]:
+    """Return datasets and their files in groups that hold the same variables."""
+    groups: dict[frozenset[Hashable], tuple[list[xr.Dataset], list[F]]] = {}
+    for dataset, file in zip(datasets, files, strict=True):
+        members, paths = groups.setdefault(frozenset(dataset.data_vars), ([], []))
+        members.append(dataset)
+        paths.append(file)
+    return list(groups.values())
+
+
+def _joined(datasets: list[xr.Dataset], paths: list[Path]) -> xr.Dataset:
+    if len(datasets) == 1:
+        return datasets[0]
+    axis = next((d for d in ("time", "year") if all(d in ds.dims for ds in datasets)), None)
     if axis is None:
-        raise UsageError(
-            f"{name}: expected a time axis along which to join the files, found none; give a "
-            "folder as OUT to have each file regridded by itself"
+        raise FieldError(
+            f"{paths[0]} and {paths[1]}: expected a date in each file or its name, as in "
+            "flux_2001_07.tif, since both hold the same variables; found none, or several"
         )
-    if ds[axis].ndim:
-        return ds
-    plane = {str(d) for kind in ("latitude", "longitude") for d in _dims(geographic(ds, kind))}
-    fields = [n for n, a in ds.data_vars.items() if len(a.dims) >= 2 and n not in _of_grid(ds)]
-    fields = [n for n in fields if not plane or plane <= set(map(str, ds[n].dims))]
-    grown = {n: ds[n].variable.expand_dims(axis) for n in fields}
-    coordinate = ds[axis].variable.expand_dims(axis)
-    return ds.drop_vars([*fields, axis]).assign(grown).assign_coords({axis: coordinate})
-
-
-def _dims(axis: xr.DataArray | None) -> tuple[Hashable, ...]:
-    return () if axis is None else axis.dims
-
-
-def _of_grid(ds: xr.Dataset) -> set[str]:
-    keys = ("bounds", "climatology", "grid_mapping")
-    places = [place for v in ds.variables.values() for place in (v.attrs, v.encoding)]
-    return {str(place[key]) for place in places for key in keys if key in place}
-
-
-def _bounds_of(ds: xr.Dataset, axis: str) -> list[str]:
-    places = (ds[axis].attrs, ds[axis].encoding)
-    found = (place.get(key) for place in places for key in ("bounds", "climatology"))
-    return [str(name) for name in found if name in ds.variables]
-
-
-def _named_as(ds: xr.Dataset, name: str, axis: str, first: xr.Dataset) -> xr.Dataset:
-    """Return `ds` with its time axis and dimension named as in the first file."""
-    found = str(time_name(ds))
-    names: dict[Hashable, Hashable] = {found: axis}
-    names[ds[found].dims[0]] = first[axis].dims[0]
-    names = {old: new for old, new in names.items() if old != new}
-    taken = [new for new in names.values() if new in ds.variables or new in ds.dims]
-    if taken:
-        raise UsageError(
-            f"{name}: expected the time axis {axis!r} of the first file, found {found!r} and "
-            f"{', '.join(map(repr, taken))} beside it; name it alike in all files"
-        )
-    return ds.rename(names)
-
-
-def _require_same(ds: xr.Dataset, name: str, first: xr.Dataset, of: str, axis: str) -> None:
-    """Refuse a file of other variables, on another grid, or with another static field."""
-    ours, theirs = set(map(str, first.data_vars)), set(map(str, ds.data_vars))
-    if ours != theirs:
-        absent, more = sorted(ours - theirs), sorted(theirs - ours)
-        found = [f"without {', '.join(absent)}"] * bool(absent)
-        found += [f"with {', '.join(more)} besides"] * bool(more)
-        raise UsageError(
-            f"{name}: expected the variables of {of}, found it {' and '.join(found)}; regrid files "
-            "of other variables by themselves"
-        )
-    dim = first[axis].dims[0]
-    # Coordinates first: what differs on another grid is the grid.
-    for key in (*first.coords, *first.data_vars):
-        one = first.variables[key]
-        if key not in ds.variables:
-            continue
-        other = ds.variables[key]
-        if one.dims != other.dims:
-            raise FieldError(
-                f"{name}: expected variable {key!r} along {one.dims} as in {of}, found it along "
-                f"{other.dims}"
-            )
-        if dim not in one.dims and not _alike(one, other):
-            if key in ds.coords or key in _of_grid(ds):
-                raise GridMismatchError(
-                    f"{name}: expected the {key} of {of} ({_range(one)}), found another "
-                    f"({_range(other)}); regrid files on other grids by themselves"
-                )
-            raise FieldError(
-                f"{name}: expected the {key} of {of}, which has no time, found other values; "
-                "leave it out with --variables, or regrid the files by themselves"
-            )
-
-
-def _alike(one: xr.Variable, other: xr.Variable) -> bool:
-    if one.shape != other.shape:
-        return False
-    if one.dtype.kind == "f" and other.dtype.kind == "f" and one.ndim:
-        a, b = one.values, other.values
-        gaps = np.isnan(a)
-        if not np.array_equal(gaps, np.isnan(b)):
-            return False
-        return not places_differ(np.where(gaps, 0, a), np.where(gaps, 0, b), 1e-6)
-    return bool(np.array_equal(one.values, other.values))
-
-
-def _range(variable: xr.Variable) -> str:
-    if variable.dtype.kind not in "fiu" or not variable.size:
-        return f"{variable.size} values"
-    return f"{np.nanmin(variable.values):g} to {np.nanmax(variable.values):g}, {variable.shape}"
-
-
-def _counted_as(ds: xr.Dataset, name: str, first: xr.Dataset, axis: str) -> xr.Dataset:
-    """Return `ds` with its times as numbers in the units and the calendar of the first file."""
-    ours, theirs = _time_units(first, axis), _time_units(ds, axis)
-    if ours == theirs or first[axis].dtype.kind not in "fiu":
-        return ds
-    if ours[1] != theirs[1] or not (ours[0] and theirs[0]):
-        raise TimeError(
-            f"{name}: expected times in {ours[0]!r}, calendar {ours[1]}, as in the first file, "
-            f"found {theirs[0]!r}, calendar {theirs[1]}"
-        )
-    import cftime
-
-    counted = {}
-    for key in (axis, *_bounds_of(ds, axis)):
-        values = ds[key].values
-        try:
-            dates = cftime.num2date(values, theirs[0], theirs[1])
-            numbers = np.asarray(cftime.date2num(dates, ours[0], ours[1]))
-        except (ValueError, OverflowError) as error:
-            raise TimeError(
-                f"{name}: expected times that can be counted in {ours[0]!r} as in the first file, "
-                f"found {theirs[0]!r} ({error})"
-            ) from None
-        attrs = {**ds[key].attrs}
-        attrs.update({k: first[key].attrs[k] for k in ("units",) if k in first[key].attrs})
-        counted[key] = xr.Variable(ds[key].dims, numbers, attrs)
-    return ds.assign(counted).set_coords(axis)
-
-
-def _time_units(ds: xr.Dataset, axis: str) -> tuple[str, str]:
-    attrs = ds[axis].attrs
-    calendar = str(attrs.get("calendar", "standard")).lower()
-    return str(attrs.get("units", "")).strip(), calendar.replace("gregorian", "standard").replace(
-        "proleptic_standard", "proleptic_gregorian"
+    ds = joined_along(
+        axis, [_in_units_of(datasets[0], ds, p) for ds, p in zip(datasets, paths, strict=True)]
     )
+    if ds.indexes[axis].has_duplicates:
+        twice = ds.indexes[axis][ds.indexes[axis].duplicated()][0]
+        raise FieldError(
+            f"{paths[0]} and {len(paths) - 1} more: expected each {axis} once, found "
+            f"{str(twice)[:19]} twice; leave one of its files out"
+        )
+    return ds
 
 
-def _in_order(datasets: Sequence[xr.Dataset], names: Sequence[str], axis: str) -> list[xr.Dataset]:
-    """Return files in order of time; refuse those whose times overlap."""
-    spans = [(ds[axis].values.min(), ds[axis].values.max()) for ds in datasets if ds[axis].size]
-    if len(spans) < len(datasets):
-        empty = next(n for n, ds in zip(names, datasets, strict=True) if not ds[axis].size)
-        raise TimeError(f"{empty}: expected at least one time, found none; leave the file out")
-    order = sorted(range(len(datasets)), key=lambda k: spans[k])
-    for before, after in pairwise(order):
-        if spans[after][0] <= spans[before][1]:
-            units = _time_units(datasets[0], axis)[0]
-            raise TimeError(
-                f"{names[after]}: expected times after those of {names[before]}, which end at "
-                f"{spans[before][1]} {units}, found {spans[after][0]} to {spans[after][1]}; leave "
-                "one of them out, or give a folder as OUT"
-            )
-    return [datasets[k] for k in order]
+def joined_along(axis: str, datasets: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Return datasets of the same variables and grid, one after the other, sorted.
 
-
-def shown_names(names: Iterable[str], most: int = 3) -> str:
-    """Return the names of a few files, and how many there are besides.
-
-    Examples
-    --------
-    >>> shown_names(["a.nc", "b.nc", "c.nc", "d.nc"])
-    'a.nc, b.nc and 2 more'
+    Raises
+    ------
+    ValueError
+        When their other axes differ.
     """
-    every = list(names)
-    if len(every) <= most:
-        return ", ".join(every)
-    return f"{', '.join(every[: most - 1])} and {len(every) - most + 1} more"
+    return concatenated(datasets, axis).sortby(axis)
+
+
+def _require_one_plane(one: xr.Dataset, other: xr.Dataset, path: Path, other_path: Path) -> None:
+    """Refuse files on axes of other names, or in another coordinate reference system."""
+    crs = [
+        ds["spatial_ref"].attrs.get("crs_wkt") if "spatial_ref" in ds.variables else None
+        for ds in (one, other)
+    ]
+    if plane_dims(one) != plane_dims(other) or crs[0] != crs[1]:
+        raise FieldError(
+            f"{other_path}: expected the grid and the coordinate reference system of {path}, found "
+            "others; give the files of each grid by themselves"
+        )
+
+
+def _in_units_of(first: xr.Dataset, ds: xr.Dataset, path: Path) -> xr.Dataset:
+    """Return `ds` with the units of the first file of its series."""
+    converted = {}
+    for name, array in ds.data_vars.items():
+        if array.dtype.kind in "fiu":
+            where = f"{path}: variable {name!r}"
+            converted[name] = in_unit_of(array, first[name], where, kind="carbon")
+    return ds.assign(converted)

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, TimeError
-from narcf_geo.grid.grid import LAT_ATTRS, LON_ATTRS
+from narcf_geo.grid.coordinates import LAT_ATTRS, LON_ATTRS
 
 _NAMES = {
     "lon": ("lon", "longitude", "x"),

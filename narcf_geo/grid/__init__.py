@@ -1,7 +1,13 @@
-"""Grids: one immutable value that holds the cells of a structured grid."""
+"""Cells: `Grid` for rows and columns, `Mesh` for any other shape; found from any dataset."""
 
 from __future__ import annotations
 
-from narcf_geo.grid.grid import Grid
+from typing import TypeAlias
 
-__all__ = ["Grid"]
+from narcf_geo.grid.detect import cells_of
+from narcf_geo.grid.grid import Grid
+from narcf_geo.grid.mesh import Mesh
+
+Cells: TypeAlias = Grid | Mesh
+
+__all__ = ["Cells", "Grid", "Mesh", "cells_of"]

@@ -13,7 +13,10 @@ from narcf_geo.grid.sphere import corners_from_centers, to_xyz
 
 
 def four_corners(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid | None:
-    """Return the grid of 2-D centres with four CF vertices a cell, None when there are none."""
+    """Return the grid of 2-D centres with four CF vertices a cell.
+
+    None when there are none, or when neighbours do not share theirs.
+    """
     names = [v.attrs.get("bounds") or v.encoding.get("bounds") for v in (lat, lon)]
     if not all(n in ds.variables and ds[n].ndim == 3 for n in names):
         return None
@@ -21,8 +24,25 @@ def four_corners(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid |
     lat_v, lon_v = (ds[n].transpose(*lat.dims, *vertex).values.astype("float64") for n in names)
     if lat_v.shape != (*lat.shape, 4):
         return None
+    corners = rows_and_columns(lon_v, lat_v)
+    if corners is not None:
+        dims = str(lat.dims[0]), str(lat.dims[1])
+        return Grid.from_corners(
+            *corners, lon=lon.transpose(*lat.dims).values, lat=lat.values, dims=dims
+        )
+    return None
+
+
+def rows_and_columns(lon_v: np.ndarray, lat_v: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the corners (ny + 1, nx + 1) that cells with vertices (ny, nx, 4) share.
+
+    None where neighbours do not join, a corner is missing, or a cell is masked by its corners.
+    """
     p = to_xyz(lon_v, lat_v)
-    tolerance = 1e-3 * np.median(np.linalg.norm(p[..., 0, :] - p[..., 2, :], axis=-1)) + 1e-7
+    diagonal = np.linalg.norm(p[..., 0, :] - p[..., 2, :], axis=-1)
+    if not np.isfinite(p).all() or min(lon_v.shape[:2]) < 1:
+        return None
+    tolerance = 1e-3 * np.median(diagonal) + 1e-7
     for order in [
         (k, (k + s) % 4, (k + 2 * s) % 4, (k + 3 * s) % 4) for s in (1, -1) for k in range(4)
     ]:
@@ -33,14 +53,8 @@ def four_corners(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid |
             and _close(c[:-1, :-1], a[1:, 1:], tolerance)
         ):
             lon_c, lat_c = (_joined(v[..., list(order)]) for v in (lon_v, lat_v))
-            dims = str(lat.dims[0]), str(lat.dims[1])
-            return Grid.from_corners(
-                lon_c, lat_c, lon=lon.transpose(*lat.dims).values, lat=lat.values, dims=dims
-            )
-    raise NarcfError(
-        f"expected the four vertices in {names[0]!r} and {names[1]!r} to be shared between "
-        "neighbouring cells, found gaps; only structured grids without gaps can be used"
-    )
+            return lon_c, lat_c
+    return None
 
 
 def _close(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,9 +12,14 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.constants import NARR_EARTH_RADIUS
-from narcf_geo.core.errors import FieldError, NarcfError
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid.curvilinear import collapsed, four_corners, interpolated
 from narcf_geo.grid.grid import Grid
+from narcf_geo.grid.layouts import layout_of
+from narcf_geo.grid.layouts.rest import at_rest
+from narcf_geo.grid.mesh import Mesh
+from narcf_geo.grid.planes import edges_of_bounds, false_origin, projected_cells
+from narcf_geo.grid.projection import is_lonlat
 from narcf_geo.grid.sphere import (
     distance,
     edges_from_centers,
@@ -21,11 +27,13 @@ from narcf_geo.grid.sphere import (
     great_circle_area,
     to_xyz,
 )
+from narcf_geo.grid.units import in_degrees
 
 UNITS = {
     "latitude": {"degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"},
     "longitude": {"degrees_east", "degree_east", "degree_e", "degrees_e", "degreee", "degreese"},
 }
+DEGREES = {"latitude": "degrees_north", "longitude": "degrees_east"}
 NAMES = {
     "latitude": ("lat", "latitude", "nav_lat", "xlat", "gridlat_0"),
     "longitude": ("lon", "longitude", "nav_lon", "xlong", "gridlon_0"),
@@ -33,35 +41,70 @@ NAMES = {
     "y": ("y", "rlat", "yc", "projection_y_coordinate"),
 }
 AXES = {
-    "x": ("projection_x_coordinate", "grid_longitude"),
-    "y": ("projection_y_coordinate", "grid_latitude"),
+    "x": ("projection_x_coordinate", "projection_x_angular_coordinate", "grid_longitude"),
+    "y": ("projection_y_coordinate", "projection_y_angular_coordinate", "grid_latitude"),
 }
 
 
 def grid_of(ds: xr.Dataset | xr.DataArray) -> Grid:
     """Return the grid of `ds`; see `Grid.from_dataset`."""
+    cells = cells_of(ds)
+    if isinstance(cells, Grid):
+        return cells
+    raise NarcfError(
+        f"expected rows and columns of cells that join, found {cells}; regrid it first, with "
+        "narcf_geo.regrid or narcf-geo regrid, or take the cells with Mesh.from_dataset"
+    )
+
+
+def cells_of(ds: xr.Dataset | xr.DataArray) -> Grid | Mesh:
+    """Return the cells on which the fields of `ds` lie: a `Grid` where they join, else a `Mesh`.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset or xarray.DataArray
+        As for `Grid.from_dataset`, or in one of the layouts of `narcf_geo.grid.layouts`.
+
+    Raises
+    ------
+    NarcfError
+        When no cells are found.
+    """
     if isinstance(ds, xr.DataArray):
         ds = ds.to_dataset(name=ds.name or "field")
+    ds = at_rest(with_degrees(ds))
+    mapped = any(
+        "grid_mapping_name" in v.attrs or "crs_wkt" in v.attrs for v in ds.variables.values()
+    )
+    axes = _axis(ds, "x") is not None and _axis(ds, "y") is not None
+    layout = None if axes and mapped else layout_of(ds)
+    return _structured(ds) if layout is None else layout.build()
+
+
+def _structured(ds: xr.Dataset) -> Grid | Mesh:
     lat, lon = geographic(ds, "latitude"), geographic(ds, "longitude")
     x, y = _axis(ds, "x"), _axis(ds, "y")
     if lat is not None and lon is not None and {"lat_b", "lon_b"} <= set(ds.variables):
         return _with_corners(ds, lat, lon)
+    crs = None if x is None or y is None else _crs_beside(ds, x, y, lat, lon)
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 1:
-        return _rectilinear(ds, lat, lon)
-    crs = _crs(ds)
+        if x is None or y is None or crs is None or is_lonlat(crs):
+            return _rectilinear(ds, lat, lon)
+        return projected_cells(ds, x, y, crs)
     if x is not None and y is not None and crs is not None:
-        if crs.is_geographic and not crs.is_derived and lat is None:
+        if is_lonlat(crs) and lat is None:
             return _rectilinear(ds, y, x)
-        projected = _projected(ds, x, y, crs)
+        projected = projected_cells(ds, x, y, crs)
+        if isinstance(projected, Mesh):
+            return projected
         if lat is not None and lon is not None:
             _same_place(projected, ds, lat, lon)
             four = four_corners(ds, lat, lon)
-            return collapsed(projected if four is None else four)
-        return collapsed(projected)
+            if four is not None:
+                same = four.dims == projected.dims
+                return replace(collapsed(four), projection=projected.projection if same else None)
+        return projected
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 2 and lat.dims == lon.dims:
-        four = four_corners(ds, lat, lon)
-        if four is not None:
-            return collapsed(four)
         return _meshed(ds, lat, lon) or interpolated(lat, lon)
     raise NarcfError(
         "expected latitude and longitude coordinates (1-D, or 2-D of one shape), or x and y axes "
@@ -101,14 +144,20 @@ def geographic(ds: xr.Dataset, kind: str) -> xr.DataArray | None:
     if not found:
         return None
     best = max(score for score, _ in found)
-    axis = ds[next(name for score, name in found if score == best)]
-    unit = str(axis.attrs.get("units", "")).lower()
-    if unit.startswith("rad"):
-        raise FieldError(
-            f"expected the {kind} {axis.name!r} in degrees, found {unit!r}; convert it first, as "
-            f"with ds.assign_coords({axis.name}=np.degrees(ds[{axis.name!r}]))"
-        )
-    return axis
+    return ds[next(name for score, name in found if score == best)]
+
+
+def with_degrees(ds: xr.Dataset) -> xr.Dataset:
+    """Return `ds` with latitudes, longitudes and their bounds in degrees, radians converted.
+
+    Raises
+    ------
+    FieldError
+        When their unit is not one of an angle.
+    """
+    found = {u: geographic(ds, k) for k, u in DEGREES.items()}
+    named = {str(a.name): u for u, a in found.items() if a is not None}
+    return in_degrees(ds, [a for a in found.values() if a is not None], named)
 
 
 def plane_dims(ds: xr.Dataset) -> set[str]:
@@ -133,8 +182,22 @@ def _axis(ds: xr.Dataset, kind: str) -> xr.DataArray | None:
     return ds[max(found)[1]] if found else None
 
 
-def _crs(ds: xr.Dataset) -> Any:
-    """Return the pyproj CRS of the grid mapping, None when there is no mapping."""
+def _crs_beside(
+    ds: xr.Dataset,
+    x: xr.DataArray,
+    y: xr.DataArray,
+    lat: xr.DataArray | None,
+    lon: xr.DataArray | None,
+) -> Any:
+    """Return the CRS of `x` and `y` where these are not latitude and longitude themselves."""
+    if lat is None or lon is None or lat.ndim != 1 or lon.ndim != 1:
+        return _crs(ds, x, y)
+    along = (lat.dims, lon.dims) == (y.dims, x.dims)
+    return _crs(ds, x, y) if along and {x.name, y.name}.isdisjoint((lat.name, lon.name)) else None
+
+
+def _crs(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray) -> Any:
+    """Return the pyproj CRS of the grid mapping of `x` and `y`, None when there is no mapping."""
     from pyproj.exceptions import CRSError
 
     names = [v.attrs.get("grid_mapping") or v.encoding.get("grid_mapping") for v in ds.values()]
@@ -146,7 +209,7 @@ def _crs(ds: xr.Dataset) -> Any:
         return None
     attrs = {k: v.tolist() if hasattr(v, "tolist") else v for k, v in ds[name].attrs.items()}
     try:
-        return _parsed(json.dumps(attrs | _earth(str(name), attrs)))
+        return _parsed(json.dumps(attrs | _earth(str(name), attrs) | false_origin(attrs, x, y)))
     except (CRSError, KeyError, ValueError) as error:
         raise NarcfError(
             f"expected a CF grid mapping in variable {name!r}, found {attrs}, which pyproj cannot "
@@ -249,7 +312,7 @@ def _edges(ds: xr.Dataset, axis: xr.DataArray, limit: float | None) -> np.ndarra
         )
     bounds = axis.attrs.get("bounds") or axis.encoding.get("bounds")
     if bounds in ds.variables and ds[bounds].shape == (axis.size, 2):
-        return _edges_of_bounds(ds[bounds].values.astype("float64"), centers, axis, limit)
+        return edges_of_bounds(ds[bounds].values.astype("float64"), centers, axis, limit)
     if centers.size < 2:
         raise NarcfError(
             f"expected bounds for coordinate {axis.name!r}, which has a single value and so no "
@@ -284,69 +347,26 @@ def _snapped(edges: np.ndarray, axis: xr.DataArray) -> np.ndarray:
     return uniform if np.abs(uniform - edges).max() < 2 * tolerance else edges
 
 
-def _edges_of_bounds(
-    bounds: np.ndarray, centers: np.ndarray, axis: xr.DataArray, limit: float | None
-) -> np.ndarray:
-    if limit is None:
-        bounds = centers[:, None] + (bounds - centers[:, None] + 180) % 360 - 180
-        # A cell of more than half the globe, or bounds exactly 180 degrees off, has no unique side.
-        bounds[:, 1][bounds[:, 1] == bounds[:, 0]] += 360
-    else:
-        bounds = np.clip(bounds, -limit, limit)
-    rising = centers.size < 2 or centers[-1] > centers[0]
-    low, high = bounds.min(1), bounds.max(1)
-    first, second = (low, high) if rising else (high, low)
-    gap = np.abs(first[1:] - second[:-1])
-    if gap.size and gap.max() > 1e-3 * np.median(high - low):
-        k = int(gap.argmax())
-        raise NarcfError(
-            f"expected the bounds of {axis.name!r} to join, found cell {k} ending at "
-            f"{second[k]:g} and cell {k + 1} starting at {first[k + 1]:g}; correct the bounds or "
-            "drop them to take the edges half way between the centres"
-        )
-    return np.concatenate([first, second[-1:]])
+def projected_axes(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray, Any] | None:
+    """Return the x and y axes of projected or rotated cells and their CRS; None without them."""
+    ds = with_degrees(ds)
+    lat, lon = geographic(ds, "latitude"), geographic(ds, "longitude")
+    x, y = _axis(ds, "x"), _axis(ds, "y")
+    crs = None if x is None or y is None else _crs_beside(ds, x, y, lat, lon)
+    if x is None or y is None or crs is None or is_lonlat(crs):
+        return None
+    if lat is not None and lon is not None:
+        grid_of(ds)  # refuses latitudes and longitudes of other cells
+    return x, y, crs
 
 
-def _projected(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray, crs: Any) -> Grid:
-    from pyproj import Transformer
-
-    base = crs.source_crs if crs.is_derived and crs.is_geographic else crs.geodetic_crs
-    to_geographic = Transformer.from_crs(crs, base, always_xy=True)
-
-    def lonlat(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        lon, lat = to_geographic.transform(*np.meshgrid(u, v))
-        if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
-            raise NarcfError(
-                f"expected {x.name!r} and {y.name!r} inside the projection of the grid mapping, "
-                "found cells that have no longitude and latitude; are the units right?"
-            )
-        return lon, lat
-
-    u, v = (_axis_values(axis) for axis in (x, y))
-    lon_b, lat_b = lonlat(_axis_edges(ds, x, u), _axis_edges(ds, y, v))
-    lon, lat = lonlat(u, v)
-    dims = str(y.dims[0]), str(x.dims[0])
-    return Grid.from_corners(lon_b, lat_b, lon=lon, lat=lat, dims=dims)
-
-
-def _axis_values(axis: xr.DataArray) -> np.ndarray:
-    units = str(axis.attrs.get("units", "")).lower()
-    factor = (
-        1000.0 if units in ("km", "kilometer", "kilometers", "kilometre", "kilometres") else 1.0
-    )
-    return axis.values.astype("float64") * factor
-
-
-def _axis_edges(ds: xr.Dataset, axis: xr.DataArray, centers: np.ndarray) -> np.ndarray:
-    bounds = axis.attrs.get("bounds") or axis.encoding.get("bounds")
-    if bounds in ds.variables and ds[bounds].shape == (axis.size, 2):
-        values = _axis_values(ds[bounds].assign_attrs(units=axis.attrs.get("units", "")))
-        return _edges_of_bounds(values, centers, axis, limit=np.inf)
-    if centers.size < 2:
-        raise NarcfError(
-            f"expected at least two values along {axis.name!r}, found one; add bounds to the axis"
-        )
-    return edges_from_centers(centers)
+def lacks_crs(ds: xr.Dataset) -> bool:
+    """Tell x and y axes of which it is not said where on the globe they are."""
+    x, y = _axis(ds, "x"), _axis(ds, "y")
+    lat, lon = geographic(ds, "latitude"), geographic(ds, "longitude")
+    if x is None or y is None or (lat is not None and lon is not None):
+        return False
+    return _crs_beside(ds, x, y, lat, lon) is None
 
 
 def _same_place(grid: Grid, ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> None:
@@ -355,8 +375,9 @@ def _same_place(grid: Grid, ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray
         return
     file_lat = lat.transpose(*grid.dims).values.astype("float64")
     file_lon = lon.transpose(*grid.dims).values.astype("float64")
-    off = distance(to_xyz(file_lon, file_lat), to_xyz(grid.lon, grid.lat))
-    half_cell = np.sqrt(great_circle_area(grid.lon_b, grid.lat_b)) / 2
+    lon_c, lat_c = grid.centers()
+    off = distance(to_xyz(file_lon, file_lat), to_xyz(lon_c, lat_c))
+    half_cell = np.sqrt(great_circle_area(*grid.corners())) / 2
     worst = np.nan_to_num(off / half_cell)
     if worst.max() <= 1:
         return
@@ -365,7 +386,7 @@ def _same_place(grid: Grid, ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray
     raise NarcfError(
         f"expected {lat.name!r} and {lon.name!r} to lie where {y!r}, {x!r} and the grid mapping "
         f"put the cells, found cell {y}={j}, {x}={i} at {_place(file_lon, file_lat, j, i)} "
-        f"in the file and at {_place(grid.lon, grid.lat, j, i)} by its x and y, "
+        f"in the file and at {_place(lon_c, lat_c, j, i)} by its x and y, "
         f"{off[j, i] / 1000:.0f} km apart and more than half a cell; clip all coordinates "
         "together, or drop the wrong ones"
     )

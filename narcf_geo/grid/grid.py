@@ -5,42 +5,31 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from narcf_geo.core.constants import EARTH_RADIUS
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid.check import checked_corners
+from narcf_geo.grid.projection import Projection
 from narcf_geo.grid.sphere import band, great_circle_area, to_lonlat, to_xyz
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    import xarray as xr
     from numpy.typing import ArrayLike
-
-LAT_ATTRS = {
-    "standard_name": "latitude",
-    "long_name": "latitude",
-    "units": "degrees_north",
-    "axis": "Y",
-}
-LON_ATTRS = {
-    "standard_name": "longitude",
-    "long_name": "longitude",
-    "units": "degrees_east",
-    "axis": "X",
-}
+    from pyproj import CRS
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Grid:
     """The cells of a structured grid on the sphere; immutable, compared by content.
 
-    Build one with `Grid.regular`, `Grid.from_corners` or `Grid.from_dataset`. Two grids are equal
-    when corners and centres, rounded to 1e-9 degree, are the same, in the same order and the same
-    turn of longitude; names of dimensions do not count. `Grid.matches` asks for the same cells
-    within a tolerance.
+    Build one with `Grid.regular`, `Grid.projected`, `Grid.from_corners` or `Grid.from_dataset`. Two
+    grids are equal when corners and centres, rounded to 1e-9 degree, are the same, in the same
+    order and the same turn of longitude, and they lie in the same coordinate reference system;
+    names of dimensions do not count. `Grid.matches` asks for the same cells within a tolerance.
 
     Attributes
     ----------
@@ -51,6 +40,9 @@ class Grid:
         Cell centres in degrees, 1-D when rectilinear, otherwise of shape (ny, nx).
     dims : tuple of str
         Names of the two dimensions, rows first.
+    projection : Projection, optional
+        x and y of the edges and centres and their coordinate reference system, for a grid that is
+        laid out in one: projected, or around a rotated pole.
     """
 
     lon_b: np.ndarray
@@ -58,6 +50,7 @@ class Grid:
     lon: np.ndarray = field(default=None)  # type: ignore[arg-type]
     lat: np.ndarray = field(default=None)  # type: ignore[arg-type]
     dims: tuple[str, str] = ("lat", "lon")
+    projection: Projection | None = None
 
     def __post_init__(self) -> None:
         lon_b, lat_b = checked_corners(self.lon_b, self.lat_b)
@@ -77,6 +70,11 @@ class Grid:
             value.flags.writeable = False
             object.__setattr__(self, name, value)
         object.__setattr__(self, "dims", tuple(self.dims))
+        plane = self.projection
+        if plane is not None and (plane.y.size, plane.x.size) != (ny, nx):
+            raise NarcfError(
+                f"expected x and y of {(ny, nx)} cells, found {(plane.y.size, plane.x.size)}"
+            )
 
     @classmethod
     def regular(
@@ -86,47 +84,90 @@ class Grid:
         east: float,
         north: float,
         resolution: float | tuple[float, float],
+        *,
+        crs: CRS | str | int | None = None,
     ) -> Grid:
-        """Return the longitude-latitude grid that fills a box, latitudes ascending.
+        """Return the grid of even cells that fills a box, latitudes (or y) ascending.
 
         Parameters
         ----------
         west, south, east, north : float
-            Edges of the box in degrees. `east` below `west` means: across the dateline.
+            Edges of the box in degrees, or in units of `crs`. In degrees, `east` below `west`
+            means: across the dateline.
         resolution : float or pair of float
-            Cell size in degrees, or (longitude size, latitude size); must divide the box.
+            Cell size in degrees, or in units of `crs`: one, or (longitude size, latitude size);
+            must divide the box.
+        crs : pyproj.CRS, str or int, optional
+            A coordinate reference system, such as ``"EPSG:3035"``; longitude and latitude when not
+            given.
 
         Returns
         -------
         Grid
-            Dimensions ``lat`` and ``lon``, both rising.
+            Dimensions ``lat`` and ``lon``, or ``y`` and ``x``, both rising.
 
         Raises
         ------
         UsageError
-            When the box is empty, leaves the globe, or is not a whole number of cells.
+            When the box is empty, leaves the globe, or is not a whole number of cells, and when
+            there is no such reference system.
 
         Examples
         --------
         >>> Grid.regular(-170, 10, -50, 85, 1)
         Grid(75 x 120 cells of 1 x 1 degree, latitude 10 to 85, longitude -170 to -50)
+        >>> Grid.regular(4e6, 2e6, 5e6, 3e6, 1e4, crs="EPSG:3035").shape
+        (100, 100)
         """
-        dlon, dlat = np.broadcast_to(np.asarray(resolution, "float64"), 2).tolist()
-        if east <= west:
-            east += 360
-        box = f"west {west:g}, south {south:g}, east {east:g}, north {north:g}"
-        if not (dlon > 0 and dlat > 0 and -90 <= south < north <= 90 and 0 < east - west <= 360):
-            raise UsageError(
-                f"expected a box within 360 degrees of longitude and -90..90 of latitude and a "
-                f"positive resolution, found {box}, resolution {resolution}"
-            )
-        nx, ny = round((east - west) / dlon), round((north - south) / dlat)
-        if abs(nx * dlon - (east - west)) > 1e-6 or abs(ny * dlat - (north - south)) > 1e-6:
-            raise UsageError(
-                f"expected a resolution that divides the box, found {resolution} for {box}; "
-                "move an edge of the box or choose another resolution"
-            )
-        return cls(np.linspace(west, east, nx + 1), np.linspace(south, north, ny + 1))
+        from narcf_geo.grid.build import regular
+
+        return regular(west, south, east, north, resolution, crs)
+
+    @classmethod
+    def projected(
+        cls,
+        crs: CRS | str | int,
+        x_b: ArrayLike,
+        y_b: ArrayLike,
+        *,
+        x: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        dims: tuple[str, str] | None = None,
+    ) -> Grid:
+        """Return the grid with given cell edges in a coordinate reference system.
+
+        Parameters
+        ----------
+        crs : pyproj.CRS, str or int
+            Projected, or longitude and latitude of a rotated pole; ``"EPSG:3035"`` for instance.
+        x_b, y_b : array_like
+            Edges of shapes (nx + 1,) and (ny + 1,) in units of `crs`, rising or falling.
+        x, y : array_like, optional
+            Cell centres where they are not the middle of the cells.
+        dims : tuple of str, optional
+            Names of the row and the column dimension; ``y`` and ``x``, or ``rlat`` and ``rlon``.
+
+        Returns
+        -------
+        Grid
+            Rectilinear where meridians and parallels lie along x and y (Mercator, EASE-Grid 2.0
+            global), curvilinear otherwise.
+
+        Raises
+        ------
+        UsageError
+            When there is no such reference system.
+        NarcfError
+            When edges turn back, or a cell lies where the projection has no longitude and latitude.
+
+        Examples
+        --------
+        >>> Grid.projected("EPSG:32611", [5e5, 5.1e5, 5.2e5], [5.2e6, 5.19e6]).projection
+        Projection(EPSG:32611, x 500000 to 520000, y 5200000 to 5190000 m)
+        """
+        from narcf_geo.grid.build import projected
+
+        return projected(crs, x_b, y_b, x, y, dims)
 
     @classmethod
     def from_corners(
@@ -190,11 +231,12 @@ class Grid:
         Raises
         ------
         NarcfError
-            When no structured grid is found, when cells leave gaps, or when 2-D latitudes and
+            When no cells are found, when they are those of a `Mesh`, or when 2-D latitudes and
             longitudes lie more than half a cell from where x and y put them.
 
         Examples
         --------
+        >>> import xarray as xr
         >>> field = xr.DataArray(np.zeros((2, 3)), dims=("latitude", "longitude"),
         ...                      coords={"latitude": [49.5, 48.5], "longitude": [358, 0, 2]})
         >>> Grid.from_dataset(field)
@@ -270,33 +312,20 @@ class Grid:
         """Return CF coordinates and bounds of the cells, for output datasets.
 
         Rectilinear: ``lat``, ``lon`` with ``lat_bnds``, ``lon_bnds`` (dimension ``bnds``).
-        Curvilinear: 2-D ``lat``, ``lon`` with four vertices a cell (dimension ``nv``).
+        Curvilinear: 2-D ``lat``, ``lon`` with four vertices a cell (dimension ``nv``). Projected:
+        ``y``, ``x`` with ``y_bnds``, ``x_bnds``, and 2-D ``lat``, ``lon``, with vertices up to a
+        million cells; `grid_mapping` says where these x and y are.
         """
-        lat_attrs, lon_attrs = dict(LAT_ATTRS), dict(LON_ATTRS)
-        if self.is_rectilinear:
-            y, x = self.dims
-            coords = {
-                y: xr.DataArray(self.lat, dims=y, attrs=lat_attrs | {"bounds": f"{y}_bnds"}),
-                x: xr.DataArray(self.lon, dims=x, attrs=lon_attrs | {"bounds": f"{x}_bnds"}),
-                f"{y}_bnds": xr.DataArray(_pairs(self.lat_b), dims=(y, "bnds")),
-                f"{x}_bnds": xr.DataArray(_pairs(self.lon_b), dims=(x, "bnds")),
-            }
-        else:
-            del lat_attrs["axis"], lon_attrs["axis"]
-            vertices = (*self.dims, "nv")
-            coords = {
-                "lat": xr.DataArray(
-                    self.lat, dims=self.dims, attrs=lat_attrs | {"bounds": "lat_bnds"}
-                ),
-                "lon": xr.DataArray(
-                    self.lon, dims=self.dims, attrs=lon_attrs | {"bounds": "lon_bnds"}
-                ),
-                "lat_bnds": xr.DataArray(quads(self.lat_b), dims=vertices),
-                "lon_bnds": xr.DataArray(quads(self.lon_b), dims=vertices),
-            }
-        for coord in coords.values():
-            coord.encoding["_FillValue"] = None
-        return coords
+        from narcf_geo.grid.coordinates import cf_coords
+
+        return cf_coords(self)
+
+    @property
+    def grid_mapping(self) -> dict[str, Any]:
+        """CF attributes of the coordinate reference system, with its WKT; EPSG:4326 without one."""
+        from narcf_geo.grid.coordinates import mapping_attributes
+
+        return mapping_attributes(self.projection)
 
     def cells(self) -> gpd.GeoDataFrame:
         """Return one polygon a cell (C order) with ``lat``, ``lon`` and ``area`` in m2.
@@ -310,7 +339,7 @@ class Grid:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the cells to 1e-9 degree; equal for equal grids, stable across processes."""
+        """SHA-256 of the cells on the globe to 1e-9 degree; stable across processes."""
         sha = hashlib.sha256()
         for value in (self.lon_b, self.lat_b, self.lon, self.lat):
             sha.update(str(value.shape).encode())
@@ -319,40 +348,47 @@ class Grid:
         return sha.hexdigest()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Grid) and self.digest == other.digest
+        if not isinstance(other, Grid) or self.digest != other.digest:
+            return False
+        if self.projection is None or other.projection is None:
+            return self.projection is other.projection
+        return self.projection.is_in(other.projection.crs)
 
     def __hash__(self) -> int:
         return int(self.digest[:15], 16)
 
     def __reduce__(self) -> tuple[type[Grid], tuple]:
-        return Grid, (self.lon_b, self.lat_b, self.lon, self.lat, self.dims)
+        return Grid, (
+            *(self.lon_b, self.lat_b, self.lon, self.lat, self.dims),
+            self.projection,
+        )
 
-    def __dask_tokenize__(self) -> tuple[str, str]:
-        return "narcf_geo.Grid", self.digest
+    def __dask_tokenize__(self) -> tuple[str, ...]:
+        return "narcf_geo.Grid", self.digest, self.projection.wkt if self.projection else ""
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """South, north, west and east of the corners in degrees, as they are given."""
+        values = self.lat_b.min(), self.lat_b.max(), self.lon_b.min(), self.lon_b.max()
+        south, north, west, east = map(float, values)
+        return south, north, west, east
 
     @property
     def cell_size(self) -> str:
-        """The size of a cell in words: latitude x longitude in degrees, or about so many km."""
-        if self.is_rectilinear:
-            return f"{_step(self.lat_b)} x {_step(self.lon_b)} degree"
-        return f"about {np.sqrt(self.area.mean()) / 1000:.3g} km, curvilinear"
+        """The size of a cell in words: degrees, units of the projection, or about so many km."""
+        from narcf_geo.grid.words import cell_size
+
+        return cell_size(self)
 
     def _repr_html_(self) -> str:
-        from narcf_geo.grid.html import table
+        from narcf_geo.grid.words import table
 
         return table(self)
 
     def __repr__(self) -> str:
-        ny, nx = self.shape
-        if self.is_rectilinear:
-            edges = (self.lat_b[0], self.lat_b[-1]), (self.lon_b[0], self.lon_b[-1])
-        else:
-            edges = (self.lat_b.min(), self.lat_b.max()), (self.lon_b.min(), self.lon_b.max())
-        (south, north), (west, east) = edges
-        return (
-            f"Grid({ny} x {nx} cells of {self.cell_size}, latitude {south:.6g} to {north:.6g}, "
-            f"longitude {west:.6g} to {east:.6g})"
-        )
+        from narcf_geo.grid.words import described
+
+        return described(self)
 
 
 def _centers(lon_b: np.ndarray, lat_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -360,22 +396,3 @@ def _centers(lon_b: np.ndarray, lat_b: np.ndarray) -> tuple[np.ndarray, np.ndarr
         return (lon_b[1:] + lon_b[:-1]) / 2, (lat_b[1:] + lat_b[:-1]) / 2
     p = to_xyz(lon_b, lat_b)
     return to_lonlat(p[:-1, :-1] + p[:-1, 1:] + p[1:, 1:] + p[1:, :-1])
-
-
-def _pairs(edges: np.ndarray) -> np.ndarray:
-    return np.stack([edges[:-1], edges[1:]], axis=1)
-
-
-def quads(corners: np.ndarray) -> np.ndarray:
-    """Return the four corners of each cell in turn, shape (ny, nx, 4)."""
-    return np.stack(
-        [corners[:-1, :-1], corners[:-1, 1:], corners[1:, 1:], corners[1:, :-1]], axis=-1
-    )
-
-
-def _step(edges: np.ndarray) -> str:
-    steps = np.abs(np.diff(edges))
-    inner = steps[1:-1] if steps.size > 2 else steps
-    if np.ptp(inner) <= 1e-3 * inner.mean():
-        return f"{inner.mean():.6g}"
-    return f"{steps.min():.4g}..{steps.max():.4g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import geopandas as gpd
 
     from narcf_geo.grid.grid import Grid
+    from narcf_geo.grid.mesh import Mesh
 
 
 _WIDE = 5.0
@@ -23,7 +25,7 @@ _NEAR_POLE = 16
 """How much finer the edges of such a cell are drawn."""
 
 
-def cell_polygons(grid: Grid) -> gpd.GeoDataFrame:
+def cell_polygons(grid: Grid | Mesh) -> gpd.GeoDataFrame:
     """Return the cells of `grid` as a GeoDataFrame; see `Grid.cells`."""
     import geopandas as gpd
 
@@ -35,12 +37,12 @@ def cell_polygons(grid: Grid) -> gpd.GeoDataFrame:
     )
 
 
-def cell_shapes(grid: Grid, parts: int = 1) -> np.ndarray:
+def cell_shapes(grid: Grid | Mesh, parts: int = 1) -> np.ndarray:
     """Return the cells as shapely polygons in longitude and latitude, in C order.
 
     Parameters
     ----------
-    grid : Grid
+    grid : Grid or Mesh
         The cells.
     parts : int
         Pieces in which to draw each edge of a curvilinear cell, all along its great circle.
@@ -50,11 +52,34 @@ def cell_shapes(grid: Grid, parts: int = 1) -> np.ndarray:
     numpy.ndarray
         Polygons and MultiPolygons (cells,) within -180..180 degrees of longitude.
     """
+    from narcf_geo.grid.coordinates import quads
+    from narcf_geo.grid.grid import Grid
+
+    if not isinstance(grid, Grid):
+        return _mesh_shapes(grid, parts)
     if grid.is_rectilinear:
         return _boxes(grid)
-    from narcf_geo.grid.grid import quads
+    return _rings(np.stack([quads(c).reshape(-1, 4) for c in grid.corners()], axis=-1), parts)
 
-    corners = np.stack([quads(c).reshape(-1, 4) for c in grid.corners()], axis=-1)
+
+def _mesh_shapes(mesh: Mesh, parts: int) -> np.ndarray:
+    """Return the cells of a mesh, those of as many corners together."""
+    lonlat = np.stack(mesh.corner_positions(), axis=-1)
+    start = np.cumsum(mesh.counts) - mesh.counts
+    polygons = np.empty(mesh.counts.size, object)
+    for k in np.unique(mesh.counts):
+        some = np.flatnonzero(mesh.counts == k)
+        polygons[some] = _rings(lonlat[start[some][:, None] + np.arange(k)], parts)
+    shapes = np.full(math.prod(mesh.shape), shapely.Polygon(), dtype=object)
+    cell, first, number = np.unique(mesh.owner, return_index=True, return_counts=True)
+    shapes[cell] = polygons[first]
+    for c, f, n in zip(*(v[number > 1] for v in (cell, first, number)), strict=True):
+        shapes[c] = shapely.union_all(polygons[f : f + n])
+    return shapes
+
+
+def _rings(corners: np.ndarray, parts: int) -> np.ndarray:
+    """Return the shapes of rings (cells, corners, 2) of longitudes and latitudes."""
     rings = _along_great_circles(corners, parts)
     lon = np.unwrap(rings[..., 0], period=360, axis=1)
     lon -= 360 * np.floor((lon.min(axis=1, keepdims=True) + 180) / 360)
@@ -81,7 +106,7 @@ def _boxes(grid: Grid) -> np.ndarray:
 
 
 def _along_great_circles(corners: np.ndarray, parts: int) -> np.ndarray:
-    """Return rings (cells, 4 * parts, 2) from corners (cells, 4, 2) in degrees."""
+    """Return rings (cells, corners * parts, 2) from corners (cells, corners, 2) in degrees."""
     if parts == 1:
         return corners
     first = to_xyz(corners[..., 0], corners[..., 1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import shapely
@@ -46,10 +46,10 @@ def equal_area(shapes: np.ndarray) -> np.ndarray:
     numpy.ndarray
         Valid polygons, x in degrees, y in degrees at the equator; `M2` turns their area into m2.
     """
-    return _valid(np.array([_drawn(shape) for shape in shapes], dtype=object))
+    return valid(np.array([_drawn(shape) for shape in shapes], dtype=object))
 
 
-def _valid(shapes: np.ndarray) -> np.ndarray:
+def valid(shapes: np.ndarray) -> np.ndarray:
     for k in np.flatnonzero(~shapely.is_valid(shapes)):
         shapes[k] = polygonal(shapely.make_valid(shapes[k]))
     return shapes
@@ -90,19 +90,39 @@ def cell_shares(grid: Grid, shapes: np.ndarray) -> sp.csr_array:
     >>> cell_shares(grid, np.array([shapely.box(-110, 30, -107, 32)])).toarray().round(6).tolist()
     [[1.0, 0.5, 0.0, 0.0, 0.0]]
     """
+    return shares_on_plane(grid, equal_area(shapes))
+
+
+def shares_on_plane(grid: Grid, plane: np.ndarray) -> sp.csr_array:
+    """Return `cell_shares` of polygons that `equal_area` has drawn."""
     import scipy.sparse as sp
 
+    owner, cell, share = shared_cells(grid, plane)
     size = grid.shape[0] * grid.shape[1]
-    plane = equal_area(shapes)
-    find = _in_rectangles if grid.is_rectilinear else _in_quads
-    owner, cell, share, area = find(grid, plane)
-    # Touching is not overlapping; a polygon smaller than a cell is measured by its own area.
-    least = _NOTHING * np.minimum(area / np.maximum(share, 1e-300), shapely.area(plane)[owner])
-    kept = area > least
-    result = sp.csr_array((share[kept], (owner[kept], cell[kept])), shape=(len(plane), size))
+    result = sp.csr_array((share, (owner, cell)), shape=(len(plane), size))
     result.sum_duplicates()
     result.data = np.minimum(result.data, 1.0)
     return result
+
+
+def shared_cells(grid: Grid, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return numbers of polygon and cell, and the part of the cell inside, of each overlap.
+
+    A polygon has a cell across 180 degrees twice, once for each side.
+    """
+    find = _in_rectangles if grid.is_rectilinear else _in_quads
+    owner, cell, share, area = find(grid, plane)
+    kept = is_overlap(owner, share, area, shapely.area(plane))
+    return owner[kept], cell[kept], share[kept]
+
+
+def is_overlap(
+    owner: np.ndarray, share: np.ndarray, area: np.ndarray, shape_area: np.ndarray
+) -> np.ndarray:
+    """Tell what is more than the rounding of cells and shapes that touch."""
+    # A polygon smaller than a cell is measured by its own area.
+    least = np.minimum(area / np.maximum(share, 1e-300), shape_area[owner])
+    return area > _NOTHING * least
 
 
 Found = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -132,36 +152,143 @@ def _sine(xy: np.ndarray) -> np.ndarray:
 
 
 def _in_rectangles(grid: Grid, shapes: np.ndarray) -> Found:
-    """Halve blocks of cells until each lies inside, outside, or is one cell.
+    x, columns = rising(grid.lon_b)
+    y, rows = rising(_sines(grid.lat_b))
+    number, row, column, area, _ = covered_cells(x, y, *_turned(shapes, x))
+    size = (x[column + 1] - x[column]) * (y[row + 1] - y[row])
+    share = area / size
+    share[share > _WHOLE] = 1.0
+    return number, rows[row] * columns.size + columns[column], share, area
 
-    The cost grows with the cells on the edges of the polygons, not with cells times vertices.
+
+def covered_cells(
+    x: np.ndarray, y: np.ndarray, shapes: np.ndarray, owner: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Return what polygons share with the rectangles between edges.
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray
+        Edges, rising.
+    shapes : numpy.ndarray
+        Valid polygons (m,).
+    owner : numpy.ndarray
+        The number (m,) to report for each.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Number, row, column, area and centroid (n, 2) of each overlap.
     """
-    x, columns = _rising(grid.lon_b)
-    y, rows = _rising(np.rad2deg(np.sin(np.deg2rad(grid.lat_b))))
+    from narcf_geo.grid.coverage import covered_moments
+
+    none = np.zeros(0, dtype=int)
+    found = [(none, none, none, np.zeros(0), np.zeros((0, 2)))]
+    for number, shape, block in zip(owner, shapes, _blocks_around(shapes, x, y), strict=True):
+        bottom, top, left, right = (int(v) for v in block)
+        if bottom >= top or left >= right:
+            continue
+        x_b, y_b = x[left : right + 1], y[bottom : top + 1]
+        area, along, up = covered_moments(x_b, y_b, shape)
+        row, column = np.nonzero(area > 0)
+        area = area[row, column]
+        # The centroid of a sliver is rounding, but lies in the cell.
+        low = np.stack([x_b[column], y_b[row]], axis=1)
+        high = np.stack([x_b[column + 1], y_b[row + 1]], axis=1)
+        center = np.stack([along[row, column], up[row, column]], axis=1) / area[:, None]
+        center = np.clip(center, low, high)
+        found.append((np.full(row.size, number), row + bottom, column + left, area, center))
+    return tuple(np.concatenate(v) for v in zip(*found, strict=True))
+
+
+def _sines(latitude: np.ndarray) -> np.ndarray:
+    return np.rad2deg(np.sin(np.deg2rad(latitude)))
+
+
+def _turned(shapes: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return shapes in each turn of longitude that edges along x reach, and their numbers."""
     turns = np.arange(np.floor((x[0] + 180) / 360), np.ceil((x[-1] - 180) / 360) + 1)
-    owner = np.tile(np.arange(len(shapes)), turns.size)
-    piece = np.concatenate(
-        [shapely.transform(shapes, lambda p, by=(360 * t, 0): p + by) for t in turns]
-    )
-    block = _blocks_around(piece, x, y)
+    moved = [shapely.transform(shapes, lambda p, by=(360 * t, 0): p + by) for t in turns]
+    return np.concatenate(moved), np.tile(np.arange(len(shapes)), turns.size)
+
+
+def window_of(grid: Grid, plane: np.ndarray) -> tuple[slice, slice]:
+    """Return the rows and columns of a grid that polygons drawn by `equal_area` may touch."""
+    if not grid.is_rectilinear:
+        return slice(0, grid.shape[0]), slice(0, grid.shape[1])
+    turned, _ = _turned(plane, rising(grid.lon_b)[0])
+    return window(grid.lon_b, _sines(grid.lat_b), turned)
+
+
+def window(x_b: np.ndarray, y_b: np.ndarray, shapes: np.ndarray) -> tuple[slice, slice]:
+    """Return the rows and columns between edges, rising or falling, that shapes may touch."""
+    (x, columns), (y, rows) = rising(x_b), rising(y_b)
+    block = _blocks_around(shapes, x, y)
+    block = block[(block[:, 0] < block[:, 1]) & (block[:, 2] < block[:, 3])]
+    if not block.size:
+        return slice(0, 0), slice(0, 0)
+    found = []
+    for number, first, last in ((rows, 0, 1), (columns, 2, 3)):
+        ends = number[[block[:, first].min(), block[:, last].max() - 1]]
+        found.append(slice(int(ends.min()), int(ends.max()) + 1))
+    return found[0], found[1]
+
+
+class Overlaps(NamedTuple):
+    """What shapes share with rectangles.
+
+    Attributes
+    ----------
+    whole : numpy.ndarray
+        Shape, row and column (3, n) of rectangles inside a shape.
+    edge : numpy.ndarray
+        The same of rectangles that a shape holds in part.
+    piece : numpy.ndarray
+        This part of each of the latter, polygons.
+    """
+
+    whole: np.ndarray
+    edge: np.ndarray
+    piece: np.ndarray
+
+
+def overlaps(x: np.ndarray, y: np.ndarray, shapes: np.ndarray, owner: np.ndarray) -> Overlaps:
+    """Return what shapes share with the rectangles between edges along x and y.
+
+    Blocks of cells are halved until each lies inside, outside, or is one cell: the cost grows with
+    the cells on the edges of the shapes, not with cells times vertices.
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray
+        Edges, rising.
+    shapes : numpy.ndarray
+        Valid polygons (m,).
+    owner : numpy.ndarray
+        The number (m,) to report for each.
+    """
+    block = _blocks_around(shapes, x, y)
     met = (block[:, 0] < block[:, 1]) & (block[:, 2] < block[:, 3])
     owner, block = owner[met], block[met]
-    piece = _clipped(piece[met], block, x, y)
-    found: list[tuple[np.ndarray, ...]] = [_every_cell(owner[:0], block[:0], x, y)]
+    piece = _clipped(shapes[met], block, x, y)
+    whole, edge = [np.zeros((3, 0), dtype=int)], [np.zeros((3, 0), dtype=int)]
+    pieces = [piece[:0]]
     while owner.size:
         area = shapely.area(piece)
-        whole = (x[block[:, 3]] - x[block[:, 2]]) * (y[block[:, 1]] - y[block[:, 0]])
+        size = (x[block[:, 3]] - x[block[:, 2]]) * (y[block[:, 1]] - y[block[:, 0]])
         single = (block[:, 1] - block[:, 0] == 1) & (block[:, 3] - block[:, 2] == 1)
-        full = area >= _WHOLE * whole
+        full = area >= _WHOLE * size
         one = single & (area > 0)
-        found.append((owner[one], block[one, 0], block[one, 2], (area / whole)[one], area[one]))
-        found.append(_every_cell(owner[full & ~single], block[full & ~single], x, y))
+        edge.append(np.stack([owner[one], block[one, 0], block[one, 2]]))
+        pieces.append(piece[one])
+        whole.append(_every_cell(owner[full & ~single], block[full & ~single]))
         divide = (area > 0) & ~full & ~single
         owner, piece = (np.concatenate([v[divide]] * 2) for v in (owner, piece))
         block = np.concatenate(_halves(block[divide]))
         piece = _clipped(piece, block, x, y)
-    number, row, column, share, area = (np.concatenate(v) for v in zip(*found, strict=True))
-    return number, rows[row] * columns.size + columns[column], share, area
+    return Overlaps(
+        np.concatenate(whole, axis=1), np.concatenate(edge, axis=1), np.concatenate(pieces)
+    )
 
 
 def _blocks_around(shapes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -183,7 +310,7 @@ def _blocks_around(shapes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarr
     )
 
 
-def _rising(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def rising(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return edges in rising order and the number of the cell between each two of them."""
     number = np.arange(edges.size - 1)
     return (edges, number) if edges[0] < edges[-1] else (edges[::-1], number[::-1])
@@ -209,22 +336,20 @@ def _halves(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
-def _every_cell(
-    owner: np.ndarray, block: np.ndarray, x: np.ndarray, y: np.ndarray
-) -> tuple[np.ndarray, ...]:
+def _every_cell(owner: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Return owner, row and column (3, n) of all cells of blocks."""
     high, wide = block[:, 1] - block[:, 0], block[:, 3] - block[:, 2]
     which = np.repeat(np.arange(owner.size), high * wide)
     first = np.concatenate([[0], np.cumsum(high * wide)])[which]
     along = np.arange(which.size) - first
     row = block[which, 0] + along // wide[which]
     column = block[which, 2] + along % wide[which]
-    area = (x[column + 1] - x[column]) * (y[row + 1] - y[row])
-    return owner[which], row, column, np.ones(which.size), area
+    return np.stack([owner[which], row, column])
 
 
 def _in_quads(grid: Grid, shapes: np.ndarray) -> Found:
     """Intersect the cells of a curvilinear grid with the pieces of each polygon they meet."""
-    cells = _valid(shapely.transform(cell_shapes(grid, _EDGE_PARTS), _sine))
+    cells = valid(shapely.transform(cell_shapes(grid, _EDGE_PARTS), _sine))
     tree = shapely.STRtree(cells)
     size = shapely.area(cells)
     pieces, owner = _cut(shapes)

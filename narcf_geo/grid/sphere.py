@@ -26,7 +26,11 @@ def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return 2 * EARTH_RADIUS * np.arcsin(np.clip(chord / 2, 0, 1))
 
 
-def _triangle(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+def excess(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Return the areas of spherical triangles of unit vectors (..., 3), positive to the left.
+
+    The spherical excess after Van Oosterom and Strackee (1983), in units of the radius squared.
+    """
     # Differences first: the plain triple product loses half its digits on small cells.
     triple = np.sum(a * np.cross(b - a, c - a), axis=-1)
     dots = np.sum(a * b, axis=-1) + np.sum(b * c, axis=-1) + np.sum(c * a, axis=-1)
@@ -51,14 +55,10 @@ def great_circle_area(lon_c: np.ndarray, lat_c: np.ndarray) -> np.ndarray:
     -------
     numpy.ndarray
         Shape (ny, nx), positive, on the sphere of 6371007.2 m.
-
-    Notes
-    -----
-    The spherical excess of two triangles a cell, Van Oosterom and Strackee (1983).
     """
     p = to_xyz(lon_c, lat_c)
     a, b, c, d = p[:-1, :-1], p[:-1, 1:], p[1:, 1:], p[1:, :-1]
-    return np.abs(_triangle(a, b, c) + _triangle(a, c, d)) * EARTH_RADIUS**2
+    return np.abs(excess(a, b, c) + excess(a, c, d)) * EARTH_RADIUS**2
 
 
 def corners_from_centers(lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -118,6 +118,13 @@ def edges_from_centers(centers: np.ndarray) -> np.ndarray:
     return np.concatenate([[2 * centers[0] - middle[0]], middle, [2 * centers[-1] - middle[-1]]])
 
 
+def gaussian_latitudes(n: int) -> np.ndarray:
+    """Return the n latitudes of a full Gaussian grid in degrees, from north to south."""
+    from scipy.special import roots_legendre
+
+    return np.degrees(np.arcsin(roots_legendre(n)[0]))[::-1]
+
+
 def gaussian_edges(lat: np.ndarray) -> np.ndarray | None:
     """Return the cell edges of a full Gaussian latitude axis, None when `lat` is not one.
 
@@ -127,7 +134,8 @@ def gaussian_edges(lat: np.ndarray) -> np.ndarray | None:
     tolerance = min(0.01, 0.02 * 180 / n)
     # The outermost node is close to the first zero of the Bessel function J0: a quick test.
     outermost = 90 - np.degrees(2.404825557695773 / (n + 0.5))
-    if n < 4 or n % 2 or abs(max(lat[0], lat[-1]) - outermost) > tolerance:
+    close = max(tolerance, 2 / n**2)
+    if n < 4 or n % 2 or abs(max(lat[0], lat[-1]) - outermost) > close:
         return None
     from scipy.special import roots_legendre
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from narcf_geo.core.errors import UsageError
+from narcf_geo.grid import Mesh
 from narcf_geo.kernels.polygons import (
     FANOUT,
     ROUNDING,
@@ -23,10 +24,12 @@ from narcf_geo.kernels.polygons import (
     extent,
     load,
     polygon_area,
+    unit_vectors,
 )
+from narcf_geo.kernels.triangulate import polygons
 
 if TYPE_CHECKING:
-    from narcf_geo.grid import Grid
+    from narcf_geo.grid import Cells
 
 Normalisation = Literal["conservative", "conservative_normed"]
 
@@ -256,31 +259,45 @@ def normalise(
     return overlap
 
 
-def _cells(grid: Grid, mask: ArrayLike | None, which: str) -> Polygons:
-    if mask is not None and np.shape(mask) != grid.shape:
+def polygons_of(cells: Cells, mask: ArrayLike | None = None) -> Polygons:
+    """Return the cells of a grid or mesh, those left out where `mask` is 0."""
+    if isinstance(cells, Mesh):
+        return polygons(
+            unit_vectors(cells.lon_v, cells.lat_v),
+            cells.connectivity,
+            cells.counts,
+            mask,
+            owner=cells.owner,
+            shape=cells.shape,
+        )
+    return Polygons.from_corners(*cells.corners(), mask=mask)
+
+
+def _masked(cells: Cells, mask: ArrayLike | None, which: str) -> Polygons:
+    if mask is not None and np.shape(mask) != cells.shape:
         raise UsageError(
-            f"{which}_mask has shape {np.shape(mask)}, but the {which} grid has {grid.shape}: "
+            f"{which}_mask has shape {np.shape(mask)}, but the {which} grid has {cells.shape}: "
             "give one value a cell, 0 for a cell to leave out"
         )
-    return Polygons.from_corners(*grid.corners(), mask=mask)
+    return polygons_of(cells, mask)
 
 
 def conservative_weights(
-    source: Grid,
-    target: Grid,
+    source: Cells,
+    target: Cells,
     *,
     normalisation: Normalisation = "conservative",
     source_mask: ArrayLike | None = None,
     target_mask: ArrayLike | None = None,
 ) -> sparse.csr_array:
-    """First-order conservative weights between any two structured grids.
+    """First-order conservative weights between any two grids or meshes.
 
     Cell edges are great circles, as in ESMF, whose weights these are (to about 1e-12).
 
     Parameters
     ----------
     source, target
-        Grids in any orientation, longitude range and place, poles included.
+        A `Grid` or `Mesh` in any orientation, longitude range and place, poles included.
     normalisation
         "conservative" divides an overlap by the target cell's area: a row sums to the covered
         fraction. "conservative_normed" divides by the covered area: a row sums to 1.
@@ -300,5 +317,5 @@ def conservative_weights(
     UsageError
         A mask's shape is not its grid's, or the normalisation is unknown.
     """
-    cells = _cells(source, source_mask, "source"), _cells(target, target_mask, "target")
+    cells = _masked(source, source_mask, "source"), _masked(target, target_mask, "target")
     return normalise(overlap_areas(*cells), cells[1], normalisation)

@@ -5,7 +5,7 @@ Only imported when weights are computed: it imports numba.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -133,7 +133,7 @@ def _merge_corners(vertices: Any, parts: Any, i: int, polygon: Any, part: Any) -
 
 
 @nb.njit(cache=True, nogil=True)
-def _lowest(polygon: Any, n: int) -> float:
+def farthest(polygon: Any, n: int) -> float:
     """Cosine of the angle from the centre of a polygon to its farthest corner; 0 if too large."""
     cx, cy, cz = 0.0, 0.0, 0.0
     for k in range(n):
@@ -188,13 +188,14 @@ def _normalise_parts(vertices: Any, parts: Any) -> Any:
         if n < 3:
             kind[i] = _NOT_FINITE if n < 0 else _DEGENERATE
             continue
-        if _lowest(polygon, n) < 1e-9:
+        if farthest(polygon, n) < 1e-9:
             kind[i] = _TOO_LARGE
             continue
         area = polygon_area(polygon, n)
         rounding = ROUNDING * extent(polygon, n)
         if abs(area) <= rounding:
-            kind[i] = _DEGENERATE
+            half = triangle_area(polygon, 0, 1, 2)
+            kind[i] = _DEGENERATE if abs(half) <= 1e3 * rounding else _CROSSED
             continue
         sign = 1.0 if area > 0.0 else -1.0
         reflex, turns = 0, 0
@@ -217,7 +218,7 @@ def bounding_box(polygon: Any, n: int, box: Any) -> None:
     """Box (minimum x, y, z, maximum x, y, z) that holds a spherical polygon, its bulge included."""
     # A point of the polygon is a point of the corners' hull pushed out to the sphere, and no
     # point of the hull is nearer to the sphere's centre than its depth along the mean direction.
-    bulge = 1.0 - _lowest(polygon, n) + 4e-15
+    bulge = 1.0 - farthest(polygon, n) + 4e-15
     for axis in range(3):
         low, high = polygon[0, axis], polygon[0, axis]
         for k in range(1, n):
@@ -394,6 +395,13 @@ class Polygons:
             order = np.argsort(owner, kind="stable")
             parts, owner = parts[order], owner[order]
         return cls(ny * nx, vertices, parts, owner, degenerate, columns=nx)
+
+    def without(self, cells: ArrayLike) -> Polygons:
+        """Return the polygons of all but some cells, which keep their numbers."""
+        if not np.size(cells):
+            return self
+        kept = ~np.isin(self.owner, cells)
+        return replace(self, parts=self.parts[kept], owner=self.owner[kept])
 
     @cached_property
     def tree(self) -> BoxTree:

@@ -173,7 +173,7 @@ def _joined(
     return both.reshape(2, *shape)
 
 
-def _target_chunks(shape: tuple[int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _target_chunks(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return chunks of about 1000 x 1000 cells, a small target being one chunk."""
     blocks = (
         [1, 1] if math.prod(shape) <= 4 * TARGET_BLOCK_CELLS else [-(-n // 1024) for n in shape]

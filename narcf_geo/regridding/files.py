@@ -13,19 +13,23 @@ import xarray as xr
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.files import require_replaceable
 from narcf_geo.core.progress import Progress, silent
-from narcf_geo.fields.series import shown_names
-from narcf_geo.grid import Grid
+from narcf_geo.fields.joined import shown_names
+from narcf_geo.grid import Cells
 from narcf_geo.regridding.attributes import as_stored, described
 from narcf_geo.regridding.inputs import Location, expand, in_blocks, open_inputs
+from narcf_geo.regridding.meshes import as_rows, fields_as_rows
+from narcf_geo.regridding.output import Output, Result, ValidFraction, planes
 from narcf_geo.regridding.regridder import Quantity, regrid, valid
 from narcf_geo.regridding.summary import Summary, integral_units, integrals
-from narcf_geo.regridding.target import Box, grid_of_file, target_grid
+from narcf_geo.regridding.target import Box, target_grid
 from narcf_geo.regridding.variables import OnGrid, Sorted, sort_variables
 from narcf_geo.regridding.weights import Weights, compute_weights
 from narcf_geo.regridding.weights_file import stored_weights
-from narcf_geo.regridding.writing import Output, Result, ValidFraction, planes, write
+from narcf_geo.regridding.writing import write
 
 if TYPE_CHECKING:
+    from pyproj import CRS
+
     from narcf_geo.core.pool import Pool
     from narcf_geo.fields.remote import RemoteFile
 
@@ -34,9 +38,10 @@ def regrid_file(
     source: Location | Iterable[Location],
     target_path: str | os.PathLike[str],
     *,
-    grid: Grid | float | Sequence[float] | None = None,
+    grid: Cells | float | Sequence[float] | None = None,
     like: str | os.PathLike[str] | None = None,
     bounds: Box | None = None,
+    crs: CRS | str | int | None = None,
     method: str = "conservative",
     min_coverage: float = 0.5,
     quantity: Quantity = "mean",
@@ -69,13 +74,16 @@ def regrid_file(
         is replaced when the new one is whole. A folder, existing or with a slash at its end, takes
         one file for each of the source.
     grid : Grid, float or pair of float, optional
-        The target: a `Grid`, or a resolution in degrees, one for both directions or
-        (longitude, latitude).
-    like : path, optional
-        A file whose grid is the target; instead of `grid`.
+        The target: a `Grid`, or a resolution in degrees or in units of `crs`, one for both
+        directions or (longitude, latitude).
+    like : path or str, optional
+        A file whose grid is the target, a grid description of CDO, or one of its names, such as
+        ``r360x180``; instead of `grid`.
     bounds : tuple of float, optional
-        West, south, east, north in degrees for a resolution; the extent of the source, moved
+        West, south, east, north for a resolution, in the same unit; the extent of the source, moved
         outwards to whole cells, when not given.
+    crs : pyproj.CRS, str or int, optional
+        Reference system of a resolution, such as ``"EPSG:3035"``.
     method, min_coverage, quantity
         As in `regrid`.
     weights : path, optional
@@ -125,6 +133,8 @@ def regrid_file(
     --------
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
+    >>> import numpy as np
+    >>> from narcf_geo.grid import Grid
     >>> fine = Grid.regular(-100, 40, -96, 44, 1)
     >>> nee = xr.Dataset({"nee": (fine.dims, np.full(fine.shape, -1.5))}, fine.coords())
     >>> nee.to_netcdf(folder / "nee.nc")
@@ -136,9 +146,9 @@ def regrid_file(
     """
     rules = {"min_coverage": min_coverage, "quantity": quantity}
     files = expand(source, anonymous=anonymous)
-    cache: dict[tuple[Grid, Grid], Weights] = {}
+    cache: dict[tuple[Cells, Cells], Weights] = {}
 
-    def weights_for(one: Grid, other: Grid) -> Weights:
+    def weights_for(one: Cells, other: Cells) -> Weights:
         if (one, other) not in cache:
             cache[one, other] = (
                 stored_weights(Path(weights), one, other, method)
@@ -147,8 +157,8 @@ def regrid_file(
             )
         return cache[one, other]
 
-    def target_for(one: Grid) -> Grid:
-        return _target(one, grid, like, bounds)
+    def target_for(one: Cells) -> Cells:
+        return _target(one, grid, like, bounds, crs)
 
     rows: list[Summary] = []
     for part, path in _parts(files, target_path):
@@ -192,8 +202,8 @@ class _Job:
         self,
         files: Sequence[Path | RemoteFile],
         variables: Sequence[str] | None,
-        target_for: Callable[[Grid], Grid],
-        weights_for: Callable[[Grid, Grid], Weights],
+        target_for: Callable[[Cells], Cells],
+        weights_for: Callable[[Cells, Cells], Weights],
         method: str,
         rules: Mapping[str, Any],
         output: Output,
@@ -225,7 +235,7 @@ class _Job:
             out = as_stored(copied.assign_attrs(ds.attrs))
             for group in found.groups:
                 progress(0, 1, f"weights from {group.source}")
-                made = self.weights_for(group.source, target)
+                made = self.weights_for(as_rows(group.source), as_rows(target))
                 fields = in_blocks(group.ds, group.names, group.source.dims)
                 fields = _valid(fields, group.names)
                 regridded = self._regridded(fields, group, target, made)
@@ -235,7 +245,9 @@ class _Job:
                     {n: regridded[n] for n in new if n in regridded.data_vars}
                 ).assign_coords({n: regridded[n] for n in new if n in regridded.coords})
                 for name in group.names:
-                    results.append(self._result(fields, regridded, name, made))
+                    results.append(
+                        self._result(fields, regridded, name, group.source, target, made)
+                    )
                     rows.append(self._row(name, group, target, regridded))
             made_here = [n for r in results for n in (r.name, r.fraction)]
             out = described(out, self._history(found, target), made_here)
@@ -249,28 +261,34 @@ class _Job:
         return [_timed(row, seconds) for row in everything]
 
     def _regridded(
-        self, fields: xr.Dataset, group: OnGrid, target: Grid, made: Weights
+        self, fields: xr.Dataset, group: OnGrid, target: Cells, made: Weights
     ) -> xr.Dataset:
         return regrid(fields, target, source=group.source, weights=made, **self.rules)
 
     def _result(
-        self, fields: xr.Dataset, regridded: xr.Dataset, name: str, made: Weights
+        self,
+        fields: xr.Dataset,
+        regridded: xr.Dataset,
+        name: str,
+        source: Cells,
+        target: Cells,
+        made: Weights,
     ) -> Result:
         fraction = f"{name}_valid_fraction"
         values, quantity = regridded[name].variable, self.rules["quantity"]
-        sums = integrals(
-            fields[name].variable, values, regridded[fraction].variable, made, quantity
-        )
+        rows = fields_as_rows(fields[[name]], source)[0][name].variable
+        sums = integrals(rows, values, regridded[fraction].variable, target, made, quantity)
         return Result(
             name=name,
             fraction=fraction,
-            steps=planes(values),
+            steps=planes(values, len(target.dims)),
             sums=sums,
+            plane=len(target.dims),
             packing=dict(fields[name].encoding) if quantity == "mean" else {},
             block=_bytes(fields[name].variable),
         )
 
-    def _row(self, name: str, group: OnGrid, target: Grid, regridded: xr.Dataset) -> Summary:
+    def _row(self, name: str, group: OnGrid, target: Cells, regridded: xr.Dataset) -> Summary:
         quantity = self.rules["quantity"]
         return Summary(
             variable=name,
@@ -290,7 +308,7 @@ class _Job:
             *(Summary(n, "dropped", reason, path) for n, reason in found.dropped.items()),
         ]
 
-    def _history(self, found: Sorted, target: Grid) -> str:
+    def _history(self, found: Sorted, target: Cells) -> str:
         options = ", ".join(f"{key} {value}" for key, value in self.rules.items())
         grids = "; ".join(f"{', '.join(g.names)} from {g.source}" for g in found.groups)
         by = f"weights from {Path(self.weights).name}" if self.weights else "weights computed"
@@ -350,15 +368,18 @@ def _valid(ds: xr.Dataset, names: Iterable[str]) -> xr.Dataset:
 
 
 def _target(
-    source: Grid,
-    grid: Grid | float | Sequence[float] | None,
+    source: Cells,
+    grid: Cells | float | Sequence[float] | None,
     like: str | os.PathLike[str] | None,
     bounds: Box | None,
-) -> Grid:
+    crs: CRS | str | int | None,
+) -> Cells:
     if like is None:
         if grid is None:
-            raise UsageError("expected a grid (resolution in degrees), or a file to be like")
-        return target_grid(grid, source, bounds)
-    if grid is not None or bounds is not None:
-        raise UsageError("expected a grid (and bounds), or a file to be like, found both")
-    return grid_of_file(Path(like))
+            raise UsageError("expected a grid (a resolution), or a file or name to be like")
+        return target_grid(grid, source, bounds, crs)
+    if grid is not None or bounds is not None or crs is not None:
+        raise UsageError(
+            "expected a grid (with bounds and a reference system), or a file to be like, found both"
+        )
+    return target_grid(like, source)

@@ -16,7 +16,7 @@ import xarray as xr
 from narcf_geo.core.addresses import address_problem, is_address, shown
 from narcf_geo.core.errors import MissingFileError, UsageError
 from narcf_geo.fields.formats import DRIVERS, Opening, open_format
-from narcf_geo.fields.series import join_series
+from narcf_geo.fields.joined import join_series
 
 if TYPE_CHECKING:
     from narcf_geo.fields.remote import RemoteFile

@@ -49,12 +49,15 @@ class Layer:
     chunks : tuple of int
         In which it is stored.
     packing : Packing
+    plane : int
+        Dimensions of the plane, the last of `data`.
     """
 
     name: str
     data: Any
     chunks: tuple[int, ...]
     packing: Packing
+    plane: int = 2
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Field:
     @property
     def lead(self) -> tuple[int, ...]:
         """The shape before the plane."""
-        return tuple(self.layers[0].data.shape[:-2])
+        return tuple(self.layers[0].data.shape[: -self.layers[0].plane])
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -90,7 +93,8 @@ class Field:
         Pieces hold whole chunks of what is stored, and whole blocks of the source where they can.
         """
         layer = self.layers[0]
-        chunks = zip(self.lead, layer.data.chunks[:-2], layer.chunks[:-2], strict=True)
+        k = len(self.lead)
+        chunks = zip(self.lead, layer.data.chunks[:k], layer.chunks[:k], strict=True)
         return tuple(min(n, math.lcm(max(read), stored)) for n, read, stored in chunks)
 
     def pieces(self) -> Iterator[tuple[slice, ...]]:
@@ -102,7 +106,7 @@ class Field:
     @property
     def need(self) -> float:
         """Memory for one piece at a time, bytes."""
-        rows = math.prod(self.layers[0].data.shape[-2:]) * math.prod(self.steps)
+        rows = math.prod(self.layers[0].data.shape[len(self.lead) :]) * math.prod(self.steps)
         return 4 * self.block + 40 * rows
 
 
@@ -139,12 +143,12 @@ def work(plan: Plan, number: int, piece: Piece) -> tuple[int, dict[str, float]]:
     places: list[Any] = []
     regions = []
     for layer in field.layers:
-        edges = [_multiple(n) for n in layer.chunks[-2:]]
+        edges = [_multiple(n, layer.plane) for n in layer.chunks[len(lead) :]]
         step = (*(s.stop - s.start for s in lead), *edges)
         part = layer.data[lead]
         arrays.append(part.rechunk(tuple(min(s, n) for s, n in zip(step, part.shape, strict=True))))
         places.append(plan.places[layer.name])
-        regions.append((*lead, *(slice(0, n) for n in part.shape[-2:])))
+        regions.append((*lead, *(slice(0, n) for n in part.shape[len(lead) :])))
     with dask.config.set(scheduler=plan.scheduler):
         stored = da.store(arrays, places, regions=regions, lock=False, compute=False)
         sums = {name: array[lead].sum() for name, array in field.sums.items()}
@@ -155,12 +159,14 @@ def work(plan: Plan, number: int, piece: Piece) -> tuple[int, dict[str, float]]:
     return number, {name: float(value) for name, value in found.items()}
 
 
-def _multiple(edge: int) -> int:
-    """Return how many cells along an edge are written at once: whole chunks, about 1000 cells."""
-    return max(1, 1024 // edge) * edge
+def _multiple(edge: int, plane: int) -> int:
+    """Return how many cells along an edge are written at once: whole chunks, about a million."""
+    return max(1, (2**20 if plane == 1 else 2**10) // edge) * edge
 
 
-def stored_chunks(shape: tuple[int, ...], read: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+def stored_chunks(
+    shape: tuple[int, ...], read: tuple[int, ...], plane: int, itemsize: int
+) -> tuple[int, ...]:
     """Return the chunks of a variable of the result.
 
     Parameters
@@ -169,28 +175,31 @@ def stored_chunks(shape: tuple[int, ...], read: tuple[int, ...], itemsize: int) 
         Of the variable, the plane last.
     read : tuple of int
         How much of the dimensions before the plane comes from one block of the source.
+    plane : int
+        Dimensions of the plane.
     itemsize : int
         Bytes of a value.
 
     Examples
     --------
-    >>> stored_chunks((736, 75, 120), (86,), 4)
+    >>> stored_chunks((736, 75, 120), (86,), 2, 4)
     (86, 75, 120)
-    >>> stored_chunks((736, 3600, 7200), (1,), 4)
+    >>> stored_chunks((736, 3600, 7200), (1,), 2, 4)
     (1, 512, 512)
     """
-    *lead, rows, columns = shape
-    plane = rows * columns * itemsize
-    if plane > STORED_BYTES:
-        return (*(1 for _ in lead), min(rows, STORED_EDGE), min(columns, STORED_EDGE))
-    left = max(1, STORED_BYTES // max(plane, 1))
+    cells = shape[len(read) :]
+    size = math.prod(cells) * itemsize
+    if size > STORED_BYTES:
+        edge = STORED_EDGE**2 if plane == 1 else STORED_EDGE
+        return (*(1 for _ in read), *(min(n, edge) for n in cells))
+    left = max(1, STORED_BYTES // max(size, 1))
     chunks = []
     for n in reversed(read):
         # Of the divisors of what is read at once, so that a piece is one block of the source.
         fit = max(d for d in range(1, n + 1) if n % d == 0 and d <= left)
         chunks.append(fit)
         left //= fit
-    return (*reversed(chunks), rows, columns)
+    return (*reversed(chunks), *cells)
 
 
 def run(

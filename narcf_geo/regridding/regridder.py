@@ -11,8 +11,13 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.fields.door import valid_only
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Cells, Grid, cells_of
+from narcf_geo.grid.layouts import geometry_names
+from narcf_geo.grid.planes import plane_values
+from narcf_geo.grid.projection import Projection
+from narcf_geo.grid.units import degrees_per
 from narcf_geo.regridding.apply import Rule, apply_eager, apply_lazy, result_dtype
+from narcf_geo.regridding.meshes import as_rows, fields_as_rows, without_rows
 from narcf_geo.regridding.target import Target, target_grid
 from narcf_geo.regridding.weights import (
     SeparableWeights,
@@ -42,7 +47,7 @@ def regrid(
     obj: T,
     target: Target,
     *,
-    source: Grid | None = None,
+    source: Cells | None = None,
     min_coverage: float = 0.5,
     method: str = "conservative",
     quantity: Quantity = "mean",
@@ -60,11 +65,12 @@ def regrid(
         Dimensions (..., y, x) of any names and order, rows and columns in any direction; numpy or
         dask. Dask arrays stay lazy, chunks along space are used one by one. Values outside
         ``valid_range``, ``valid_min`` and ``valid_max`` are missing.
-    target : Grid, float, pair of float, xarray.Dataset, xarray.DataArray or path
-        The grid to go to: a `Grid`, that of another dataset or file, or a resolution in degrees,
-        one for both directions or (longitude, latitude), over the extent of `obj`.
-    source : Grid, optional
-        The grid of `obj`; found with `Grid.from_dataset` when not given.
+    target : Grid, Mesh, float, pair of float, xarray.Dataset, GeoDataFrame or path
+        The cells to go to: a `Grid`, a `Mesh` or a GeoDataFrame of polygons, those of another
+        dataset or file, or a resolution in degrees, one for both directions or
+        (longitude, latitude), over the extent of `obj`.
+    source : Grid or Mesh, optional
+        The cells of `obj`; found with `narcf_geo.grid.cells_of` when not given.
     min_coverage : float
         Smallest covered fraction, 0..1, of a valid target cell; at 0 any overlap will do.
     method : str
@@ -81,9 +87,10 @@ def regrid(
     Returns
     -------
     xarray.Dataset or xarray.DataArray
-        Dimensions (..., lat, lon), attributes kept. Beside each variable stands
-        ``<name>_valid_fraction`` (0..1), its covered fraction: a variable of a Dataset, a
-        coordinate of a DataArray. Floating-point dtypes are kept, integers become floats.
+        Dimensions (..., lat, lon), or (..., y, x) and a grid mapping, attributes kept. Beside each
+        variable stands ``<name>_valid_fraction`` (0..1), its covered fraction: a variable of a
+        Dataset, a coordinate of a DataArray. Floating-point dtypes are kept, integers become
+        floats.
 
     Raises
     ------
@@ -124,8 +131,10 @@ def regrid(
         )
         fraction = f"{name}_valid_fraction"
         return ds.set_coords(fraction)[name].rename(obj.name)
-    source = source or Grid.from_dataset(obj)
-    target = target_grid(target, source)
+    source = source or cells_of(obj)
+    goal = target_grid(target, source)
+    obj, source = fields_as_rows(obj.drop_vars(geometry_names(obj)), source)
+    target = as_rows(goal)
     obj = valid(obj)
     dims = _spatial_dims(obj, source)
     made = _weights(weights, source, target, method)
@@ -134,7 +143,7 @@ def regrid(
             f"expected method 'conservative' for quantity 'total', found {made.method!r}, which "
             "does not keep totals; regrid a density instead"
         )
-    return _regrid_dataset(obj, dims, target, made, quantity, min_coverage)
+    return without_rows(_regrid_dataset(obj, dims, target, made, quantity, min_coverage), goal)
 
 
 def valid(ds: xr.Dataset) -> xr.Dataset:
@@ -147,7 +156,7 @@ def valid(ds: xr.Dataset) -> xr.Dataset:
     return valid_only(ds.assign({n: ds[n].astype(result_dtype(ds[n].dtype)) for n in limited}))
 
 
-def regridded_names(ds: xr.Dataset, dims: tuple[str, str]) -> list[str]:
+def regridded_names(ds: xr.Dataset, dims: tuple[str, ...]) -> list[str]:
     """Return the names of the fields of `ds`: not its bounds, positions and old fractions."""
     others = _geometry(ds) | {f"{n}_valid_fraction" for n in ds.data_vars}
     return [str(n) for n, v in ds.data_vars.items() if set(dims) <= set(v.dims) and n not in others]
@@ -156,7 +165,7 @@ def regridded_names(ds: xr.Dataset, dims: tuple[str, str]) -> list[str]:
 def _regrid_dataset(
     ds: xr.Dataset,
     dims: tuple[str, str],
-    target: Grid,
+    target: Cells,
     weights: Weights,
     quantity: str,
     min_coverage: float,
@@ -169,7 +178,7 @@ def _regrid_dataset(
             f"{ {str(n): v.dims for n, v in ds.data_vars.items()} }"
         )
     out = ds.drop_vars([*spatial, *_mappings(ds)])
-    out = out.assign_coords({**target.coords(), CRS_NAME: _crs_variable()})
+    out = out.assign_coords({**target.coords(), CRS_NAME: _crs_variable(target)})
     fields: dict[str, xr.Variable] = {}
     for name in names:
         values, fraction = _regrid_variable(
@@ -215,7 +224,7 @@ def _regrid_variable(
     return apply_lazy(data, weights, rule)
 
 
-def _weights(given: Any, source: Grid, target: Grid, method: str) -> Weights:
+def _weights(given: Any, source: Cells, target: Cells, method: str) -> Weights:
     if given is None:
         return compute_weights(source, target, method)
     if isinstance(given, str | os.PathLike):
@@ -239,9 +248,9 @@ def _weights(given: Any, source: Grid, target: Grid, method: str) -> Weights:
     return given
 
 
-def _spatial_dims(ds: xr.Dataset, grid: Grid) -> tuple[str, str]:
+def _spatial_dims(ds: xr.Dataset, grid: Cells) -> tuple[str, str]:
     """Return the names of the dimensions of `ds` that run along `grid`, rows first."""
-    dims = grid.dims
+    dims = str(grid.dims[0]), str(grid.dims[1])
     if not set(dims) <= set(ds.dims):
         last = [v.dims[-2:] for v in ds.data_vars.values() if v.shape[-2:] == grid.shape]
         if not last:
@@ -254,19 +263,31 @@ def _spatial_dims(ds: xr.Dataset, grid: Grid) -> tuple[str, str]:
         raise NarcfError(
             f"expected {grid.shape} cells along {dims} as in the source grid {grid}, found {shape}"
         )
-    if grid.is_rectilinear:
-        for dim, centers, edges in zip(
-            dims, (grid.lat, grid.lon), (grid.lat_b, grid.lon_b), strict=True
-        ):
-            _require_same_axis(ds, dim, centers, edges)
+    plane = grid.projection if isinstance(grid, Grid) else None
+    if plane is not None:
+        _require_same_axis(ds, dims[0], plane.y, plane.y_b, plane)
+        _require_same_axis(ds, dims[1], plane.x, plane.x_b, plane)
+    elif isinstance(grid, Grid) and grid.is_rectilinear:
+        _require_same_axis(ds, dims[0], grid.lat, grid.lat_b)
+        _require_same_axis(ds, dims[1], grid.lon, grid.lon_b)
     return dims
 
 
-def _require_same_axis(ds: xr.Dataset, dim: str, centers: np.ndarray, edges: np.ndarray) -> None:
+def _require_same_axis(
+    ds: xr.Dataset,
+    dim: str,
+    centers: np.ndarray,
+    edges: np.ndarray,
+    plane: Projection | None = None,
+) -> None:
     """Refuse a source grid whose axis runs otherwise than the coordinate of the data."""
     if dim not in ds.coords or ds[dim].dtype.kind not in "fiu":
         return
-    off = np.abs((ds[dim].values - centers + 180) % 360 - 180)
+    if plane is None:
+        values = ds[dim].values * degrees_per(str(ds[dim].attrs.get("units", "")), dim)
+        off = np.abs((values - centers + 180) % 360 - 180)
+    else:
+        off = np.abs(plane_values(ds[dim], plane.crs) - centers)
     worst = int(off.argmax())
     if off[worst] > np.abs(np.diff(edges))[worst]:
         raise NarcfError(
@@ -293,15 +314,13 @@ def _mappings(ds: xr.Dataset) -> list[str]:
         v.attrs.get("grid_mapping") or v.encoding.get("grid_mapping") for v in ds.variables.values()
     }
     names = {str(n).split()[0].rstrip(":") for n in named if n}
-    names |= {str(n) for n, v in ds.variables.items() if "grid_mapping_name" in v.attrs}
+    says = ("grid_mapping_name", "crs_wkt")
+    names |= {str(n) for n, v in ds.variables.items() if any(key in v.attrs for key in says)}
     return [n for n in (*names, CRS_NAME) if n in ds.variables]
 
 
-def _crs_variable() -> xr.DataArray:
-    from pyproj import CRS
-
-    attrs = {"long_name": "coordinate reference system", **CRS.from_epsg(4326).to_cf()}
-    return xr.DataArray(np.int32(0), attrs=attrs)
+def _crs_variable(target: Cells) -> xr.DataArray:
+    return xr.DataArray(np.int32(0), attrs=target.grid_mapping)
 
 
 def _cell_methods(old: str, quantity: str) -> str:

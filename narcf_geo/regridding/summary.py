@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from narcf_geo.grid import Cells
 from narcf_geo.regridding.weights import Weights, compute_weights, source_areas
 
 Fate = Literal["regridded", "copied", "replaced", "dropped"]
@@ -71,6 +72,7 @@ def integrals(
     field: xr.Variable,
     values: xr.Variable,
     fraction: xr.Variable,
+    target: Cells,
     weights: Weights,
     quantity: str,
 ) -> dict[str, Any]:
@@ -82,13 +84,15 @@ def integrals(
         Of the source, in blocks.
     values, fraction : xarray.Variable
         The result and its valid fraction.
+    target : Grid or Mesh
+        The cells of the result; those of `weights` have two dimensions.
     """
-    source, target = weights.source, weights.target
+    source = weights.source
     inside = weights
     if weights.method != "conservative":
-        inside = compute_weights(source, target, "conservative")
+        inside = compute_weights(source, weights.target, "conservative")
     areas = source_areas(inside, quantity)
-    area = xr.Variable(target.dims, inside.target_area)
+    area = xr.Variable(target.dims, inside.target_area.reshape(target.shape))
     kept = values * fraction * area if quantity == "mean" else values
     return {
         "before": _integral(field, source.dims, areas),

@@ -1,47 +1,62 @@
-"""What may stand for a target grid: a grid, a resolution, another dataset, or a file."""
+"""What may stand for a target grid: a grid, a resolution, another dataset, a name, or a file."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import MissingFileError, UsageError
 from narcf_geo.fields.formats import Opening, open_format
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Cells, Grid, Mesh, cells_of
+from narcf_geo.regridding.extent import degrees_extent, plane_extent
+
+if TYPE_CHECKING:
+    from pyproj import CRS
 
 Box: TypeAlias = tuple[float, float, float, float]
-"""West, south, east and north in degrees."""
+"""West, south, east and north, in degrees or in units of a coordinate reference system."""
 
 Target: TypeAlias = (
-    Grid | float | Sequence[float] | xr.Dataset | xr.DataArray | str | os.PathLike[str]
+    Grid | Mesh | float | Sequence[float] | xr.Dataset | xr.DataArray | str | os.PathLike[str] | Any
 )
-"""A grid, or a resolution in degrees (one, or longitude and latitude), a dataset or a path."""
+"""A grid or mesh, a resolution (one, or along longitude and latitude), a dataset, a GeoDataFrame,
+a name or a path."""
 
 
-def target_grid(target: Target, source: Grid, bounds: Box | None = None) -> Grid:
-    """Return the grid that `target` stands for.
+def target_grid(
+    target: Target,
+    source: Cells,
+    bounds: Box | None = None,
+    crs: CRS | str | int | None = None,
+) -> Cells:
+    """Return the grid or mesh that `target` stands for.
 
     Parameters
     ----------
-    target : Grid, float, pair of float, xarray.Dataset, xarray.DataArray or path
-        A resolution in degrees, for both directions or (longitude, latitude), fills `bounds`; of a
-        dataset or a file the grid is taken.
-    source : Grid
+    target : Grid, Mesh, float, pair of float, xarray.Dataset, GeoDataFrame, str or path
+        A resolution, for both directions or (longitude, latitude), fills `bounds`; of a dataset or
+        a file the grid is taken, of a GeoDataFrame the polygons. A text is the path of a file, a
+        grid description of CDO among them, or else a name as CDO has them: ``r360x180``,
+        ``global_1``, ``n80``, ``t63grid``.
+    source : Grid or Mesh
         Where the data come from.
     bounds : tuple of float, optional
-        West, south, east and north in degrees, for a resolution; by default the extent of `source`,
-        moved outwards to whole cells.
+        West, south, east and north, for a resolution; by default the extent of `source`, moved
+        outwards to whole cells.
+    crs : pyproj.CRS, str or int, optional
+        Reference system of a resolution and of `bounds`, such as ``"EPSG:3035"``; both are in
+        degrees when not given.
 
     Raises
     ------
     UsageError
-        When `target` is none of these, a resolution is not positive, or bounds stand beside a whole
-        grid.
+        When `target` is none of these, a resolution is not positive, bounds or a reference system
+        stand beside a whole grid, or `source` reaches beyond what `crs` can show.
     MissingFileError
         When there is no such file.
 
@@ -49,36 +64,52 @@ def target_grid(target: Target, source: Grid, bounds: Box | None = None) -> Grid
     --------
     >>> target_grid((5, 2.5), Grid.regular(-101, 41, -89, 49, 1))
     Grid(4 x 4 cells of 2.5 x 5 degree, latitude 40 to 50, longitude -105 to -85)
+    >>> target_grid(1e5, Grid.regular(0, 45, 10, 55, 1), crs="EPSG:3035").shape
+    (12, 9)
     """
     steps = _resolution(target)
     if steps is not None:
-        dlon, dlat = steps
-        return Grid.regular(*(bounds or _extent(source, dlon, dlat)), (dlon, dlat))
-    if bounds is not None:
-        raise UsageError("expected bounds only beside a resolution, found them beside a whole grid")
-    if isinstance(target, Grid):
+        if crs is None:
+            return Grid.regular(*(bounds or degrees_extent(source, *steps)), steps)
+        return Grid.regular(*(bounds or plane_extent(source, crs, *steps)), steps, crs=crs)
+    if bounds is not None or crs is not None:
+        what = "bounds" if bounds is not None else "a reference system"
+        raise UsageError(f"expected {what} only beside a resolution, found it beside a whole grid")
+    if isinstance(target, Grid | Mesh):
         return target
     if isinstance(target, xr.Dataset | xr.DataArray):
-        return Grid.from_dataset(target)
+        return cells_of(target)
+    if hasattr(target, "geometry"):
+        return Mesh.from_polygons(target)
     if isinstance(target, str | os.PathLike):
-        return grid_of_file(Path(target))
+        return _grid_of_text(os.fspath(target))
     raise UsageError(
-        f"expected a Grid to regrid to, a resolution in degrees, a dataset or a path, found "
-        f"{type(target).__name__}"
+        "expected a Grid or Mesh to regrid to, a resolution in degrees, a dataset, a GeoDataFrame "
+        f"or a path, found {type(target).__name__}"
     )
 
 
-def grid_of_file(path: Path) -> Grid:
-    """Return the grid of the fields in a file."""
+def _grid_of_text(text: str) -> Cells:
+    """Return the cells of the file at a path, or of a name."""
+    from narcf_geo.grid.description import described_grid, is_description
+    from narcf_geo.grid.names import KNOWN, named_grid
+
+    path = Path(text)
     if not path.exists():
-        raise MissingFileError(f"{path}: no such file")
+        named = named_grid(text)
+        if named is None:
+            raise MissingFileError(f"{text}: no such file, and no name of a grid, such as {KNOWN}")
+        return named
+    if is_description(path):
+        return described_grid(path)
     with open_format(path, how=Opening(decode_times=False)) as ds:
-        return Grid.from_dataset(ds)
+        return cells_of(ds)
 
 
 def _resolution(target: Target) -> tuple[float, float] | None:
     """Return longitude and latitude steps; None for what is no number or pair of numbers."""
-    if isinstance(target, str | os.PathLike | Grid | xr.Dataset | xr.DataArray):
+    taken = str | os.PathLike | Grid | Mesh | xr.Dataset | xr.DataArray
+    if isinstance(target, taken) or hasattr(target, "geometry"):
         return None
     try:
         steps = np.asarray(target, "float64")
@@ -87,26 +118,6 @@ def _resolution(target: Target) -> tuple[float, float] | None:
     if steps.shape not in ((), (1,), (2,)):
         return None
     if not (np.isfinite(steps).all() and (steps > 0).all()):
-        raise UsageError(f"expected a positive resolution in degrees, found {target}")
+        raise UsageError(f"expected a positive resolution, found {target}")
     dlon, dlat = np.broadcast_to(steps, 2).tolist()
     return dlon, dlat
-
-
-def _extent(source: Grid, dlon: float, dlat: float) -> Box:
-    """Return the box of whole cells around `source`; all longitudes when it crosses 180 degrees."""
-
-    def outward(low: float, high: float, step: float, limit: float) -> tuple[float, float]:
-        low = np.floor(low / step + 1e-6) * step
-        high = np.ceil(high / step - 1e-6) * step
-        return max(low, -limit), min(high, limit)
-
-    south, north = outward(source.lat_b.min(), source.lat_b.max(), dlat, 90.0)
-    west, east = source.lon_b.min(), source.lon_b.max()
-    if not source.is_rectilinear and np.abs(np.diff(source.lon_b)).max() > 180:
-        west, east = -180.0, 180.0
-    if west >= 180:
-        west, east = west - 360, east - 360
-    if west < -180 or east > 180:
-        west, east = -180.0, 180.0
-    west, east = outward(west, east, dlon, 180.0)
-    return west, south, east, north

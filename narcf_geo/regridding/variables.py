@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Cells, cells_of
 from narcf_geo.grid.detect import geographic, plane_dims
+from narcf_geo.grid.layouts import geometry_names
 from narcf_geo.regridding.regridder import regridded_names
 
 
@@ -19,14 +20,14 @@ class OnGrid:
 
     Attributes
     ----------
-    source : Grid
+    source : Grid or Mesh
     names : tuple of str
         The fields.
     ds : xarray.Dataset
         The fields, with their coordinates.
     """
 
-    source: Grid
+    source: Cells
     names: tuple[str, ...]
     ds: xr.Dataset
 
@@ -79,7 +80,8 @@ def sort_variables(ds: xr.Dataset, wanted: Iterable[str] | None, where: str) -> 
     _require_there(ds, chosen, where)
     found = Sorted()
     numeric = {str(n) for n, v in ds.data_vars.items() if v.dtype.kind in "fiub"}
-    left = [str(n) for n, v in ds.data_vars.items() if v.ndim]
+    geometry = geometry_names(ds)
+    left = [str(n) for n, v in ds.data_vars.items() if v.ndim and n not in geometry]
     problem: NarcfError | None = None
     for number, (source, part) in enumerate(_grids(ds, left)):
         if isinstance(source, NarcfError):
@@ -119,14 +121,14 @@ def _require_there(ds: xr.Dataset, chosen: list[str] | None, where: str) -> None
         )
 
 
-def _grids(ds: xr.Dataset, left: list[str]) -> Iterator[tuple[Grid | NarcfError, xr.Dataset]]:
+def _grids(ds: xr.Dataset, left: list[str]) -> Iterator[tuple[Cells | NarcfError, xr.Dataset]]:
     """Yield the grid of the dataset, then those of the fields that are not on it.
 
     With each comes the part of the dataset that is on it, or may be.
     """
     seen: list[tuple[frozenset[str], tuple[str, ...]]] = []
     try:
-        source = Grid.from_dataset(ds)
+        source = cells_of(ds)
     except NarcfError as error:
         yield error, ds
     else:
@@ -143,7 +145,7 @@ def _grids(ds: xr.Dataset, left: list[str]) -> Iterator[tuple[Grid | NarcfError,
             continue
         seen.append((dims, described))
         try:
-            source = Grid.from_dataset(part)
+            source = cells_of(part)
         except NarcfError as error:
             yield error, part
             continue
@@ -185,7 +187,7 @@ def _is_position(variable: xr.Variable) -> bool:
 def _sort_others(ds: xr.Dataset, found: Sorted) -> None:
     """Say of each variable that is not regridded what becomes of it."""
     fields = {n for group in found.groups for n in group.names}
-    plane = found.plane
+    plane, geometry = found.plane, geometry_names(ds)
     mappings, bounds = _described_by(ds, ("grid_mapping",)), _described_by(ds, ("bounds",))
     for key, v in ds.variables.items():
         name = str(key)
@@ -193,7 +195,11 @@ def _sort_others(ds: xr.Dataset, found: Sorted) -> None:
             continue
         on_plane = plane & set(map(str, v.dims))
         mapping = name in mappings or any(k in v.attrs for k in ("grid_mapping_name", "crs_wkt"))
-        if mapping or (on_plane and (key in ds.coords or _is_position(v) or name in bounds)):
+        if (
+            mapping
+            or (on_plane and (key in ds.coords or _is_position(v) or name in bounds))
+            or name in geometry
+        ):
             found.replaced.append(name)
         elif name.endswith("_valid_fraction") and on_plane:
             found.dropped[name] = "an older valid fraction, computed anew"

@@ -11,9 +11,10 @@ import numpy as np
 from scipy import sparse
 
 from narcf_geo.core.constants import EARTH_RADIUS
-from narcf_geo.core.errors import UsageError
-from narcf_geo.grid import Grid
+from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.grid import Cells, Grid, Mesh
 from narcf_geo.grid.sphere import band, great_circle_area
+from narcf_geo.regridding.meshes import as_rows
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -105,16 +106,18 @@ class SeparableWeights:
 
 @dataclass(frozen=True, eq=False)
 class SparseWeights:
-    """Weights of any two structured grids as one matrix (n_target, n_source), C order.
+    """Weights of any two grids or meshes as one matrix (n_target, n_source), C order.
 
-    `parallels` tells that cells were cut along parallels and not along great circles.
+    `parallels` tells that cells were cut along parallels and not along great circles; `partly`
+    how many source cells overlap others in part.
     """
 
-    source: Grid
-    target: Grid
+    source: Cells
+    target: Cells
     csr: sparse.csr_array
     method: str = "conservative"
     parallels: bool = False
+    partly: int = 0
 
     @property
     def target_area(self) -> np.ndarray:
@@ -126,17 +129,28 @@ class SparseWeights:
         """Areas of the source cells in m2, with the edges of the weights."""
         return self._area(self.source)
 
-    def _area(self, grid: Grid) -> np.ndarray:
-        return grid.area if self.parallels else great_circle_area(*grid.corners())
+    def _area(self, cells: Cells) -> np.ndarray:
+        if isinstance(cells, Mesh) or self.parallels:
+            return cells.area
+        return great_circle_area(*cells.corners())
 
     def matrix(self) -> sparse.csr_array:
         """Return the matrix (n_target, n_source), C order."""
         return self.csr
 
+    def _require_single_cells(self) -> None:
+        if self.partly:
+            raise NarcfError(
+                f"expected source cells that do not overlap for totals, found {self.partly} that "
+                f"lie on others in part among {self.source}: a total would count that part twice; "
+                "regrid an amount per area instead, or leave cells out with Mesh.where"
+            )
+
     def parts(self, source: Edges, target: Edges, quantity: str) -> dict[Block, Part]:
         """Return the weights between the blocks of source and target cells that touch."""
         cover, scaled = self.csr, self.csr.data
         if quantity == "total":
+            self._require_single_cells()
             scaled = _rescaled(cover, self.target_area.ravel(), self.source_area.ravel())
         nx = self.target.shape[1]
         parts: dict[Block, Part] = {}
@@ -254,13 +268,16 @@ def _sparse_part(window: Window, cover: sparse.csr_array, weights: np.ndarray) -
     return _SparsePart(window, cover, weights, used, (cover.indices - used.start).astype(np.uint32))
 
 
-def compute_weights(source: Grid, target: Grid, method: str = "conservative") -> Weights:
-    """Return the weights from one grid to another.
+def compute_weights(source: Cells, target: Cells, method: str = "conservative") -> Weights:
+    """Return the weights from one grid or mesh to another.
+
+    A source cell that lies on another, as in the halo of an ocean grid, takes no part: the first
+    of both stands for them.
 
     Parameters
     ----------
     source, target
-        Any two structured grids.
+        Any two grids or meshes.
     method
         ``conservative`` (exact overlap areas; parallels as edges when both grids are
         rectilinear, great circles otherwise), or ``bilinear``, ``nearest_s2d``, ``nearest_d2s``
@@ -271,14 +288,23 @@ def compute_weights(source: Grid, target: Grid, method: str = "conservative") ->
     UsageError
         When the method is another one.
     """
+    if isinstance(source, Grid) and isinstance(target, Grid):
+        return _grid_weights(source, target, method)
+    if method != "conservative":
+        raise UsageError(
+            f"expected method 'conservative' from or to a mesh, found {method!r}, which needs rows "
+            "and columns"
+        )
+    return _overlap_weights(as_rows(source), as_rows(target))
+
+
+def _grid_weights(source: Grid, target: Grid, method: str) -> Weights:
     if method == "conservative" and source.is_rectilinear and target.is_rectilinear:
         from narcf_geo.kernels.rectilinear import axis_matrices
 
         return SeparableWeights(source, target, *axis_matrices(source, target))
     if method == "conservative":
-        from narcf_geo.kernels.overlap import conservative_weights
-
-        return SparseWeights(source, target, conservative_weights(source, target))
+        return _overlap_weights(source, target)
     if method in METHODS:
         from xesmf import Regridder
 
@@ -290,21 +316,30 @@ def compute_weights(source: Grid, target: Grid, method: str = "conservative") ->
     )
 
 
+def _overlap_weights(source: Cells, target: Cells) -> SparseWeights:
+    from narcf_geo.kernels.doubled import single_weights
+
+    csr, partly = single_weights(source, target)
+    return SparseWeights(source, target, csr, partly=partly)
+
+
 def source_areas(weights: Weights, quantity: str) -> list[tuple[np.ndarray, tuple[str, ...]]]:
     """Return what each source cell adds to an integral over the target grid.
 
     That is the area (m2) of its part inside the target for means, that part (0..1) for totals,
     as factors to multiply with their dimensions: one array, or one along each axis.
     """
-    source, target = weights.source, weights.target
+    source = weights.source
     if isinstance(weights, SparseWeights):
         inside = (weights.csr.T @ weights.target_area.ravel()).reshape(source.shape)
         if quantity == "total":
-            inside = inside / weights.source_area
+            area = weights.source_area
+            inside = np.divide(inside, area, out=np.zeros_like(inside), where=area > 0)
         return [(inside, source.dims)]
     factors: list[tuple[np.ndarray, tuple[str, ...]]] = []
     for axis, matrix in enumerate((weights.y, weights.x)):
-        ours, theirs = ((_heights(g), _widths(g))[axis] for g in (source, target))
+        grids = weights.source, weights.target
+        ours, theirs = ((_heights(g), _widths(g))[axis] for g in grids)
         inside = matrix.T @ theirs
         factors.append((inside / ours if quantity == "total" else inside, (source.dims[axis],)))
     if quantity == "mean":
@@ -312,7 +347,7 @@ def source_areas(weights: Weights, quantity: str) -> list[tuple[np.ndarray, tupl
     return factors
 
 
-def weights_of_xesmf(regridder: object, source: Grid, target: Grid) -> SparseWeights:
+def weights_of_xesmf(regridder: object, source: Cells, target: Cells) -> SparseWeights:
     """Return the weights of an `xesmf.Regridder` made for these two grids."""
     coo = regridder.weights.data  # type: ignore[attr-defined]
     csr = sparse.csr_array((coo.data, (coo.coords[0], coo.coords[1])), shape=coo.shape)

@@ -17,7 +17,8 @@ from scipy import sparse
 from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import atomic_path
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Cells
+from narcf_geo.regridding.meshes import as_rows
 from narcf_geo.regridding.weights import SeparableWeights, SparseWeights, Weights, compute_weights
 
 LAYOUT = "1"
@@ -72,11 +73,16 @@ def save_weights(weights: Weights, path: str | os.PathLike[str]) -> Path:
             "source_grid": repr(weights.source),
             "dest_grid": repr(weights.target),
             **_identity(weights.source, weights.target, weights.method),
+            "narcf_overlapping": getattr(weights, "partly", 0),
             "narcf_weights": _checksum(matrix.data, row, column),
         },
     )
     areas = [a.ravel() / EARTH_RADIUS**2 for a in (weights.source_area, weights.target_area)]
-    fractions = matrix.T @ areas[1] / areas[0], matrix.sum(axis=1)
+    inside = matrix.T @ areas[1]
+    fractions = (
+        np.divide(inside, areas[0], out=np.zeros_like(inside), where=areas[0] > 0),
+        matrix.sum(axis=1),
+    )
     for side, grid, area, fraction in zip(
         ("src", "dst"), (weights.source, weights.target), areas, fractions, strict=True
     ):
@@ -88,7 +94,7 @@ def save_weights(weights: Weights, path: str | os.PathLike[str]) -> Path:
             ("center_lon", np.radians(lon), "radians"),
             ("area", area, "square radians"),
             ("frac", fraction, "unitless"),
-            ("imask", np.ones(grid.shape, "int32"), "unitless"),
+            ("imask", (area > 0).astype("int32"), "unitless"),
         ):
             ds[f"{side}_grid_{name}"] = (size, value.ravel(), {"units": units})
     encoding = {n: {"zlib": True, "shuffle": True, "_FillValue": None} for n in ds.data_vars}
@@ -99,7 +105,7 @@ def save_weights(weights: Weights, path: str | os.PathLike[str]) -> Path:
 
 
 def load_weights(
-    path: str | os.PathLike[str], source: Grid, target: Grid, method: str = "conservative"
+    path: str | os.PathLike[str], source: Cells, target: Cells, method: str = "conservative"
 ) -> SparseWeights:
     """Read weights that `save_weights` wrote for these two grids.
 
@@ -109,6 +115,7 @@ def load_weights(
         When the file is of another program, of other grids or another method, or damaged.
     """
     path = Path(path)
+    source, target = as_rows(source), as_rows(target)
     try:
         with xr.open_dataset(path, engine="netcdf4") as ds:
             attrs = dict(ds.attrs)
@@ -134,11 +141,12 @@ def load_weights(
     shape = int(np.prod(target.shape)), int(np.prod(source.shape))
     matrix = sparse.csr_array((data, (row - 1, column - 1)), shape=shape)
     parallels = method == "conservative" and source.is_rectilinear and target.is_rectilinear
-    return SparseWeights(source, target, matrix, method, parallels)
+    partly = int(attrs.get("narcf_overlapping", 0))
+    return SparseWeights(source, target, matrix, method, parallels, partly)
 
 
 def stored_weights(
-    path: str | os.PathLike[str], source: Grid, target: Grid, method: str = "conservative"
+    path: str | os.PathLike[str], source: Cells, target: Cells, method: str = "conservative"
 ) -> Weights:
     """Return the weights kept at `path`, computed and written first when they are not there.
 
@@ -149,6 +157,7 @@ def stored_weights(
         own. Two rectilinear grids take no room in a folder: their weights are made at once.
     """
     path = Path(path)
+    source, target = as_rows(source), as_rows(target)
     if path.is_dir():
         if method == "conservative" and source.is_rectilinear and target.is_rectilinear:
             return compute_weights(source, target, method)
@@ -168,7 +177,7 @@ def _require_ours(path: Path, attrs: dict) -> None:
         )
 
 
-def _identity(source: Grid, target: Grid, method: str) -> dict[str, str]:
+def _identity(source: Cells, target: Cells, method: str) -> dict[str, str]:
     return {
         "narcf_layout": LAYOUT,
         "narcf_source": source.digest,

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -23,7 +21,8 @@ from narcf_geo.core.pool import Pool, Threads, memory_bytes, threads
 from narcf_geo.core.progress import Progress
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.fields.formats import Opening, open_zarr
-from narcf_geo.regridding.packing import Packing, dtype_of
+from narcf_geo.regridding.output import Output, Result
+from narcf_geo.regridding.packing import Packing
 from narcf_geo.regridding.plan import Field, Layer, Place, Plan, run, stored_chunks
 from narcf_geo.regridding.raster import bands
 from narcf_geo.regridding.sinks import (
@@ -34,114 +33,8 @@ from narcf_geo.regridding.sinks import (
     store_places,
 )
 
-ValidFraction = Literal["band", "file", "none"]
-
-KINDS = {".nc": "netcdf", ".nc4": "netcdf", ".zarr": "zarr", ".tif": "geotiff", ".tiff": "geotiff"}
-"""The format of an output, by its suffix."""
-
 _TILE = 256
 """Cells along the edge of a tile of a GeoTIFF."""
-
-
-@dataclass(frozen=True)
-class Output:
-    """Where a result goes, and how it is stored there.
-
-    Attributes
-    ----------
-    path : Path
-    kind : {"netcdf", "zarr", "geotiff"}
-    dtype : numpy.dtype, optional
-        By default that of the values.
-    compression : Compression
-    chunks : dict
-        Size of the stored chunks by dimension, where it is not the usual one.
-    valid_fraction : {"band", "file", "none"}
-    """
-
-    path: Path
-    kind: str
-    dtype: np.dtype | None
-    compression: Compression
-    chunks: dict[str, int]
-    valid_fraction: ValidFraction
-
-    @classmethod
-    def of(
-        cls,
-        path: Path,
-        dtype: str | None = None,
-        compress: str | None = None,
-        chunks: Mapping[str, int] | None = None,
-        valid_fraction: ValidFraction | None = None,
-    ) -> Output:
-        """Check what is asked for.
-
-        Raises
-        ------
-        UsageError
-            For what a format has not.
-        """
-        kind = KINDS.get(path.suffix.lower())
-        if kind is None:
-            raise UsageError(
-                f"expected an output ending in .nc, .zarr or .tif, found {path.name!r}"
-            )
-        fraction = valid_fraction or ("none" if kind == "geotiff" else "band")
-        if fraction not in ("band", "file", "none"):
-            raise UsageError(f"valid_fraction: expected band, file or none, found {fraction!r}")
-        number = dtype_of(dtype)
-        if kind == "zarr" and fraction == "file":
-            raise UsageError(
-                "valid_fraction: expected band or none for a Zarr store, where each variable has "
-                "files of its own, found file"
-            )
-        if kind == "geotiff" and fraction == "band" and number is not None and number.kind != "f":
-            raise UsageError(
-                f"valid_fraction: expected file or none for a GeoTIFF of {number}, whose bands "
-                "share one scale, found band"
-            )
-        wrong = {d: n for d, n in (chunks or {}).items() if not isinstance(n, int) or n < 1}
-        if wrong:
-            raise UsageError(f"chunks: expected sizes of at least 1, found {wrong}")
-        return cls(path, kind, number, Compression.of(compress, kind), dict(chunks or {}), fraction)
-
-    @property
-    def fraction_path(self) -> Path:
-        """The file of the valid fraction, where it has one of its own."""
-        return self.path.with_name(f"{self.path.stem}_valid_fraction{self.path.suffix}")
-
-    @property
-    def beside(self) -> list[Path]:
-        """What is written besides `path`."""
-        return [self.fraction_path] if self.valid_fraction == "file" else []
-
-
-@dataclass(frozen=True)
-class Result:
-    """A regridded field, lazy in the dataset to write.
-
-    Attributes
-    ----------
-    name : str
-    fraction : str
-        Its valid fraction.
-    steps : int
-        How many planes it has.
-    sums : dict
-        Of `narcf_geo.regridding.summary.integrals`.
-    packing : dict
-        The encoding of the source.
-    block : int
-        Bytes of a block of the source.
-    """
-
-    name: str
-    fraction: str
-    steps: int
-    sums: Mapping[str, Any]
-    packing: Mapping[str, Any]
-    block: int
 
 
 Sums = dict[str, dict[str, float]]
@@ -222,10 +115,12 @@ class _Writer:
             dtype = self.output.dtype if self.output.dtype.kind == "f" else np.dtype("float32")
         return Packing.plain(dtype)
 
-    def _chunks(self, variable: xr.Variable, itemsize: int, kind: str) -> tuple[int, ...]:
+    def _chunks(
+        self, variable: xr.Variable, plane: int, itemsize: int, kind: str
+    ) -> tuple[int, ...]:
         asked = self.output.chunks
-        read = tuple(max(c) for c in variable.chunks[:-2])  # type: ignore[index]
-        usual = stored_chunks(variable.shape, read, itemsize)
+        read = tuple(max(c) for c in variable.chunks[:-plane])  # type: ignore[index]
+        usual = stored_chunks(variable.shape, read, plane, itemsize)
         if kind == "geotiff":
             edge = tuple(_TILE if min(variable.shape[-2:]) >= _TILE else n for n in usual[-2:])
             usual = (*(1 for _ in read), *edge)
@@ -241,8 +136,8 @@ class _Writer:
         layers = []
         for name, how in pairs:
             variable = out[name].variable
-            chunks = self._chunks(variable, how.dtype.itemsize, kind)
-            layers.append(Layer(name, variable.data, chunks, how))
+            chunks = self._chunks(variable, result.plane, how.dtype.itemsize, kind)
+            layers.append(Layer(name, variable.data, chunks, how, result.plane))
         return tuple(layers)
 
     def straight(self, out: xr.Dataset, ends: Sums, *, with_sums: bool) -> Sums:
@@ -411,8 +306,3 @@ def _plain(layer: Layer) -> list[Any]:
     packing = layer.packing
     how = [str(packing.dtype), packing.scale, packing.offset, repr(packing.fill)]
     return [layer.name, list(layer.data.shape), list(layer.chunks), how]
-
-
-def planes(variable: xr.Variable, plane: int = 2) -> int:
-    """Return how many planes a variable has."""
-    return math.prod(variable.shape[:-plane])

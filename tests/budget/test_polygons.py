@@ -10,10 +10,13 @@ import pandas as pd
 import pytest
 import shapely
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from shapely import Polygon, box
+from strategies import rectilinear_grids
 
 import narcf_geo as ng
-from narcf_geo.budget import polygons as module
+from narcf_geo.budget import blocks as module
 from narcf_geo.budget.polygons import zonal
 from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import FieldError, TimeError, UsageError
@@ -160,7 +163,7 @@ def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     data = field(values(7, 5, 6))
     shapes = polygons(A=box(-111.5, 30.2, -98, 44), B=box(-109, 31, -101.3, 39))
     whole = zonal(data, shapes)
-    monkeypatch.setattr(module, "_BLOCK", 60)
+    monkeypatch.setattr(module, "BLOCK", 60)
     pd.testing.assert_frame_equal(zonal(data.chunk(time=3), shapes), whole, rtol=1e-12)
 
 
@@ -276,8 +279,8 @@ def test_refusals() -> None:
     with pytest.raises(FieldError, match="a field of numbers"):
         zonal(field(values()).astype(str), shapes)
     daily = field(values(3, 5, 6)).assign_coords(time=pd.date_range("2015-01", periods=3))
-    with pytest.raises(TimeError, match="a value a month"):
-        zonal(daily, shapes)
+    with pytest.raises(TimeError, match="each time once"):
+        zonal(daily.isel(time=[0, 1, 1]), shapes)
     with pytest.raises(FieldError, match="'region'"):
         zonal(field(values(2, 5, 6)).drop_vars("time").rename(time="region"), shapes)
 
@@ -293,6 +296,108 @@ def test_names_and_files(tmp_path: Path) -> None:
     table = ng.zonal(tmp_path / "t.nc", str(tmp_path / "regions.gpkg"), name="code")
     assert table["region"].tolist() == ["3", "4"]
     assert table["variable"].unique().tolist() == ["t2m"]
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    rectilinear_grids(),
+    st.lists(st.tuples(st.integers(-84, 84), st.integers(-70, 70)), min_size=2, unique=True),
+    st.integers(0, 99),
+)
+def test_parts_add_up_and_means_lie_between_extremes(
+    grid: Grid, places: list[tuple[int, int]], seed: int
+) -> None:
+    """A box cut into parts, and the same as one region."""
+    rng = np.random.default_rng(seed)
+    data = rng.normal(size=grid.shape)
+    data[rng.random(grid.shape) < 0.2] = np.nan
+    ds = xr.Dataset(
+        {
+            "t": (grid.dims, data, {"units": "K"}),
+            "one": (grid.dims, np.full(grid.shape, 3.7), {"units": "K"}),
+            "people": (grid.dims, data, {"units": "1 cell-1"}),
+        },
+        coords=grid.coords(),
+    )
+    world = box(-85, -80, 85, 80)
+    cells = shapely.voronoi_polygons(shapely.MultiPoint(places), extend_to=world)
+    parts = shapely.intersection(shapely.get_parts(cells), world)
+    parts = parts[shapely.area(parts) > 1e-6]
+    shapes = polygons(**{f"p{k}": part for k, part in enumerate(parts)}, world=world)
+    table = zonal(ds, shapes)
+    whole, apart = table[table["region"] == "world"], table[table["region"] != "world"]
+    known = ~np.isnan(data)
+    summed = apart.groupby("variable", sort=False)[["total", "area_km2"]].sum()
+    for name in ("t", "one", "people"):
+        row = whole[whole["variable"] == name].fillna(0.0).iloc[0]
+        size = np.abs(ds[name].values)
+        scale = np.nansum(size if name == "people" else size * grid.area) + 1
+        assert summed["total"][name] == pytest.approx(row["total"], abs=1e-9 * scale)
+        assert summed["area_km2"][name] == pytest.approx(row["area_km2"], rel=1e-8, abs=1e-3)
+    names = ("t", "one", "people")
+    of = {name: table[(table["variable"] == name) & (table["area_km2"] > 0)] for name in names}
+    np.testing.assert_allclose(of["one"]["mean"], 3.7, rtol=1e-12)
+    assert (of["t"]["mean"] >= of["t"]["min"] - 1e-12).all()
+    assert (of["t"]["mean"] <= of["t"]["max"] + 1e-12).all()
+    assert of["people"]["total_units"].unique().tolist() in ([], ["1"])
+    # The control: values without their areas have another mean.
+    row = whole[whole["variable"] == "t"].iloc[0]
+    if row["coverage"] > 0.01 and known.sum() > 5:
+        assert abs(data[known].mean() - row["mean"]) > 1e-9
+
+
+def test_totals_of_cells_are_divided_by_the_part_of_the_cell() -> None:
+    people = field(np.abs(values()), "1").rename("people")
+    halves = polygons(west=box(-112, 30, -103, 45), east=box(-103, 30, -94, 45))
+    shapes = pd.concat([halves, polygons(cut=box(-110.5, 30, -109, 33))])
+    table = zonal(people, shapes, quantity="total").set_index("region")
+    assert table.loc[["west", "east"], "total"].sum() == pytest.approx(np.nansum(people))
+    assert table.loc["cut", "total"] == pytest.approx(float(people[0, 0]) / 2, rel=1e-12)
+    assert "mean" not in table
+    with pytest.raises(UsageError, match="for totals of cells"):
+        zonal(people, shapes, quantity="total", statistics=["mean"])
+    areas = field(Grid.from_corners(LON_B, LAT_B).area / 1e6, "km2").rename("cell_area")
+    row = zonal(areas, polygons(cut=box(-110.5, 30, -109, 33))).iloc[0]
+    assert row["total"] == pytest.approx(row["area_km2"], rel=1e-12)
+    assert row["total_units"] == "km2"
+
+
+def test_a_budget_needs_steps_of_known_length() -> None:
+    flux = field(values(3, 5, 6), "g C m-2 day-1").rename("nee")
+    shapes = polygons(A=box(-111.5, 30.2, -98, 44))
+    years = pd.to_datetime(["2001-01-01", "2002-01-01", "2003-01-01"])
+    yearly = flux.assign_coords(time=years)
+    table = zonal(yearly, shapes)
+    assert "flux_TgC" not in table
+    assert table["time"].tolist() == list(years)
+    assert "no time bounds" in table.attrs["notes"][0]
+    ends = np.stack([years, years + pd.offsets.YearBegin(1)], axis=1)
+    bounded = yearly.to_dataset().assign_coords(time_bnds=(("time", "nv"), ends))
+    bounded["time"].attrs["bounds"] = "time_bnds"
+    table = zonal(bounded, shapes)
+    np.testing.assert_allclose(table["flux_TgC"], table["total"] * 365 / 1e12, rtol=1e-9)
+    monthly = flux.assign_attrs(units="g C m-2 month-1")
+    table = zonal(monthly, shapes)
+    np.testing.assert_allclose(table["flux_TgC"], table["total"] / 1e12, rtol=1e-9)
+    amounts = bounded.assign(nee=bounded["nee"].assign_attrs(units="g C m-2 month-1"))
+    assert "flux_TgC" not in zonal(amounts, shapes)
+    days = flux.assign_coords(time=pd.date_range("2001-02-01", periods=3, freq="10D"))
+    assert zonal(days, shapes, average=0.5)["month"].dt.month.tolist() == [2, 3]
+    climatology = flux.assign_coords(time=[1, 2, 3])
+    assert zonal(climatology, shapes)["time"].tolist() == [1, 2, 3]
+    assert "flux_TgC" not in zonal(climatology, shapes)
+    # A single stamp may be of a month, a day or a moment.
+    assert "flux_TgC" not in zonal(flux.isel(time=[0]), shapes)
+    ends_of_interval = flux.rename("flux_upper")
+    assert "flux_TgC" not in zonal(ends_of_interval, shapes)
+
+
+def test_other_calendars_keep_their_dates() -> None:
+    time = xr.date_range("2001-02-29", periods=3, calendar="360_day", use_cftime=True)
+    table = zonal(
+        field(values(3, 5, 6)).assign_coords(time=time), polygons(A=box(-111, 31, -98, 44))
+    )
+    assert table["time"].tolist() == ["2001-02-29", "2001-02-30", "2001-03-01"]
 
 
 def test_exactextract_agrees_on_fine_cells() -> None:

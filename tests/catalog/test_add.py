@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from narcf_geo.catalog.add import append, draft, month_in
+from narcf_geo.catalog.add import append, draft
 from narcf_geo.catalog.catalog import Catalog
 from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.filenames import month_in
 
 OLD = """\
 # mine

@@ -15,7 +15,7 @@ from strategies import rotated_grids
 
 from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import NarcfError, UsageError
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Grid, Mesh
 
 REAL = Path(__file__).parents[2] / "../shared/data/real"
 SPHERE = 4 * np.pi * EARTH_RADIUS**2
@@ -130,7 +130,11 @@ def test_repr_tells_a_person() -> None:
     assert repr(Grid.regular(-170, 10, -50, 85, 0.25)) == (
         "Grid(300 x 480 cells of 0.25 x 0.25 degree, latitude 10 to 85, longitude -170 to -50)"
     )
-    assert "about 30.3 km, curvilinear" in repr(Grid.from_dataset(narr()))
+    narr_grid = Grid.from_dataset(narr())
+    assert "of 32463.4 x 32463.4 m in Lambert Conic Conformal (2SP), x -16231.705 to" in repr(
+        narr_grid
+    )
+    assert "about 30.3 km, curvilinear" in repr(Grid.from_corners(*narr_grid.corners()))
 
 
 def test_narr_corners_and_areas() -> None:
@@ -273,7 +277,7 @@ def test_bounds_with_gaps_are_refused() -> None:
 @pytest.mark.parametrize("first", range(4))
 @pytest.mark.parametrize("way", [1, -1])
 def test_four_vertices_in_any_order(first: int, way: int) -> None:
-    grid = Grid.from_dataset(narr(16))
+    grid = Grid.from_corners(*Grid.from_dataset(narr(16)).corners())
     ds = xr.Dataset(coords=grid.coords()).assign(f=(("y", "x"), np.zeros(grid.shape)))
     order = [(first + way * k) % 4 for k in range(4)]
     ds = ds.assign_coords({n: ds[n].isel(nv=order) for n in ("lat_bnds", "lon_bnds")})
@@ -282,13 +286,17 @@ def test_four_vertices_in_any_order(first: int, way: int) -> None:
     np.testing.assert_array_equal(found.lat_b, grid.lat_b)
 
 
-def test_vertices_that_do_not_join_are_refused() -> None:
-    grid = Grid.from_dataset(narr(16))
+def test_vertices_that_do_not_join_are_those_of_a_mesh() -> None:
+    grid = Grid.from_corners(*Grid.from_dataset(narr(16)).corners())
     ds = xr.Dataset(coords=grid.coords()).assign(f=(("y", "x"), np.zeros(grid.shape)))
     ds["lat_bnds"] = ds["lat_bnds"].copy()
     ds["lat_bnds"][3, 4, 2] += 1.0
-    with pytest.raises(NarcfError, match="shared between neighbouring cells"):
+    with pytest.raises(NarcfError, match=r"rows and columns of cells that join, found Mesh\(.*"):
         Grid.from_dataset(ds)
+    mesh = Mesh.from_dataset(ds)
+    assert mesh.shape == grid.shape
+    apart = np.abs(mesh.area / Mesh.from_grid(grid).area - 1) > 1e-6
+    assert np.argwhere(apart).tolist() == [[3, 4]]
 
 
 def test_centres_alone_are_interpolated_with_a_warning() -> None:

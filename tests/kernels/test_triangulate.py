@@ -1,4 +1,4 @@
-"""Polygons cut into triangles, against areas of the plane and points inside."""
+"""Polygons cut into convex parts, against areas of the plane and points inside."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def cut(plane: np.ndarray, *rings: list[int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def assert_tiles(plane: np.ndarray, ring: list[int], parts: np.ndarray) -> None:
-    """The triangles are counter-clockwise, do not overlap and fill the polygon."""
+    """The parts are convex, counter-clockwise, do not overlap and fill the polygon."""
     assert parts.shape[1] == 4
-    assert_array_equal(parts[:, 2], parts[:, 3])
     whole = shapely.Polygon(plane[ring])
-    triangles = [shapely.Polygon(plane[part[:3]]) for part in parts]
-    for triangle in triangles:
-        assert shapely.is_ccw(triangle.exterior)
-        assert triangle.difference(whole).area < 1e-12
-    assert sum(t.area for t in triangles) == pytest.approx(whole.area, rel=1e-9)
+    pieces = [shapely.Polygon(plane[part]) for part in parts]
+    for piece in pieces:
+        assert shapely.is_ccw(piece.exterior)
+        assert piece.convex_hull.area == pytest.approx(piece.area, rel=1e-9)
+        assert piece.difference(whole).area < 1e-12
+    assert sum(piece.area for piece in pieces) == pytest.approx(whole.area, rel=1e-9)
 
 
 def test_ragged_polygons_in_both_directions() -> None:
@@ -60,7 +60,8 @@ def test_ragged_polygons_in_both_directions() -> None:
         for turned in (ring, ring[::-1]):
             parts, owner = cut(plane, turned)
             assert_tiles(plane, turned, parts)
-            assert len(parts) == count - 2
+            convex = shape.convex_hull.area == pytest.approx(shape.area, rel=1e-9)
+            assert len(parts) == ((count - 1) // 2 if convex else count - 2)
             assert not owner.any()
     assert concave > 30
 
@@ -99,7 +100,7 @@ def test_owners_masks_and_cells_without_area() -> None:
     cells = polygons(vertices, corners, counts, np.array([1, 1, 2, 0, 1]))
     assert cells.size == 5
     assert cells.columns == 0
-    assert_array_equal(cells.owner, [0, 2, 2, 2, 4, 4])
+    assert_array_equal(cells.owner, [0, 2, 2, 4])
     assert_array_equal(cells.degenerate, [1])
     for cell in (0, 2, 4):
         assert_tiles(plane, rings[cell], cells.parts[cells.owner == cell])
@@ -113,3 +114,40 @@ def test_edges_that_cross_are_refused_by_number() -> None:
     crossed = [0, 2, 3, 5, 4, 1]
     with pytest.raises(NarcfError, match=r"polygon 1 \(6 corners\)"):
         cut(plane, [0, 1, 2, 3], crossed)
+
+
+@pytest.mark.parametrize(
+    "crossed",
+    [
+        [[0, 0], [0.2, 0.2], [0.2, 0], [0, 0.2]],  # a bow tie whose two halves cancel
+        [[0, 0.3], [0.18, -0.24], [-0.29, 0.09], [0.29, 0.09], [-0.18, -0.24]],  # a pentagram
+        [[0, 0], [0.4, 0], [0.4, 0.3], [0.2, -0.1], [0.1, 0.3]],  # a dent through the other side
+    ],
+)
+@pytest.mark.parametrize("step", [1, -1])
+def test_every_kind_of_crossing_is_found(crossed: list, step: int) -> None:
+    plane = np.array(crossed)
+    for first in range(len(plane)):
+        ring = list(np.roll(range(len(plane)), first))[::step]
+        with pytest.raises(NarcfError, match="cross"):
+            cut(plane, ring)
+        left_out = polygons(on_sphere(plane), np.array(ring), np.array([len(ring)]), np.array([0]))
+        assert not len(left_out.parts)
+
+
+def test_cells_of_several_polygons_and_repeated_corners() -> None:
+    plane = np.array([[0, 0], [0.2, 0], [0.2, 0.2], [0, 0.2], [0.4, 0], [0.5, 0], [0.45, 0.1]])
+    rings = [[0, 1, 2, 3, 3, 0], [4, 5, 6, 4], [0, 0, 1]]
+    corners, counts = np.concatenate(rings), np.array([len(ring) for ring in rings])
+    cells = polygons(on_sphere(plane), corners, counts, owner=np.array([1, 1, 2]), shape=(2, 2))
+    assert cells.size == 4
+    assert_array_equal(cells.owner, [1, 1])
+    assert_array_equal(cells.degenerate, [2])
+    with pytest.raises(NarcfError, match=r"at index \(0, 1\) \(shape \(2, 2\)\)"):
+        polygons(
+            on_sphere(plane),
+            np.array([0, 2, 1, 3]),
+            np.array([4]),
+            owner=np.array([1]),
+            shape=(2, 2),
+        )

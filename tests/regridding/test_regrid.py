@@ -327,7 +327,7 @@ def test_wrong_questions() -> None:
     for wrong in ({"quantity": "sum"}, {"min_coverage": 1.2}, {"method": "patch"}):
         with pytest.raises(UsageError, match="expected"):
             regrid(data, TARGET, **wrong)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=r"expected a Grid to regrid to.* found dict"):
+    with pytest.raises(UsageError, match=r"expected a Grid or Mesh to regrid to.* found dict"):
         regrid(data, {"lat": 1})  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="does not keep totals"):
         regrid(data, TARGET, method="bilinear", quantity="total")

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import narcf_geo as ng
-from narcf_geo.core.errors import FieldError, MissingFileError, UsageError
+from narcf_geo.core.errors import FieldError, MissingFileError, NarcfError, UsageError
 from narcf_geo.grid import Grid
 from narcf_geo.regridding import regrid
 from narcf_geo.regridding.target import target_grid
@@ -93,10 +93,40 @@ def test_rows_of_another_order_give_other_values() -> None:
     assert abs(regrid(wrong, COARSE) - EXPECTED).max() > 0.1
 
 
-def test_radians_are_refused() -> None:
-    axis = ("lat", np.radians(SOURCE.lat), {"units": "radian", "standard_name": "latitude"})
-    with pytest.raises(FieldError, match="latitude 'lat' in degrees, found 'radian'"):
-        regrid(field().assign_coords(lat=axis), COARSE)
+def in_radians(ds: xr.DataArray, *names: str) -> xr.DataArray:
+    """The same cells, the positions along some axes in radians."""
+    standard = {"lat": "latitude", "lon": "longitude"}
+    for name in names:
+        attrs = {"units": "radian", "standard_name": standard[name]}
+        ds = ds.assign_coords({name: (name, np.radians(ds[name].values), attrs)})
+    return ds
+
+
+@pytest.mark.parametrize("names", [("lat",), ("lon",), ("lat", "lon")])
+def test_radians_are_degrees(names: tuple[str, ...]) -> None:
+    found = regrid(in_radians(field(), *names), COARSE)
+    np.testing.assert_allclose(found.values, EXPECTED.values, rtol=1e-9)
+    plain = in_radians(field(), *names)
+    for name in names:
+        plain[name].attrs["units"] = "degrees"
+    with pytest.raises(NarcfError, match="that the source touches"):
+        regrid(plain, COARSE)
+
+
+def test_bounds_are_in_the_unit_of_their_axis() -> None:
+    edges = np.radians(np.stack([SOURCE.lat_b[:-1], SOURCE.lat_b[1:]], 1))
+    ds = in_radians(field(), "lat").to_dataset().assign(lat_edges=(("lat", "two"), edges))
+    ds["lat"].attrs["bounds"] = "lat_edges"
+    assert Grid.from_dataset(ds).matches(SOURCE)
+    uneven = ds.assign(lat_edges=ds["lat_edges"] + 0.002)
+    assert not Grid.from_dataset(uneven).matches(SOURCE)
+
+
+@pytest.mark.parametrize("unit", ["m", "hours", "parsnips"])
+def test_a_latitude_in_no_angle_is_refused(unit: str) -> None:
+    attrs = {"units": unit, "standard_name": "latitude"}
+    with pytest.raises(FieldError, match=f"degrees or radians as the unit of 'lat', found '{unit}"):
+        regrid(field().assign_coords(lat=("lat", SOURCE.lat, attrs)), COARSE)
 
 
 @pytest.mark.parametrize("kind", ["f4", "i2"])

@@ -11,13 +11,13 @@ import pandas as pd
 import xarray as xr
 
 from narcf_geo.catalog.readers.land_share import for_area_of_cell
-from narcf_geo.catalog.readers.native import along_time
 from narcf_geo.core.constants import FLUX_SIGN
 from narcf_geo.core.errors import NarcfError, TimeError, UnitError
 from narcf_geo.core.months import with_month_axis
 from narcf_geo.core.units import convert, is_per_cell, substance_of
 from narcf_geo.core.variables import SIGNED, VARIABLES, Variable
 from narcf_geo.fields.dates import dated
+from narcf_geo.fields.series import along_time
 from narcf_geo.fields.time import on_month_axis
 from narcf_geo.fields.values import sign_of
 from narcf_geo.grid import Grid

@@ -9,9 +9,10 @@ import xarray as xr
 
 from narcf_geo.catalog.readers import derived
 from narcf_geo.catalog.readers.canonical import canonical
-from narcf_geo.catalog.readers.native import along_time, open_native
+from narcf_geo.catalog.readers.native import open_native
 from narcf_geo.core.errors import UnitError
 from narcf_geo.core.months import to_month_starts
+from narcf_geo.fields.series import along_time
 
 if TYPE_CHECKING:
     from narcf_geo.catalog.entry import Entry

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,11 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UnreadableError, UsageError
 from narcf_geo.core.variables import VARIABLES
-from narcf_geo.fields.axes import time_name, with_time
-from narcf_geo.fields.dates import dated
+from narcf_geo.fields.axes import time_name
 from narcf_geo.fields.door import valid_only
 from narcf_geo.fields.formats import Opening, open_format
-from narcf_geo.fields.series import concatenated, in_unit_of
+from narcf_geo.fields.joined import in_unit_of
+from narcf_geo.fields.series import alike, along_time, joined_along
 from narcf_geo.grid.detect import plane_dims
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _opened(
     paths = list(files or entry.data_files())
     datasets = [along_time(dataset) for dataset in datasets]
     try:
-        return _merged([_joined(*group, entry) for group in _alike(datasets, paths)], entry)
+        return _merged([_joined(*group, entry) for group in alike(datasets, paths)], entry)
     except NarcfError:
         raise
     except (ValueError, KeyError, TypeError) as error:
@@ -85,18 +85,6 @@ def _opened(
             f"{entry.where()}: its {len(datasets)} files do not fit together ({error}); list "
             "files of other grids, calendars or periods as sources of their own"
         ) from None
-
-
-def _alike(
-    datasets: list[xr.Dataset], paths: Sequence[Path | RemoteFile]
-) -> list[tuple[list[xr.Dataset], list[Path | RemoteFile]]]:
-    """Return datasets and their files in groups that hold the same variables."""
-    groups: dict[frozenset[Hashable], tuple[list[xr.Dataset], list[Path | RemoteFile]]] = {}
-    for dataset, path in zip(datasets, paths, strict=True):
-        members, files = groups.setdefault(frozenset(dataset.data_vars), ([], []))
-        members.append(dataset)
-        files.append(path)
-    return list(groups.values())
 
 
 def _joined(
@@ -107,7 +95,7 @@ def _joined(
         return datasets[0]
     if "time" not in datasets[0].dims:
         raise ValueError(f"{paths[0].name} and {paths[1].name} hold the same variables, no time")
-    return concatenated(_in_one_unit(datasets, paths, entry), "time").sortby("time")
+    return joined_along("time", _in_one_unit(datasets, paths, entry))
 
 
 def _merged(groups: list[xr.Dataset], entry: Entry) -> xr.Dataset:
@@ -121,23 +109,6 @@ def _merged(groups: list[xr.Dataset], entry: Entry) -> xr.Dataset:
         if sum(name in group.data_vars for group in groups) > 1:
             raise ValueError(f"{name!r} is in files that hold different variables beside it")
     return xr.merge(groups, join="exact", compat="override", combine_attrs="override")
-
-
-def along_time(ds: xr.Dataset) -> xr.Dataset:
-    """Return `ds` with its time axis called ``time``; a single date becomes an axis of one."""
-    ds = with_time(ds)
-    if "time" not in ds.coords or ds["time"].ndim:
-        return ds
-    if ds["time"].dtype.kind not in "MOfiu" or not _is_date(dated(ds)["time"]):
-        return ds
-    ds = dated(ds)
-    fields = [n for n, a in ds.data_vars.items() if a.ndim >= 2]
-    grown = {n: ds[n].expand_dims("time") for n in fields}
-    return ds.drop_vars([*fields, "time"]).assign(grown)
-
-
-def _is_date(time: xr.DataArray) -> bool:
-    return hasattr(time, "dt") and time.dtype.kind in "MO"
 
 
 def dated_by_name(ds: xr.Dataset, path: Path | RemoteFile, entry: Entry) -> xr.Dataset:

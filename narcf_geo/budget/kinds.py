@@ -1,0 +1,117 @@
+"""What the values of a field are: quantities, amounts of a cell, or classes."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+from narcf_geo.core.errors import FieldError, NarcfError
+from narcf_geo.core.units import is_per_cell, linear
+from narcf_geo.fields.values import NODATA
+
+Kind = Literal["mean", "total", "classes"]
+"""A mean over each cell, as most fields are; a total of each cell; or a class."""
+
+MOST_CLASSES = 256
+"""Integers of more values than this are no classes."""
+
+_PER_M2 = re.compile(r"(?:\bm(?:\^|\*\*)?-2\b|/\s?m(?:\^|\*\*)?2\b)")
+_PER_CELL = re.compile(r"(?:\bcell(?:\^|\*\*)?-1\b|/\s?cell\b)")
+
+
+def kind_of(field: xr.DataArray) -> Kind:
+    """Return what the values of a field are, by its attributes.
+
+    Examples
+    --------
+    >>> [kind_of(xr.DataArray(1.0, attrs={"units": unit})) for unit in ("K", "kg cell-1", "km2")]
+    ['mean', 'total', 'total']
+    >>> kind_of(xr.DataArray(1, attrs={"flag_values": [0, 1], "flag_meanings": "sea land"}))
+    'classes'
+    """
+    units = str(field.attrs.get("units", "")).strip()
+    if "flag_values" in field.attrs:
+        return "classes"
+    unitless = units in ("", "1", "-")
+    # Missing values make integers of a file floats.
+    stored = np.dtype(field.encoding.get("dtype") or field.dtype)
+    scale, offset = (field.encoding.get(k, n) for k, n in (("scale_factor", 1), ("add_offset", 0)))
+    packed = scale != 1 or offset != 0
+    if unitless and not packed and stored.kind in "iu":
+        return "classes"
+    summed = re.search(r"\barea: sum\b", str(field.attrs.get("cell_methods", "")))
+    return "total" if summed or is_per_cell(units) or _is_area(units) else "mean"
+
+
+def _is_area(units: str) -> bool:
+    try:
+        linear(units, "m2")
+    except NarcfError:
+        return False
+    return bool(units)
+
+
+def missing_of(field: xr.DataArray, kind: Kind) -> list[float]:
+    """Return the numbers that stand for no value."""
+    missing = [field.attrs[k] for k in ("_FillValue", "missing_value") if k in field.attrs]
+    if kind == "classes" and NODATA not in np.atleast_1d(field.attrs.get("flag_values", [])):
+        missing.append(NODATA)
+    return [float(v) for value in missing for v in np.atleast_1d(value)]
+
+
+def class_columns(field: xr.DataArray, classes: list[float]) -> list[str]:
+    """Return the name of the column of each class: its number, and its name where the file has one.
+
+    Raises
+    ------
+    FieldError
+        When the values are no classes.
+
+    Examples
+    --------
+    >>> cover = xr.DataArray(0, attrs={"flag_values": [1, 5], "flag_meanings": "forest open_land"})
+    >>> class_columns(cover, [1.0, 3.0, 5.0])
+    ['fraction_1_forest', 'fraction_3', 'fraction_5_open_land']
+    """
+    found = np.array(classes)
+    if found.size > MOST_CLASSES or (found != np.floor(found)).any():
+        raise FieldError(
+            f"{field.name!r}: expected up to {MOST_CLASSES} classes as whole numbers, found "
+            f"{found.size} values from {found.min():g} to {found.max():g}; for a quantity set "
+            "attrs['units'] (--units), or pass statistics"
+        )
+    values = np.atleast_1d(field.attrs.get("flag_values", []))
+    said = field.attrs.get("flag_meanings", "")
+    names = said.split() if isinstance(said, str) else [str(name) for name in said]
+    if len(names) != len(values):
+        names = []
+    meanings = {float(v): re.sub(r"\W+", "_", n) for v, n in zip(values, names, strict=False)}
+    return [f"fraction_{int(c)}" + (f"_{meanings[c]}" if c in meanings else "") for c in classes]
+
+
+def times_m2(units: str) -> str:
+    """Return the unit of values times m2.
+
+    Examples
+    --------
+    >>> times_m2("umol m-2 s-1"), times_m2("W/m^2"), times_m2("K"), times_m2("1")
+    ('umol s-1', 'W', 'K m2', 'm2')
+    """
+    plain = units.strip()
+    if _PER_M2.search(plain):
+        return " ".join(_PER_M2.sub("", plain, count=1).split()) or "1"
+    return f"{plain} m2" if plain not in ("1", "-") else "m2"
+
+
+def without_cell(units: str) -> str:
+    """Return the unit of a sum over cells.
+
+    Examples
+    --------
+    >>> without_cell("Tg C month-1 cell-1"), without_cell("km2")
+    ('Tg C month-1', 'km2')
+    """
+    return " ".join(_PER_CELL.sub("", units).split()) or "1"

@@ -1,0 +1,35 @@
+"""Projected images that reach beyond the globe: full disks, tiles at the rim of a world map."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from narcf_geo.core.errors import NarcfError
+from narcf_geo.grid.mesh import Mesh
+from narcf_geo.grid.projection import Placed
+
+
+def cells_on_globe(where: Placed, dims: tuple[str, str]) -> Mesh:
+    """Return the cells whose four corners are on the globe; the others take no part.
+
+    Parameters
+    ----------
+    where : Placed
+        Corners (ny + 1, nx + 1) and centres (ny, nx) in degrees, infinite off the globe.
+    dims : tuple of str
+        Names of the dimensions.
+
+    Raises
+    ------
+    NarcfError
+        When no cell is on the globe.
+    """
+    places = (where.lon_b, where.lat_b, where.lon, where.lat)
+    lon_b, lat_b, lon, lat = (np.where(np.isfinite(v), v, np.nan) for v in places)
+    mesh = Mesh.from_corners(lon_b, lat_b, lon=lon, lat=lat, dims=dims)
+    if not mesh.counts.size:
+        raise NarcfError(
+            f"expected {dims[1]!r} and {dims[0]!r} inside the projection of the grid mapping, "
+            "found no cell that has longitudes and latitudes; are the units right?"
+        )
+    return mesh
