@@ -280,4 +280,8 @@ def _template(ds: xr.Dataset, layers: Sequence[Layer]) -> xr.Dataset:
     keys = ("bounds", "climatology", "grid_mapping")
     named = {v.attrs.get(key) for v in ds.variables.values() for key in keys}
     rest = ds.drop_vars([layer.name for layer in layers]).compute()
-    return rest.reset_coords([n for n in ds.coords if n in named]).assign(empty)
+    described = [n for n in ds.coords if n in named]
+    rest = rest.reset_coords(described)
+    for name in described:
+        rest[name].encoding["coordinates"] = None
+    return rest.assign(empty)
