@@ -124,7 +124,7 @@ def open_inputs(files: Sequence[Path | RemoteFile], variables: Iterable[str] = (
         others = [n for n, v in ds.data_vars.items() if wanted and n not in wanted and v.ndim >= 2]
         of_grid = {str(v) for a in ds.variables.values() for v in _named_by(a)}
         ds = ds.drop_vars([n for n in others if n not in of_grid])
-        chunked = {n: v.chunk(blocks(v, v.dims[-2:])) for n, v in ds.data_vars.items() if v.ndim}
+        chunked = {n: _cut(v, v.dims[-2:]) for n, v in ds.data_vars.items() if v.ndim}
         lazy.append(ds.assign(chunked))
     return join_series(lazy, [str(file) for file in files])
 
@@ -146,7 +146,14 @@ def _opened(file: Path | RemoteFile) -> xr.Dataset:
 
 def in_blocks(ds: xr.Dataset, names: Iterable[str], plane: Sequence[str]) -> xr.Dataset:
     """Return `ds` with the variables `names` as dask arrays in blocks that are read at once."""
-    return ds.assign({n: ds[n].chunk(blocks(ds[n].variable, plane)) for n in names})
+    return ds.assign({n: _cut(ds[n], plane) for n in names})
+
+
+def _cut(array: xr.DataArray, plane: Sequence[object]) -> xr.DataArray:
+    import dask
+
+    with dask.config.set({"array.chunk-size": BLOCK_BYTES}):
+        return array.chunk(blocks(array.variable, plane))
 
 
 def blocks(variable: xr.Variable | xr.DataArray, plane: Sequence[object]) -> dict[str, int | str]:
