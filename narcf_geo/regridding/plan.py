@@ -41,6 +41,11 @@ class Task:
         measured = self.meaning.kind in ("intensive", "extensive")
         return self.method.engine in ("weights", "gradients") and measured
 
+    @property
+    def keeps_packing(self) -> bool:
+        """Whether values lie where those of the source do, so that its scale and offset fit."""
+        return self.quantity == "mean" and self.method.name not in ("std", "fractions", "majority")
+
 
 class _Refused(Exception):
     """Why a variable cannot be regridded as asked."""

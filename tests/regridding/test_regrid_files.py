@@ -65,7 +65,7 @@ def test_regrid_a_file(climatology: Path, tmp_path: Path, suffix: str) -> None:
     assert out["pr"].dtype == np.float32
     assert out["pr"].attrs["cell_methods"] == "time: sum area: mean"
     assert out.attrs["history"].endswith("longitude -120 to -60)\nmade up")
-    assert [row.variable for row in rows] == ["pr", "t"]
+    assert [row.variable for row in rows if row.fate == "regridded"] == ["pr", "t"]
     pr = rows[0]
     area = SOURCE.area[::-1]
     assert pr.integral_before == pytest.approx((ds["pr"] * area).sum().item() / 3, rel=1e-6)
@@ -79,7 +79,6 @@ def test_regrid_a_file(climatology: Path, tmp_path: Path, suffix: str) -> None:
 
 def test_less_coverage_shows_in_the_integral(climatology: Path, tmp_path: Path) -> None:
     strict = regrid_file(climatology, tmp_path / "o.nc", grid=3, min_coverage=1, variables=["pr"])
-    assert len(strict) == 1
     assert strict[0].integral_after < 0.99 * strict[0].integral_before
     names = set(opened(tmp_path / "o.nc").variables)
     bounds = {"lat_bnds", "lon_bnds", "tb", "spatial_ref"}
