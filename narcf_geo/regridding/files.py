@@ -284,7 +284,7 @@ class _OneFile:
             made = Result(
                 name=name,
                 fraction=fraction,
-                steps=planes(whole[fraction].variable, plane),
+                steps=planes(whole[name].variable, plane),
                 plane=plane,
                 sums=sums,
                 packing=dict(group.ds[name].encoding) if task.keeps_packing else {},

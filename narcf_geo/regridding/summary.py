@@ -91,7 +91,9 @@ def integrals(
     source, dims = job.source, job.target.dims
     inside = job.inside(task.method.weights)
     area = xr.Variable(dims, inside.target_area)
-    sums = {"coverage": ((fraction * area).sum(dims) / float(area.sum())).data}
+    covered = (fraction * area).sum(dims) / float(area.sum())
+    lead = dict(zip(values.dims[:-2], values.shape[:-2], strict=True))
+    sums = {"coverage": covered.set_dims(lead).data}
     if not task.keeps_integral:
         return sums
     if job.source_mask is not None:

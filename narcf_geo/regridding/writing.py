@@ -97,6 +97,12 @@ class _Writer:
             )
         if output.kind == "geotiff":
             self._raster(out)  # what no GeoTIFF holds is refused before anything is computed
+            for result in results:
+                if result.fraction in out and out[result.fraction].ndim < out[result.name].ndim:
+                    raise UsageError(
+                        f"valid_fraction: expected none for {result.name!r} in a GeoTIFF, whose "
+                        f"bands are classes, found {output.valid_fraction}"
+                    )
 
     def packing(self, result: Result, ends: Mapping[str, float] | None = None) -> Packing | None:
         """Return how the values of a field are stored; None when that depends on their range."""
@@ -145,13 +151,13 @@ class _Writer:
     def straight(self, out: xr.Dataset, ends: Sums, *, with_sums: bool) -> Sums:
         """Write `out` into files that appear when they are whole."""
         kind = self.output.kind
-        fields = []
+        fields: list[Field] = []
         for result in self.results:
             packing = self.packing(result, ends.get(result.name)) or Packing.plain(
                 out[result.name].dtype
             )
-            layers = self._layers(out, result, packing, kind)
-            fields.append(Field(layers, result.sums if with_sums else {}, block=result.block))
+            sums = result.sums if with_sums else {}
+            fields += _fields(self._layers(out, result, packing, kind), sums, False, result.block)
         with self._open(out, fields) as (places, stored):
             found: dict[int, dict[str, float]] = {}
             plan = Plan(tuple(stored), places)
@@ -171,8 +177,10 @@ class _Writer:
         with ExitStack() as stack:
             path = stack.enter_context(atomic_path(output.path))
             beside = [stack.enter_context(atomic_path(p)) for p in output.beside]
-            first = [f.layers[0] for f in fields]
-            second = [layer for f in fields for layer in f.layers[1:]]
+            fractions = {result.fraction for result in self.results}
+            layers = [layer for field in fields for layer in field.layers]
+            first = [layer for layer in layers if layer.name not in fractions]
+            second = [layer for layer in layers if layer.name in fractions]
             if output.kind == "geotiff":
                 fields = [self._oriented(out, fields[0])]
                 first, second = [fields[0].layers[0]], list(fields[0].layers[1:])
@@ -229,13 +237,12 @@ class _Writer:
         output = self.output
         folder = output.path.with_name(f".{output.path.name}")
         final = output.kind == "zarr" and not ranges
-        fields = []
+        fields: list[Field] = []
         for result in self.results:
             packing = self.packing(result) if final else None
             packing = packing or Packing.plain(self.out[result.name].dtype)
             stored = self._layers(self.out, result, packing, "zarr")
-            ends = result.name in ranges
-            fields.append(Field(stored, result.sums, ends, result.block))
+            fields += _fields(stored, result.sums, result.name in ranges, result.block)
         layers = [layer for field in fields for layer in field.layers]
         job = {"version": VERSION, **key, "layers": [_plain(layer) for layer in layers]}
         job |= {"compression": [output.compression.codec, output.compression.level]}
@@ -302,6 +309,17 @@ class _Writer:
                 how = {"low": np.fmin, "high": np.fmax}.get(name, np.add)
                 total[name] = float(how(total[name], value)) if name in total else value
         return totals
+
+
+def _fields(
+    layers: tuple[Layer, ...], sums: Mapping[str, Any], ends: bool, block: int
+) -> list[Field]:
+    """Return layers that are computed together; the fraction of many classes is by itself."""
+    first, *others = layers
+    lead = first.data.shape[: -first.plane]
+    alike = [layer for layer in others if layer.data.shape[: -layer.plane] == lead]
+    alone = [Field((layer,), block=block) for layer in others if layer not in alike]
+    return [Field((first, *alike), sums, ends, block), *alone]
 
 
 def _plain(layer: Layer) -> list[Any]:
