@@ -189,6 +189,22 @@ def test_copies_are_found_and_nothing_else() -> None:
     assert not doubled(polygons_of(cells_of(twin))).copies.size
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_the_copy_that_holds_a_value_stands_for_both(lazy: bool) -> None:
+    """Halos are masked in some files, and the western one comes first."""
+    ds, single = ocean()
+    masked = ds.assign(v=ds.v.where(single).expand_dims(time=2))
+    if lazy:
+        masked = masked.chunk(time=1, j=5, i=7)
+    found, expected = (regrid(d, TARGET, min_coverage=0) for d in (masked, ds))
+    np.testing.assert_allclose(found.v.values[1], expected.v.values, rtol=1e-12)
+    np.testing.assert_allclose(found.v_valid_fraction[1], expected.v_valid_fraction, atol=1e-12)
+    # The control: a cell that is missing in both copies is missing.
+    gone = ds.v.isin(ds.v.values[-2, 5:8])
+    less = regrid(ds.assign(v=ds.v.where(~gone)), TARGET, min_coverage=0)
+    assert float((less.v_valid_fraction - expected.v_valid_fraction).min()) < -1e-3
+
+
 def test_masked_zero_corners_take_no_part() -> None:
     ds, _ = ocean(halo=False)
     holed = ds.copy(deep=True)
