@@ -134,7 +134,7 @@ def narr_apply(folder: Path) -> dict[str, Any]:
     from narcf_geo.grid import Grid
     from narcf_geo.kernels.overlap import conservative_weights
     from narcf_geo.regridding import compute_weights, regrid
-    from narcf_geo.regridding.weights import xesmf_grid
+    from narcf_geo.regridding.exchange import xesmf_grid
 
     source, target = Grid.from_corners(*narr()), Grid.regular(*TARGET)
     rng = np.random.default_rng(0)

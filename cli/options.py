@@ -44,6 +44,21 @@ Coverage = Annotated[
 ]
 
 
+def by_name(values: list[str] | None) -> str | dict[str, str] | None:
+    """Return ``VALUE`` or ``NAME=VALUE`` texts as one value for all, or a dict by name.
+
+    Of both kinds together, that without a name stands under the name ``*``.
+    """
+    pairs: dict[str, str] = {}
+    for name, _, value in (text.rpartition("=") for text in values or []):
+        if pairs.setdefault(name, value) != value:
+            raise typer.BadParameter(
+                f"expected one value {f'for {name}' if name else 'for all variables'}, found "
+                f"{pairs[name]!r} and {value!r}"
+            )
+    return pairs[""] if set(pairs) == {""} else {n or "*": v for n, v in pairs.items()} or None
+
+
 def parameters(values: list[str] | None) -> dict[str, str]:
     """Return ``NAME=VALUE`` texts as a dict."""
     pairs = [value.partition("=") for value in values or []]

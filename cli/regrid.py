@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from narcf_geo.cli.options import Coverage, Directory, Force, Resolution, Values, parameters
+from narcf_geo.cli.options import (
+    Coverage,
+    Directory,
+    Force,
+    Resolution,
+    Values,
+    by_name,
+    parameters,
+)
+from narcf_geo.core.methods import METHODS
 
 
 def regrid(
@@ -42,13 +51,45 @@ def regrid(
         ),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="conservative, bilinear, nearest_s2d or nearest_d2s.")
-    ] = "conservative",
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]METHOD",
+            help=f"By default as the variable is; for all, or by name: {', '.join(METHODS)}.",
+        ),
+    ] = None,
     quantity: Annotated[
-        Literal["mean", "total"],
-        typer.Option(help="mean, or total where the values are sums over a cell."),
-    ] = "mean",
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]mean|total", help="total where the values are sums over a cell."
+        ),
+    ] = None,
+    categorical: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="This variable holds class numbers (repeatable)."),
+    ] = None,
+    fractions: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Its class fractions, not its majority (repeatable)."),
+    ] = None,
+    percentile: Annotated[
+        float | None, typer.Option(min=0, max=100, help="Of --method percentile.")
+    ] = None,
     min_coverage: Coverage = 0.5,
+    mask: Annotated[
+        str | None,
+        typer.Option(metavar="FILE:VARIABLE", help="Leave out source cells where this is 0."),
+    ] = None,
+    target_mask: Annotated[
+        str | None,
+        typer.Option(metavar="FILE:VARIABLE", help="Leave out target cells where this is 0."),
+    ] = None,
+    extrapolate: Annotated[
+        bool, typer.Option(help="Give cells without a value that of the nearest source cell.")
+    ] = False,
+    max_distance: Annotated[
+        float | None,
+        typer.Option(metavar="KM", help="To the nearest neighbour; default: its cell's size."),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weight file to use, or to write.")
     ] = None,
@@ -78,6 +119,7 @@ def regrid(
     if crs is not None and resolution is not None:
         raise typer.BadParameter("give --grid (degrees), or --crs and --resolution, not both")
     from narcf_geo.regridding.files import regrid_file
+    from narcf_geo.regridding.masks import read_mask
 
     regrid_table(
         regrid_file(
@@ -87,11 +129,17 @@ def regrid(
             bounds=bounds,
             crs=crs,
             like=like,
-            method=method,
-            quantity=quantity,
-            min_coverage=min_coverage,
             weights=weights,
             variables=variables,
+            method=by_name([*(method or ()), *(f"{n}=fractions" for n in fractions or ())]),
+            quantity=by_name(quantity),
+            categorical=[*(categorical or ()), *(fractions or ())],
+            percentile=percentile,
+            min_coverage=min_coverage,
+            source_mask=read_mask(mask) if mask else None,
+            target_mask=read_mask(target_mask) if target_mask else None,
+            extrapolate="nearest" if extrapolate else None,
+            max_distance=max_distance,
         ),
         output,
     )

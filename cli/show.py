@@ -121,7 +121,8 @@ def regrid_table(rows: Sequence[Summary], output: Path) -> None:
     """Show what was regridded: the grids once, then coverage and integrals of each variable."""
     table = Table("variable", "covered", "integral before", "after", "unit")
     for row in rows:
-        numbers = (f"{row.integral_before:.6g}", f"{row.integral_after:.6g}")
+        integrals = row.integral_before, row.integral_after
+        numbers = ("" if value != value else f"{value:.6g}" for value in integrals)
         table.add_row(row.variable, f"{row.coverage:.1%}", *numbers, row.units)
     console.print(f"From  {rows[0].source_grid}\nTo    {rows[0].target_grid}")
     console.print(table)

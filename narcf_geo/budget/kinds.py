@@ -8,15 +8,11 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.errors import FieldError, NarcfError
-from narcf_geo.core.units import is_per_cell, linear
-from narcf_geo.fields.values import NODATA
+from narcf_geo.core.errors import FieldError
+from narcf_geo.fields.meaning import MOST_CLASSES, meaning_of, nodata_classes, stored_dtype
 
 Kind = Literal["mean", "total", "classes"]
 """A mean over each cell, as most fields are; a total of each cell; or a class."""
-
-MOST_CLASSES = 256
-"""Integers of more values than this are no classes."""
 
 _PER_M2 = re.compile(r"(?:\bm(?:\^|\*\*)?-2\b|/\s?m(?:\^|\*\*)?2\b)")
 _PER_CELL = re.compile(r"(?:\bcell(?:\^|\*\*)?-1\b|/\s?cell\b)")
@@ -32,33 +28,17 @@ def kind_of(field: xr.DataArray) -> Kind:
     >>> kind_of(xr.DataArray(1, attrs={"flag_values": [0, 1], "flag_meanings": "sea land"}))
     'classes'
     """
-    units = str(field.attrs.get("units", "")).strip()
-    if "flag_values" in field.attrs:
+    kind = meaning_of(field).kind
+    if kind == "categorical" or (kind == "unclear" and stored_dtype(field).kind in "iu"):
         return "classes"
-    unitless = units in ("", "1", "-")
-    # Missing values make integers of a file floats.
-    stored = np.dtype(field.encoding.get("dtype") or field.dtype)
-    scale, offset = (field.encoding.get(k, n) for k, n in (("scale_factor", 1), ("add_offset", 0)))
-    packed = scale != 1 or offset != 0
-    if unitless and not packed and stored.kind in "iu":
-        return "classes"
-    summed = re.search(r"\barea: sum\b", str(field.attrs.get("cell_methods", "")))
-    return "total" if summed or is_per_cell(units) or _is_area(units) else "mean"
-
-
-def _is_area(units: str) -> bool:
-    try:
-        linear(units, "m2")
-    except NarcfError:
-        return False
-    return bool(units)
+    return "total" if kind in ("extensive", "cell_area") else "mean"
 
 
 def missing_of(field: xr.DataArray, kind: Kind) -> list[float]:
     """Return the numbers that stand for no value."""
+    if kind == "classes":
+        return nodata_classes(field)
     missing = [field.attrs[k] for k in ("_FillValue", "missing_value") if k in field.attrs]
-    if kind == "classes" and NODATA not in np.atleast_1d(field.attrs.get("flag_values", [])):
-        missing.append(NODATA)
     return [float(v) for value in missing for v in np.atleast_1d(value)]
 
 

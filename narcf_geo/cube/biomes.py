@@ -70,13 +70,11 @@ def class_fractions(
             "and nothing is water, so the legend is probably the other: metadata.legend is "
             "igbp_water0 where water is 0, igbp_water17 where it is 17"
         )
-    mapped = land_cover != NODATA
-    fractions = []
-    for number in range(len(IGBP)):
-        share = (land_cover == number).astype(np.float32).where(mapped)
-        regridded = regrid(share.rename("share"), target, source=source, min_coverage=min_coverage)
-        fractions.append(regridded.reset_coords(drop=True))
-    result = xr.concat(fractions, "igbp_class", coords="minimal", compat="override")
+    classes = land_cover.where(land_cover != NODATA).astype(np.float32).rename("igbp")
+    classes.attrs = {"flag_values": np.arange(len(IGBP), dtype=np.int8)}
+    result = regrid(
+        classes, target, source=source, method="fractions", min_coverage=min_coverage
+    ).reset_coords(drop=True)
     result = result.assign_coords(
         igbp_class=("igbp_class", np.arange(len(IGBP), dtype=np.int8), {"long_name": "IGBP class"})
     ).astype(np.float32)

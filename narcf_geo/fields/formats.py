@@ -214,7 +214,7 @@ def open_raster(path: Path | str, how: Opening) -> xr.Dataset:
         warnings.filterwarnings("ignore", category=PendingDeprecationWarning)
         warnings.filterwarnings("ignore", message="(Scales|Offsets) differ across bands")
         warnings.filterwarnings("ignore", message="Dataset has no geotransform")
-        packed, placed = _raster_has(path, kwargs.get("driver"))
+        packed, placed, coloured = _raster_has(path, kwargs.get("driver"))
         if not how.classes:
             kwargs = {"mask_and_scale": packed, **kwargs}
         raster = rioxarray.open_rasterio(path, **kwargs)
@@ -225,6 +225,8 @@ def open_raster(path: Path | str, how: Opening) -> xr.Dataset:
         )
     for key in ("scale_factor", "add_offset", "scales", "offsets"):
         raster.attrs.pop(key, None)
+    if coloured:
+        raster.attrs["color_interpretation"] = "palette"
     names = raster.attrs.get("long_name", ())
     if not isinstance(names, str) and "band" in raster.dims and len(names) == raster.sizes["band"]:
         raster.attrs.pop("long_name")
@@ -250,15 +252,16 @@ def _require_local(path: Path) -> None:
         )
 
 
-def _raster_has(path: Path | str, driver: str | None) -> tuple[bool, bool]:
-    """Return whether values are masked or scaled, and whether the raster has a place on Earth."""
+def _raster_has(path: Path | str, driver: str | None) -> tuple[bool, bool, bool]:
+    """Return whether a raster is masked or scaled, has a place on Earth, and a colour table."""
     import rasterio
-    from rasterio.enums import MaskFlags
+    from rasterio.enums import ColorInterp, MaskFlags
 
     with rasterio.open(path, driver=driver) as raster:
         masked = any(MaskFlags.all_valid not in flags for flags in raster.mask_flag_enums)
         scaled = any(s != 1 for s in raster.scales) or any(o != 0 for o in raster.offsets)
-        return masked or scaled, not raster.transform.is_identity
+        coloured = ColorInterp.palette in raster.colorinterp
+        return masked or scaled, not raster.transform.is_identity, coloured
 
 
 def open_table(path: Path, how: Opening) -> xr.Dataset:

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.grid.globe import Placed, area_of_use, placed
 from narcf_geo.grid.grid import Grid
 from narcf_geo.grid.projection import (
-    Placed,
     Projection,
-    area_of_use,
     checked_crs,
     crs_name,
     crs_units,
     is_lonlat,
-    placed,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +34,19 @@ def regular(
     crs: CRS | str | int | None = None,
 ) -> Grid:
     """Return the grid of even cells that fills a box; see `Grid.regular`."""
+    edges = even_edges(west, south, east, north, resolution, crs)
+    return Grid(*edges) if crs is None or is_lonlat(checked_crs(crs)) else projected(crs, *edges)
+
+
+def even_edges(
+    west: float,
+    south: float,
+    east: float,
+    north: float,
+    resolution: float | tuple[float, float],
+    crs: CRS | str | int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the edges along x and y of even cells that fill a box; see `Grid.regular`."""
     found = None if crs is None else checked_crs(crs)
     plain = found is None or is_lonlat(found)
     try:
@@ -70,8 +81,7 @@ def regular(
             f"expected at most {MOST_CELLS:,} cells, found {ny:,} x {nx:,} for {box}, resolution "
             f"{resolution}{unit}; choose larger cells or a smaller box"
         )
-    edges = np.linspace(west, east, nx + 1), np.linspace(south, north, ny + 1)
-    return Grid(*edges) if plain else projected(found, *edges)  # type: ignore[arg-type]
+    return np.linspace(west, east, nx + 1), np.linspace(south, north, ny + 1)
 
 
 def projected(
@@ -85,7 +95,7 @@ def projected(
     """Return the grid of given edges in a reference system; see `Grid.projected`."""
     found = checked_crs(crs)
     if is_lonlat(found):
-        return Grid.from_corners(x_b, y_b, lon=x, lat=y)
+        return Grid.from_corners(x_b, y_b, lon=x, lat=y, dims=dims)
     plane = Projection(found.to_wkt(), x_b, y_b, x, y)  # type: ignore[arg-type]
     return in_plane(plane, placed(plane), dims)
 
@@ -95,8 +105,7 @@ def in_plane(plane: Projection, where: Placed, dims: tuple[str, str] | None = No
     places = where.lon_b, where.lat_b, where.lon, where.lat
     if not all(np.isfinite(v).all() for v in places):
         raise NarcfError(_off_the_globe(plane, np.isfinite(where.lon_b + where.lat_b)))
-    usual = ("rlat", "rlon") if plane.is_angular else ("y", "x")
-    return Grid(*places, dims=dims or usual, projection=plane)
+    return Grid(*places, dims=dims or plane.usual_dims, projection=plane)
 
 
 def _off_the_globe(plane: Projection, found: np.ndarray) -> str:

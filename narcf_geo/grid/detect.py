@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import warnings
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.constants import NARR_EARTH_RADIUS
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid.curvilinear import collapsed, four_corners, interpolated
 from narcf_geo.grid.grid import Grid
 from narcf_geo.grid.layouts import layout_of
 from narcf_geo.grid.layouts.rest import at_rest
+from narcf_geo.grid.mapping import crs_of
 from narcf_geo.grid.mesh import Mesh
-from narcf_geo.grid.planes import edges_of_bounds, false_origin, projected_cells
+from narcf_geo.grid.planes import edges_of_bounds, projected_cells
 from narcf_geo.grid.projection import is_lonlat
 from narcf_geo.grid.sphere import (
     distance,
@@ -27,7 +24,7 @@ from narcf_geo.grid.sphere import (
     great_circle_area,
     to_xyz,
 )
-from narcf_geo.grid.units import in_degrees
+from narcf_geo.grid.units import in_degrees, may_be_angle
 
 UNITS = {
     "latitude": {"degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"},
@@ -87,13 +84,17 @@ def _structured(ds: xr.Dataset) -> Grid | Mesh:
     if lat is not None and lon is not None and {"lat_b", "lon_b"} <= set(ds.variables):
         return _with_corners(ds, lat, lon)
     crs = None if x is None or y is None else _crs_beside(ds, x, y, lat, lon)
+    if crs is not None and is_lonlat(crs):
+        if lat is None and x is not None and y is not None:
+            return _rectilinear(ds, y, x)
+        layout, crs = layout_of(ds), None  # the mapping is that of the positions
+        if layout is not None:
+            return layout.build()
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 1:
-        if x is None or y is None or crs is None or is_lonlat(crs):
+        if x is None or y is None or crs is None:
             return _rectilinear(ds, lat, lon)
         return projected_cells(ds, x, y, crs)
     if x is not None and y is not None and crs is not None:
-        if is_lonlat(crs) and lat is None:
-            return _rectilinear(ds, y, x)
         projected = projected_cells(ds, x, y, crs)
         if isinstance(projected, Mesh):
             return projected
@@ -101,8 +102,9 @@ def _structured(ds: xr.Dataset) -> Grid | Mesh:
             _same_place(projected, ds, lat, lon)
             four = four_corners(ds, lat, lon)
             if four is not None:
+                four = collapsed(four) if projected.is_rectilinear else four
                 same = four.dims == projected.dims
-                return replace(collapsed(four), projection=projected.projection if same else None)
+                return replace(four, projection=projected.projection if same else None)
         return projected
     if lat is not None and lon is not None and lat.ndim == lon.ndim == 2 and lat.dims == lon.dims:
         return _meshed(ds, lat, lon) or interpolated(lat, lon)
@@ -138,9 +140,10 @@ def geographic(ds: xr.Dataset, kind: str) -> xr.DataArray | None:
             continue
         named = str(name).lower() in NAMES[kind]
         standard = v.attrs.get("standard_name", "").lower() == kind
-        units = str(v.attrs.get("units", "")).lower() in UNITS[kind]
+        stated = str(v.attrs.get("units", "")).lower()
+        units, odd = stated in UNITS[kind], not may_be_angle(stated)
         if standard or units or named:
-            found.append((4 * standard + 2 * named + units, str(name)))
+            found.append((4 * standard + 2 * named + units - 8 * odd, str(name)))
     if not found:
         return None
     best = max(score for score, _ in found)
@@ -191,66 +194,9 @@ def _crs_beside(
 ) -> Any:
     """Return the CRS of `x` and `y` where these are not latitude and longitude themselves."""
     if lat is None or lon is None or lat.ndim != 1 or lon.ndim != 1:
-        return _crs(ds, x, y)
+        return crs_of(ds, x, y)
     along = (lat.dims, lon.dims) == (y.dims, x.dims)
-    return _crs(ds, x, y) if along and {x.name, y.name}.isdisjoint((lat.name, lon.name)) else None
-
-
-def _crs(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray) -> Any:
-    """Return the pyproj CRS of the grid mapping of `x` and `y`, None when there is no mapping."""
-    from pyproj.exceptions import CRSError
-
-    names = [v.attrs.get("grid_mapping") or v.encoding.get("grid_mapping") for v in ds.values()]
-    named = [str(n).split()[0].rstrip(":") for n in names if n]
-    keys = ("grid_mapping_name", "crs_wkt", "spatial_ref")
-    others = [str(n) for n, v in ds.variables.items() if any(k in v.attrs for k in keys)]
-    name = next((n for n in [*named, *others] if n in ds.variables), None)
-    if name is None:
-        return None
-    attrs = {k: v.tolist() if hasattr(v, "tolist") else v for k, v in ds[name].attrs.items()}
-    try:
-        return _parsed(json.dumps(attrs | _earth(str(name), attrs) | false_origin(attrs, x, y)))
-    except (CRSError, KeyError, ValueError) as error:
-        raise NarcfError(
-            f"expected a CF grid mapping in variable {name!r}, found {attrs}, which pyproj cannot "
-            f"read ({error}); correct its attributes"
-        ) from error
-
-
-@lru_cache
-def _parsed(mapping: str) -> Any:
-    # pyproj looks a datum up for most of a second; the files of one product share theirs.
-    from pyproj import CRS
-
-    return CRS.from_cf(json.loads(mapping))
-
-
-def _earth(name: str, attrs: dict[str, Any]) -> dict[str, float]:
-    """Return the figure of the Earth to add to a mapping that does not tell its own."""
-    tells = (
-        "earth_radius",
-        "semi_major_axis",
-        "crs_wkt",
-        "spatial_ref",
-        "reference_ellipsoid_name",
-    )
-    mapping = attrs.get("grid_mapping_name")
-    if any(key in attrs for key in tells) or mapping in (
-        "rotated_latitude_longitude",
-        "latitude_longitude",
-    ):
-        return {}
-    parallels = np.unique(attrs.get("standard_parallel", ())).tolist()
-    meridian = attrs.get("longitude_of_central_meridian", 0.0) % 360
-    if mapping == "lambert_conformal_conic" and parallels == [50.0] and meridian == 253.0:
-        return {"earth_radius": NARR_EARTH_RADIUS}
-    warnings.warn(
-        f"grid mapping {name!r} ({mapping}) has no earth_radius or semi_major_axis: taking the "
-        "WGS84 ellipsoid; add the attribute of the model's own sphere if it has one",
-        UserWarning,
-        stacklevel=5,
-    )
-    return {}
+    return crs_of(ds, x, y) if along and {x.name, y.name}.isdisjoint((lat.name, lon.name)) else None
 
 
 def _rectilinear(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid:
@@ -356,7 +302,7 @@ def projected_axes(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray, Any] | N
     if x is None or y is None or crs is None or is_lonlat(crs):
         return None
     if lat is not None and lon is not None:
-        grid_of(ds)  # refuses latitudes and longitudes of other cells
+        cells_of(ds)  # refuses latitudes and longitudes of other cells
     return x, y, crs
 
 

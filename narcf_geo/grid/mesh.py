@@ -18,7 +18,6 @@ from narcf_geo.grid.connectivity import (
     cell_areas,
     centroids,
     cf_coords,
-    filled,
     finite_or_nan,
     frozen,
     padded_corners,
@@ -26,8 +25,9 @@ from narcf_geo.grid.connectivity import (
     same_cells,
     taking_part,
 )
-from narcf_geo.grid.coordinates import mapping_attributes, quads
+from narcf_geo.grid.coordinates import mapping_attributes
 from narcf_geo.grid.grid import Grid
+from narcf_geo.grid.projection import Projection
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -63,6 +63,9 @@ class Mesh:
         Of the cells: one dimension for a mesh, two for rows and columns, any number is allowed.
     dims : tuple of str
         Names of the dimensions.
+    projection : Projection, optional
+        The axes of rows and columns in their coordinate reference system, where some of their
+        cells are off the globe.
     """
 
     lon_v: np.ndarray
@@ -74,6 +77,7 @@ class Mesh:
     lat: np.ndarray = field(default=None)  # type: ignore[arg-type]
     shape: tuple[int, ...] = ()
     dims: tuple[str, ...] = ()
+    projection: Projection | None = None
     is_rectilinear = False
 
     def __post_init__(self) -> None:
@@ -175,20 +179,9 @@ class Mesh:
         NarcfError
             When shapes do not fit, or a latitude is beyond a pole.
         """
-        x, y = filled(lon_c), filled(lat_c)
-        if x.shape != y.shape or x.ndim != 2 or min(x.shape) < 2:
-            raise NarcfError(
-                f"expected corners in two arrays of one shape (ny + 1, nx + 1), found {x.shape} "
-                f"and {y.shape}"
-            )
-        corners = quads(np.arange(x.size, dtype="int32").reshape(x.shape))
-        shape = corners.shape[:2]
-        counts = np.full(math.prod(shape), 4)
-        at: Any = {
-            "lon": lon if lon is None else filled(lon),
-            "lat": lat if lat is None else filled(lat),
-        }
-        return cls(x, y, corners, counts, shape=shape, dims=tuple(dims or ()), **at)
+        from narcf_geo.grid.layouts.corners import mesh_of_corners
+
+        return mesh_of_corners(lon_c, lat_c, lon, lat, tuple(dims or ()))
 
     @classmethod
     def from_polygons(cls, polygons: gpd.GeoDataFrame | gpd.GeoSeries) -> Mesh:
@@ -347,9 +340,12 @@ class Mesh:
 
         ``lat`` and ``lon`` with ``lat_bnds`` and ``lon_bnds`` (dimension ``nv``), a cell of fewer
         corners repeating its last. Cells of several polygons, or of more than 64 corners, have no
-        bounds.
+        bounds. With a projection also its axes; see `Grid.coords`.
         """
-        return cf_coords(self)
+        coords = cf_coords(self)
+        if self.projection is None:
+            return coords
+        return self.projection.coords((self.dims[0], self.dims[1])) | coords
 
     def cells(self) -> gpd.GeoDataFrame:
         """Return the polygons of the cells (C order) with ``lat``, ``lon`` and ``area`` in m2.
@@ -373,14 +369,18 @@ class Mesh:
         return sha.hexdigest()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Mesh) and self.digest == other.digest
+        if not isinstance(other, Mesh) or self.digest != other.digest:
+            return False
+        if self.projection is None or other.projection is None:
+            return self.projection is other.projection
+        return self.projection.is_in(other.projection.crs)
 
     def __hash__(self) -> int:
         return int(self.digest[:15], 16)
 
     def __reduce__(self) -> tuple[type[Mesh], tuple]:
         values = self.lon_v, self.lat_v, self.connectivity, self.counts, self.owner
-        return Mesh, (*values, self.lon, self.lat, self.shape, self.dims)
+        return Mesh, (*values, self.lon, self.lat, self.shape, self.dims, self.projection)
 
     def __dask_tokenize__(self) -> tuple[str, str]:
         return "narcf_geo.Mesh", self.digest
@@ -402,8 +402,8 @@ class Mesh:
 
     @property
     def grid_mapping(self) -> dict[str, Any]:
-        """CF attributes of the coordinate reference system, EPSG:4326, with its WKT."""
-        return mapping_attributes(None)
+        """CF attributes of the coordinate reference system, with its WKT; EPSG:4326 without one."""
+        return mapping_attributes(self.projection)
 
     def _repr_html_(self) -> str:
         from narcf_geo.grid.words import table

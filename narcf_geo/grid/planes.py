@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,10 +10,11 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid.build import in_plane
+from narcf_geo.grid.globe import placed
 from narcf_geo.grid.grid import Grid
 from narcf_geo.grid.layouts.edge import cells_on_globe
 from narcf_geo.grid.mesh import Mesh
-from narcf_geo.grid.projection import Projection, placed
+from narcf_geo.grid.projection import Projection
 from narcf_geo.grid.sphere import edges_from_centers
 from narcf_geo.grid.units import metres_per, require_stated
 
@@ -25,18 +27,22 @@ FARTHEST = 1e8
 
 
 def projected_cells(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray, crs: CRS) -> Grid | Mesh:
-    """Return the cells between two axes of `ds` in a reference system, in the order of the axes.
-
-    They are a mesh where corners are off the globe, as of full disks and of tiles at the rim of a
-    world map: such cells take no part.
-    """
+    """Return the cells between two axes of `ds` in a reference system, in the order of the axes."""
     u, v = plane_values(x, crs), plane_values(y, crs)
     edges = plane_edges(ds, x, crs), plane_edges(ds, y, crs)
-    plane = Projection(crs.to_wkt(), *edges, u, v)
+    return cells_in_plane(Projection(crs.to_wkt(), *edges, u, v), (str(y.dims[0]), str(x.dims[0])))
+
+
+def cells_in_plane(plane: Projection, dims: tuple[str, str] | None = None) -> Grid | Mesh:
+    """Return the cells of a projection.
+
+    They are a mesh where corners are off the globe, as of full disks, of maps of the world and of
+    tiles at their rim: such cells take no part.
+    """
     where = placed(plane)
-    dims = str(y.dims[0]), str(x.dims[0])
-    on_globe = np.isfinite(where.lon_b).all() and np.isfinite(where.lat_b).all()
-    return in_plane(plane, where, dims) if on_globe else cells_on_globe(where, dims)
+    if np.isfinite(where.lon_b).all() and np.isfinite(where.lat_b).all():
+        return in_plane(plane, where, dims)
+    return replace(cells_on_globe(where, dims or plane.usual_dims), projection=plane)
 
 
 def plane_values(axis: xr.DataArray, crs: CRS) -> np.ndarray:

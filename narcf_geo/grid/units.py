@@ -46,6 +46,11 @@ def degrees_per(units: str, where: str) -> float:
     return _scale(text, "degree", where, "degrees or radians")
 
 
+def may_be_angle(units: str) -> bool:
+    """Return whether a unit in small letters is an angle, or tells nothing, by its first look."""
+    return units.strip() in UNSAID or units.strip().startswith("deg") or "rad" in units
+
+
 def metres_per(units: str, where: str, crs: CRS) -> float:
     """Return the units of a reference system in one unit of an x or y axis.
 

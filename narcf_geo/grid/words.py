@@ -50,8 +50,9 @@ def mesh_in_words(mesh: Mesh) -> str:
     """Return the text of a mesh: cells, their size and extent."""
     south, north, west, east = mesh.extent
     return (
-        f"Mesh({' x '.join(map(str, mesh.shape))} cells of {mesh.cell_size}, latitude "
-        f"{south:.6g} to {north:.6g}, longitude {west:.6g} to {east:.6g})"
+        f"Mesh({' x '.join(map(str, mesh.shape))} cells of {mesh.cell_size}"
+        + (f" in {mesh.projection.name}" if mesh.projection else "")
+        + f", latitude {south:.6g} to {north:.6g}, longitude {west:.6g} to {east:.6g})"
     )
 
 

@@ -189,6 +189,7 @@ def bilinear_weights(
     target: Floats,
     *,
     periodic: bool = False,
+    poles: tuple[bool, bool] = (True, True),
     source_mask: ArrayLike | None = None,
     target_mask: ArrayLike | None = None,
 ) -> sparse.csr_array:
@@ -197,7 +198,8 @@ def bilinear_weights(
     A target point takes the bilinear mean of the four source points around it; the cell between
     them is the bilinear surface through their places in space, seen from the sphere's centre. A
     target in a cell with a masked point, or in no cell, has an empty row. With `periodic` the
-    grid closes in x, and an artificial pole, the mean of its nearest row, closes either end.
+    grid closes in x, and an artificial pole, the mean of its nearest row, closes either end of it
+    (ESMF's pole method "all").
 
     Parameters
     ----------
@@ -205,6 +207,8 @@ def bilinear_weights(
         Unit vectors, shapes (ny * nx, 3) and (n_target, 3).
     shape
         (ny, nx) of the source.
+    poles
+        Whether a periodic grid is closed beyond its first and beyond its last row.
     source_mask, target_mask
         Sizes ny * nx and n_target; 0 leaves a point out.
 
@@ -221,9 +225,10 @@ def bilinear_weights(
     wanted[_kept(target, target_mask)] = True
     parts = _centre_cells(shape, periodic)
     vertices = source
-    poles = []
+    added = []
     if periodic:
-        for row in (np.arange(nx), np.arange(n - nx, n)):
+        rows = np.arange(nx), np.arange(n - nx, n)
+        for row in (row for row, closed in zip(rows, poles, strict=True) if closed):
             centre = source[row].mean(axis=0)
             length = np.linalg.norm(centre)
             used = row[usable[row]]
@@ -233,7 +238,7 @@ def bilinear_weights(
             number = len(vertices) - 1
             cap = np.stack([row, np.roll(row, -1), np.full(nx, number), np.full(nx, number)], -1)
             parts = np.vstack([parts, cap.astype(np.int32)])
-            poles.append((number, used))
+            added.append((number, used))
     usable = np.concatenate([usable, np.ones(len(vertices) - n, bool)])
     number_of_cell = np.flatnonzero(usable[parts].all(axis=1))
     parts = parts[number_of_cell]
@@ -255,11 +260,11 @@ def bilinear_weights(
         (weights.ravel(), (np.repeat(row, 4), corners.ravel())), shape=(len(target), len(vertices))
     )
     to_vertices.eliminate_zeros()
-    if not poles:
+    if not added:
         return to_vertices
-    vertex = np.concatenate([np.arange(n), *(np.full(used.size, at) for at, used in poles)])
-    column = np.concatenate([np.arange(n), *(used for _, used in poles)])
-    share = np.concatenate([np.ones(n), *(np.full(used.size, 1 / used.size) for _, used in poles)])
+    vertex = np.concatenate([np.arange(n), *(np.full(used.size, at) for at, used in added)])
+    column = np.concatenate([np.arange(n), *(used for _, used in added)])
+    share = np.concatenate([np.ones(n), *(np.full(used.size, 1 / used.size) for _, used in added)])
     spread = sparse.csr_array((share, (vertex, column)), shape=(len(vertices), n))
     return sparse.csr_array(to_vertices @ spread)
 

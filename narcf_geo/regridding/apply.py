@@ -76,7 +76,7 @@ def apply_eager(fields: np.ndarray, weights: Weights, rule: Rule) -> tuple[np.nd
     target = np.linspace(0, rows, min(bands, rows) + 1).astype(int), np.array([0, columns])
     source = np.array([0, ny]), np.array([0, nx])
     parts = list(weights.parts(source, target, rule.quantity).values())
-    _require_overlap(bool(parts), weights)
+    require_overlap(bool(parts), weights)
     # One piece of memory for both: large pieces are far cheaper to get from the system.
     values, fraction = np.empty((2, n, rows, columns), rule.fraction_dtype)
     reached = sum(math.prod(w.stop - w.start for w in part.window) for part in parts)
@@ -86,7 +86,7 @@ def apply_eager(fields: np.ndarray, weights: Weights, rule: Rule) -> tuple[np.nd
     def work(job: tuple[int, Part]) -> None:
         first, part = job
         here = (slice(first, first + step), *part.window)
-        block = _native(fields[first : first + step])
+        block = native(fields[first : first + step])
         part.apply(block, values[here], fraction[here], rule.least, rule.quantity == "mean")
 
     with ThreadPoolExecutor(threads) as pool:
@@ -111,9 +111,8 @@ def apply_lazy(fields: da.Array, weights: Weights, rule: Rule) -> tuple[da.Array
         (np.cumsum([0, *y]), np.cumsum([0, *x])) for y, x in (source_chunks, target_chunks)
     )
     parts = weights.parts(source, target, rule.quantity)
-    _require_overlap(bool(parts), weights)
-    identity = weights.source, weights.target, weights.method
-    of_weights = tokenize(identity, source_chunks, target_chunks, rule.quantity)
+    require_overlap(bool(parts), weights)
+    of_weights = tokenize(weights.identity, source_chunks, target_chunks, rule.quantity)
     of_fields = tokenize(fields.name, of_weights, rule)
     part_name, sum_name = f"regrid-weights-{of_weights}", f"regrid-sums-{of_fields}"
     name = f"regrid-{of_fields}"
@@ -146,7 +145,7 @@ def apply_lazy(fields: da.Array, weights: Weights, rule: Rule) -> tuple[da.Array
     return both[0].astype(rule.dtype), both[1]
 
 
-def _native(fields: np.ndarray) -> np.ndarray:
+def native(fields: np.ndarray) -> np.ndarray:
     """Return fields in a layout and dtype that the kernels take, float32 where that is exact."""
     wide = fields.dtype.itemsize > (4 if fields.dtype.kind == "f" else 2)
     return np.ascontiguousarray(fields, np.float64 if wide else np.float32)
@@ -154,7 +153,7 @@ def _native(fields: np.ndarray) -> np.ndarray:
 
 def _sums(fields: np.ndarray, part: Part) -> np.ndarray:
     """Return weighted sums and covered fractions (2, n_fields, ny, nx) in the window of `part`."""
-    block = _native(fields.reshape(-1, *fields.shape[-2:]))
+    block = native(fields.reshape(-1, *fields.shape[-2:]))
     sums = np.empty((2, block.shape[0], *(w.stop - w.start for w in part.window)))
     part.apply(block, sums[0], sums[1], -1.0, False)
     return sums
@@ -185,7 +184,7 @@ def _target_chunks(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, 
     return y, x
 
 
-def _require_overlap(overlap: bool, weights: Weights) -> None:
+def require_overlap(overlap: bool, weights: Weights) -> None:
     if not overlap:
         raise NarcfError(
             f"expected a target grid that the source touches, found the source {weights.source} "

@@ -64,15 +64,8 @@ def plane_extent(source: Cells, crs: CRS | str | int, dx: float, dy: float) -> B
     UsageError
         When a part of `source` has no place in `crs`.
     """
-    from narcf_geo.grid.projection import (
-        area_of_use,
-        checked_crs,
-        crs_name,
-        crs_units,
-        is_lonlat,
-        to_globe,
-        to_plane,
-    )
+    from narcf_geo.grid.globe import area_of_use, to_globe, to_plane
+    from narcf_geo.grid.projection import checked_crs, crs_name, crs_units, is_lonlat
 
     found = checked_crs(crs)
     if is_lonlat(found):

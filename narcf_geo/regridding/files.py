@@ -7,8 +7,9 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import MissingFileError, UsageError
@@ -16,13 +17,14 @@ from narcf_geo.core.files import atomic_path, require_replaceable
 from narcf_geo.fields.formats import Opening, open_format
 from narcf_geo.grid import Cells, cells_of
 from narcf_geo.grid.layouts import geometry_names
+from narcf_geo.regridding.job import Job
 from narcf_geo.regridding.meshes import as_rows, fields_as_rows, without_rows
+from narcf_geo.regridding.options import Options, RegridOptions
+from narcf_geo.regridding.plan import CELL_AREA, plan
 from narcf_geo.regridding.raster import bands
-from narcf_geo.regridding.regridder import Quantity, regrid, regridded_names, valid
+from narcf_geo.regridding.regridder import regridded, regridded_names, valid
 from narcf_geo.regridding.summary import Summary, integral_units, integrals
 from narcf_geo.regridding.target import Box, target_grid
-from narcf_geo.regridding.weights import compute_weights
-from narcf_geo.regridding.weights_file import stored_weights
 
 if TYPE_CHECKING:
     from pyproj import CRS
@@ -38,11 +40,9 @@ def regrid_file(
     like: str | os.PathLike[str] | None = None,
     bounds: Box | None = None,
     crs: CRS | str | int | None = None,
-    method: str = "conservative",
-    min_coverage: float = 0.5,
-    quantity: Quantity = "mean",
     weights: str | os.PathLike[str] | None = None,
     variables: Sequence[str] | None = None,
+    **options: Unpack[RegridOptions],
 ) -> list[Summary]:
     """Regrid the variables of a file, block by block, and write the result whole.
 
@@ -64,12 +64,13 @@ def regrid_file(
         outwards to whole cells, when not given.
     crs : pyproj.CRS, str or int, optional
         Reference system of a resolution, such as ``"EPSG:3035"``.
-    method, min_coverage, quantity
-        As in `regrid`.
     weights : path, optional
         A weight file to read, or to write when it is absent.
     variables : sequence of str, optional
         Those to regrid; all numeric ones on the grid when not given.
+    **options
+        Those of `regrid`: `method`, `quantity`, `categorical`, `min_coverage`, `percentile`,
+        `source_mask`, `target_mask`, `max_distance`, `extrapolate`.
 
     Returns
     -------
@@ -100,6 +101,7 @@ def regrid_file(
     (1.0, 1.0)
     """
     started = time.perf_counter()
+    asked = Options(**options)
     source_path, target_path = Path(source_path), Path(target_path)
     _require_format(target_path)
     if not source_path.exists():
@@ -118,20 +120,16 @@ def regrid_file(
         goal = _target(source, grid, like, bounds, crs)
         ds, source = fields_as_rows(ds.drop_vars(geometry_names(ds)), source)
         target = as_rows(goal)
-        made = (
-            stored_weights(Path(weights), source, target, method)
-            if weights
-            else compute_weights(source, target, method)
-        )
         names = list(variables) if variables else regridded_names(ds, source.dims)
         others = [n for n in ds.data_vars if n in regridded_names(ds, source.dims)]
         ds = ds.drop_vars([n for n in others if n not in names])
-        out = regrid(
-            ds, target, source=source, min_coverage=min_coverage, quantity=quantity, weights=made
-        )
-        how = f"{method} ({quantity}, min_coverage {min_coverage:g}) to {target}"
+        job = Job.of(source, target, weights, asked)
+        tasks = plan(ds, names, asked)
+        out = regridded(ds, job, tasks)
+        hows = sorted({f"{task.method.name} ({task.quantity})" for task in tasks.values()})
+        how = f"{', '.join(hows)}, min_coverage {asked.min_coverage:g}, to {target}"
         out = _described(out, source_path, names, how)
-        sums = integrals(ds, out, names, made, quantity)
+        sums = integrals(ds, out, tasks, job)
         values = _write(without_rows(out, goal), target_path, names, sums)
     seconds = time.perf_counter() - started
     return [
@@ -140,12 +138,15 @@ def regrid_file(
             source_grid=repr(source),
             target_grid=repr(target),
             coverage=float(values[name, "coverage"]),
-            integral_before=float(values[name, "before"]),
-            integral_after=float(values[name, "after"]),
-            units=integral_units(str(out[name].attrs.get("units", "")), quantity),
+            integral_before=float(values.get((name, "before"), np.nan)),
+            integral_after=float(values.get((name, "after"), np.nan)),
+            units=integral_units(str(out[name].attrs.get("units", "")), task.quantity)
+            if task.keeps_integral
+            else "",
             seconds=seconds,
         )
-        for name in names
+        for name, task in tasks.items()
+        if task.method != CELL_AREA
     ]
 
 
@@ -194,11 +195,12 @@ def _described(out: xr.Dataset, source_path: Path, names: Sequence[str], how: st
     fields = {f for name in names for f in (name, f"{name}_valid_fraction")}
     pointed: set[str] = set()
     for name, variable in out.variables.items():
-        variable.encoding = {} if name in fields else {"_FillValue": None}
+        if name not in fields:
+            variable.encoding = {"_FillValue": None}
         for key in {"bounds", "grid_mapping"} & set(variable.attrs):
             variable.encoding[key] = variable.attrs.pop(key)
             pointed.add(str(variable.encoding[key]))
-    for name in fields:
+    for name in fields & set(out.variables):
         # xarray would count the grid mapping among them.
         beside = [str(c) for c in out[name].coords if c not in {*out.dims, *pointed}]
         out[name].encoding["coordinates"] = " ".join(sorted(beside)) or None
@@ -222,7 +224,8 @@ def _write(
         else:
             fields = [f for name in names for f in (name, f"{name}_valid_fraction")]
             for field in fields:
-                out[field].encoding.update(zlib=True, shuffle=True, complevel=1)
+                if field in out:
+                    out[field].encoding.update(zlib=True, shuffle=True, complevel=1)
             job = out.to_netcdf(temporary, engine="netcdf4", compute=False)
         _, values = dask.compute(job, sums)
     return values

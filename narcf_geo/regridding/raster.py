@@ -40,7 +40,12 @@ def bands(ds: xr.Dataset, names: Sequence[str]) -> xr.DataArray:
     field = field.drop_vars([n for n in field.coords if n not in field.dims])
     field = field.rio.set_spatial_dims(x, y).rio.write_crs(crs)
     field = field.rio.write_transform(Affine(width, 0, left, 0, -height, top))
-    return field.rio.write_nodata(np.nan)
+    stored = ds[names[0]].encoding
+    dtype, fill = np.dtype(stored.get("dtype", field.dtype)), stored.get("_FillValue", np.nan)
+    if dtype.kind in "iu":
+        field = field.fillna(fill).astype(dtype)
+    field.encoding = {}
+    return field.rio.write_nodata(fill)
 
 
 def _mapping_name(field: xr.DataArray) -> str:
@@ -74,7 +79,8 @@ def _raster_crs(ds: xr.Dataset, y: Hashable, x: Hashable, wkt: str) -> str:
     from rasterio import Affine
     from rasterio.io import MemoryFile
 
-    from narcf_geo.grid.projection import crs_name, known_code, parsed_crs, to_globe
+    from narcf_geo.grid.globe import to_globe
+    from narcf_geo.grid.projection import crs_name, known_code, parsed_crs
 
     crs = parsed_crs(wkt)
     text = known_code(crs) or wkt

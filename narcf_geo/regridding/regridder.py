@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.units import linear
 from narcf_geo.fields.door import valid_only
+from narcf_geo.fields.meaning import stored_dtype
 from narcf_geo.grid import Cells, Grid, cells_of
 from narcf_geo.grid.layouts import geometry_names
 from narcf_geo.grid.planes import plane_values
 from narcf_geo.grid.projection import Projection
 from narcf_geo.grid.units import degrees_per
-from narcf_geo.regridding.apply import Rule, apply_eager, apply_lazy, result_dtype
+from narcf_geo.regridding.apply import result_dtype
+from narcf_geo.regridding.classes import class_coords, class_encoding, fraction_attrs
+from narcf_geo.regridding.job import Job
 from narcf_geo.regridding.meshes import as_rows, fields_as_rows, labelled, without_rows
+from narcf_geo.regridding.options import ByName, Mask, Options
+from narcf_geo.regridding.plan import CELL_AREA, Task, plan
 from narcf_geo.regridding.target import Target, opened_polygons, target_grid
-from narcf_geo.regridding.weights import (
-    SeparableWeights,
-    SparseWeights,
-    Weights,
-    compute_weights,
-    weights_of_xesmf,
-)
+from narcf_geo.regridding.weights import Weights
 
 if TYPE_CHECKING:
     from xesmf import Regridder
 
-Quantity = Literal["mean", "total"]
 T = TypeVar("T", xr.Dataset, xr.DataArray)
 
 STALE_ATTRS = (
@@ -41,6 +41,7 @@ STALE_ATTRS = (
     "ancillary_variables",
 )
 CRS_NAME = "spatial_ref"
+PACKING = ("_FillValue", "missing_value", "scale_factor", "add_offset")
 
 
 def regrid(
@@ -48,37 +49,59 @@ def regrid(
     target: Target,
     *,
     source: Cells | None = None,
+    method: ByName | None = None,
+    quantity: ByName | None = None,
+    categorical: Iterable[str] = (),
     min_coverage: float = 0.5,
-    method: str = "conservative",
-    quantity: Quantity = "mean",
+    percentile: float | None = None,
+    source_mask: Mask | None = None,
+    target_mask: Mask | None = None,
+    max_distance: float | None = None,
+    extrapolate: Literal["nearest"] | None = None,
     weights: Weights | Regridder | str | os.PathLike[str] | None = None,
 ) -> T:
     """Move fields to another grid, NaN meaning missing.
 
-    The value of a target cell is the mean over the part of it that valid source cells cover
-    (`quantity` ``"mean"``), or the total within that part (``"total"``). It is NaN where that
-    part is less than `min_coverage` of the cell, at each time step for itself.
+    What a variable is decides how it is regridded, unless `method` says it: measures by their mean
+    over the part of a target cell that valid source cells cover, amounts per cell by their total in
+    that part, classes by the majority of that part. The value is NaN where that part is less than
+    `min_coverage` of the cell, at each time step for itself.
 
     Parameters
     ----------
     obj : xarray.Dataset or xarray.DataArray
         Dimensions (..., y, x) of any names and order, rows and columns in any direction; numpy or
         dask. Dask arrays stay lazy, chunks along space are used one by one. Values outside
-        ``valid_range``, ``valid_min`` and ``valid_max`` are missing.
+        ``valid_range``, ``valid_min`` and ``valid_max`` are missing, and so is ``_FillValue``.
     target : Grid, Mesh, float, pair of float, xarray.Dataset, GeoDataFrame or path
         The cells to go to: a `Grid`, a `Mesh` or a GeoDataFrame of polygons, those of another
         dataset or file, or a resolution in degrees, one for both directions or
         (longitude, latitude), over the extent of `obj`.
     source : Grid or Mesh, optional
         The cells of `obj`; found with `narcf_geo.grid.cells_of` when not given.
-    min_coverage : float
-        Smallest covered fraction, 0..1, of a valid target cell; at 0 any overlap will do.
-    method : str
-        ``conservative``, or ``bilinear``, ``nearest_s2d``, ``nearest_d2s`` as in xESMF, where
-        the covered fraction is the summed weight of the valid source points.
-    quantity : {"mean", "total"}
+    method : str or mapping of str to str, optional
+        A method of `narcf_geo.core.methods.METHODS`, for all variables, or by their names with
+        ``"*"`` for the others. By default ``conservative``, ``majority`` of classes,
+        ``circular_mean`` of directions; areas of cells (``cell_area``) are made anew.
+    quantity : {"mean", "total"} or mapping, optional
         ``mean`` for values per area or without an area (flux, temperature), ``total`` for
-        amounts per cell (mass, counts), whose sum is kept.
+        amounts per cell (mass, counts), whose sum is kept; by default as attributes and units tell.
+    categorical : iterable of str
+        Names of variables that hold class numbers and do not say so.
+    min_coverage : float
+        Smallest covered fraction, 0..1, of a valid target cell; at 0 any overlap will do. Of
+        interpolated values it is the summed weight of the valid source points.
+    percentile : float, optional
+        Which percentile (0..100) ``method="percentile"`` takes; 50 is the median.
+    source_mask, target_mask : xarray.DataArray or numpy.ndarray, optional
+        On the grid of `obj` and on the target: 0, False and NaN leave a cell out.
+    max_distance : float, optional
+        Kilometres to the nearest neighbour, for ``nearest_s2d``, ``nearest_d2s`` and `extrapolate`.
+        By default about the size of a source (``nearest_d2s``: target) cell, and without limit for
+        `extrapolate`.
+    extrapolate : {"nearest"}, optional
+        Give cells without a value that of the nearest valid source cell. Their covered fraction
+        stays what it is. Needs a whole field in memory.
     weights : optional
         Weights made before: of `compute_weights`, an `xesmf.Regridder`, or the path of a weight
         file, which is written when it is absent and refused when it belongs to other grids, or
@@ -90,13 +113,15 @@ def regrid(
         Dimensions (..., lat, lon), or (..., y, x) and a grid mapping, attributes kept. Beside each
         variable stands ``<name>_valid_fraction`` (0..1), its covered fraction: a variable of a
         Dataset, a coordinate of a DataArray. Floating-point dtypes are kept, integers become
-        floats.
+        floats; class numbers are written to files in the integer type they came in. The fractions
+        of classes have a dimension ``<name>_class``.
 
     Raises
     ------
     UsageError
-        For a target that is none of these, an unknown method or quantity, a coverage outside 0..1,
-        or weights of other grids.
+        For a target that is none of these, an unknown method or quantity, a number out of range,
+        weights of other grids, variables of which it is unclear what they are, and methods that
+        would spoil a variable (the mean of class numbers).
     NarcfError
         When the grid of `obj` cannot be found or does not touch the target.
 
@@ -114,48 +139,91 @@ def regrid(
     (2.0, 0.75)
     >>> regrid(field, 2, min_coverage=0.2).lat.values.tolist()
     [-1.0, 1.0]
+    >>> cover = field.copy(data=np.array([[7, 7], [5, 1]], "uint8"))
+    >>> regrid(cover, Grid.regular(0, -1, 2, 1, 2)).item()
+    7.0
+    >>> regrid(cover, Grid.regular(0, -1, 2, 1, 2), method="max").item()
+    Traceback (most recent call last):
+    narcf_geo.core.errors.UsageError: cannot regrid 'flux': uint8 numbers without a unit; ...
     """
-    if quantity not in ("mean", "total"):
-        raise UsageError(f"expected quantity 'mean' or 'total', found {quantity!r}")
-    if not 0 <= min_coverage <= 1:
-        raise UsageError(f"expected min_coverage within 0..1, found {min_coverage}")
+    options = Options(
+        method=method,
+        quantity=quantity,
+        categorical=categorical,
+        min_coverage=min_coverage,
+        percentile=percentile,
+        source_mask=source_mask,
+        target_mask=target_mask,
+        max_distance=max_distance,
+        extrapolate=extrapolate,
+    )
     if isinstance(obj, xr.DataArray):
-        name = obj.name or "field"
-        ds = regrid(
-            obj.to_dataset(name=name),
-            target,
-            source=source,
-            min_coverage=min_coverage,
-            method=method,
-            quantity=quantity,
-            weights=weights,
-        )
+        name = str(obj.name or "field")
+        ds = _regridded(obj.to_dataset(name=name), target, source, weights, options)
         fraction = f"{name}_valid_fraction"
-        return ds.set_coords(fraction)[name].rename(obj.name)
-    source = source or cells_of(obj)
+        result = ds.set_coords(fraction) if fraction in ds else ds
+        return result[name].rename(obj.name)
+    return _regridded(obj, target, source, weights, options)
+
+
+def _regridded(
+    ds: xr.Dataset, target: Target, source: Cells | None, weights: Any, options: Options
+) -> xr.Dataset:
+    source = source or cells_of(ds)
     target = opened_polygons(target)
     goal = target_grid(target, source)
-    obj, source = fields_as_rows(obj.drop_vars(geometry_names(obj)), source)
-    obj = valid(obj)
-    dims = _spatial_dims(obj, source)
-    made = _weights(weights, source, as_rows(goal), method)
-    if quantity == "total" and made.method != "conservative":
-        raise UsageError(
-            f"expected method 'conservative' for quantity 'total', found {made.method!r}, which "
-            "does not keep totals; regrid a density instead"
+    ds, source = fields_as_rows(ds.drop_vars(geometry_names(ds)), source)
+    dims = _spatial_dims(ds, source)
+    names = regridded_names(ds, dims)
+    if not names:
+        raise NarcfError(
+            f"expected at least one variable with the dimensions {dims}, found "
+            f"{ {str(n): v.dims for n, v in ds.data_vars.items()} }"
         )
-    out = _regrid_dataset(obj, dims, as_rows(goal), made, quantity, min_coverage)
-    return labelled(without_rows(out, goal), target)
+    _require_numbers(ds, names)
+    job = Job.of(source, as_rows(goal), weights, options)
+    tasks = plan(ds, names, options, job.given_method)
+    return labelled(without_rows(regridded(valid(ds), job, tasks), goal), target)
+
+
+def _require_numbers(ds: xr.Dataset, names: Iterable[str]) -> None:
+    for name in names:
+        if ds[name].dtype.kind not in "fiub":
+            raise UsageError(
+                f"{name!r}: expected numbers to regrid, found dtype {ds[name].dtype} with "
+                f"dimensions {ds[name].dims}; select the variables to regrid"
+            )
 
 
 def valid(ds: xr.Dataset) -> xr.Dataset:
-    """Return `ds` with NaN for values outside the valid range that a variable states."""
+    """Return `ds` with NaN for what the attributes of a variable call missing or invalid.
+
+    Of a file that was opened without decoding, packed values are unpacked too.
+    """
     limited = [
         name
         for name, array in ds.data_vars.items()
         if array.dtype.kind in "iu" and any(str(key).startswith("valid_") for key in array.attrs)
     ]
-    return valid_only(ds.assign({n: ds[n].astype(result_dtype(ds[n].dtype)) for n in limited}))
+    ds = valid_only(ds.assign({n: ds[n].astype(result_dtype(ds[n].dtype)) for n in limited}))
+    raw = [n for n, v in ds.data_vars.items() if set(PACKING) & set(v.attrs)]
+    return ds.assign({n: _decoded(ds[n]) for n in raw if ds[n].dtype.kind in "fiu"})
+
+
+def _decoded(array: xr.DataArray) -> xr.DataArray:
+    """Return values for the numbers of a file that was opened without decoding."""
+    attrs = {k: v for k, v in array.attrs.items() if k not in PACKING}
+    packing = {k: array.attrs[k] for k in PACKING if k in array.attrs}
+    missing = [v for k in PACKING[:2] if k in packing for v in np.atleast_1d(packing[k])]
+    values = array.astype(result_dtype(array.dtype))
+    if missing:
+        values = values.where(~array.isin(missing))
+    scale, offset = packing.get("scale_factor", 1.0), packing.get("add_offset", 0.0)
+    if (scale, offset) != (1.0, 0.0):
+        values = values * scale + offset
+    values.attrs = attrs
+    values.encoding = {**array.encoding, **packing, "dtype": stored_dtype(array)}
+    return values
 
 
 def regridded_names(ds: xr.Dataset, dims: tuple[str, ...]) -> list[str]:
@@ -164,39 +232,47 @@ def regridded_names(ds: xr.Dataset, dims: tuple[str, ...]) -> list[str]:
     return [str(n) for n, v in ds.data_vars.items() if set(dims) <= set(v.dims) and n not in others]
 
 
-def _regrid_dataset(
-    ds: xr.Dataset,
-    dims: tuple[str, str],
-    target: Cells,
-    weights: Weights,
-    quantity: str,
-    min_coverage: float,
-) -> xr.Dataset:
+def regridded(ds: xr.Dataset, job: Job, tasks: dict[str, Task]) -> xr.Dataset:
+    """Return a dataset with the variables of a plan on the target grid.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        With NaN for what is missing; see `valid`.
+    job : Job
+    tasks : mapping of str to Task
+        Of `narcf_geo.regridding.plan.plan`.
+    """
+    target = job.target
+    dims = _spatial_dims(ds, job.source)
     spatial = {n for n, v in ds.variables.items() if set(dims) & set(v.dims)}
-    names = regridded_names(ds, dims)
-    if not names:
-        raise NarcfError(
-            f"expected at least one variable with the dimensions {dims}, found "
-            f"{ {str(n): v.dims for n, v in ds.data_vars.items()} }"
-        )
     out = ds.drop_vars([*spatial, *_mappings(ds)])
     out = out.assign_coords({**target.coords(), CRS_NAME: _crs_variable(target)})
     fields: dict[str, xr.Variable] = {}
-    for name in names:
-        values, fraction = _regrid_variable(
-            ds[name].variable, dims, weights, quantity, min_coverage
-        )
+    for name, task in tasks.items():
+        variable = ds[name].variable.transpose(..., *dims)
+        attrs = {k: v for k, v in variable.attrs.items() if k not in STALE_ATTRS}
+        if task.method == CELL_AREA:
+            fields[name] = _cell_areas(target, attrs, result_dtype(variable.dtype))
+            continue
+        values, fraction = job.run(ds[name].transpose(..., *dims), task)
         coverage = f"{name}_valid_fraction"
-        lead = [d for d in ds[name].dims if d not in dims]
-        attrs = {k: v for k, v in ds[name].attrs.items() if k not in STALE_ATTRS}
-        if "conservative" in weights.method:
-            attrs["cell_methods"] = _cell_methods(attrs.get("cell_methods", ""), quantity)
+        lead = variable.dims[:-2]
+        if task.method.cell_method:
+            how = "sum" if task.quantity == "total" else task.method.cell_method
+            attrs["cell_methods"] = _cell_methods(attrs.get("cell_methods", ""), how)
         attrs["ancillary_variables"] = coverage
         attrs["grid_mapping"] = CRS_NAME
-        shape = (*lead, *target.dims)
-        fields[name] = xr.Variable(shape, values, attrs)
+        made = xr.Variable((*lead, *target.dims), values[..., 0, :, :], attrs)
+        if task.method.engine == "fractions":
+            made = xr.Variable((*lead, f"{name}_class", *target.dims), values, attrs)
+            made.attrs = fraction_attrs(attrs, name)
+            out = out.assign_coords(class_coords(name, job.classes[name], variable.attrs))
+        elif task.method.name == "majority":
+            made.encoding = class_encoding(ds[name])
+        fields[name] = made
         fields[coverage] = xr.Variable(
-            shape,
+            (*lead, *target.dims),
             fraction,
             {
                 "long_name": f"fraction of the cell covered by valid data of {name}",
@@ -205,49 +281,6 @@ def _regrid_dataset(
             },
         )
     return out.assign(fields)
-
-
-def _regrid_variable(
-    variable: xr.Variable,
-    dims: tuple[str, str],
-    weights: Weights,
-    quantity: str,
-    min_coverage: float,
-) -> tuple[Any, Any]:
-    if variable.dtype.kind not in "fiub":
-        raise UsageError(
-            f"expected numbers to regrid, found dtype {variable.dtype} with dimensions "
-            f"{variable.dims}; select the variables to regrid"
-        )
-    data = variable.transpose(..., *dims).data
-    rule = Rule(quantity, min_coverage, result_dtype(data.dtype))
-    if isinstance(data, np.ndarray):
-        return apply_eager(data, weights, rule)
-    return apply_lazy(data, weights, rule)
-
-
-def _weights(given: Any, source: Cells, target: Cells, method: str) -> Weights:
-    if given is None:
-        return compute_weights(source, target, method)
-    if isinstance(given, str | os.PathLike):
-        from narcf_geo.regridding.weights_file import stored_weights
-
-        return stored_weights(Path(given), source, target, method)
-    if not isinstance(given, SeparableWeights | SparseWeights):
-        shapes = tuple(given.shape_in), tuple(given.shape_out)
-        if shapes != (source.shape, target.shape):
-            raise UsageError(
-                f"expected an xesmf.Regridder from {source.shape} to {target.shape} cells, found "
-                f"one from {shapes[0]} to {shapes[1]}"
-            )
-        return weights_of_xesmf(given, source, target)
-    for name, ours, theirs in (("source", source, given.source), ("target", target, given.target)):
-        if ours != theirs:
-            raise UsageError(
-                f"expected weights for the {name} grid {ours}, found weights for {theirs}; "
-                "compute them again for these grids"
-            )
-    return given
 
 
 def _spatial_dims(ds: xr.Dataset, grid: Cells) -> tuple[str, str]:
@@ -325,6 +358,14 @@ def _crs_variable(target: Cells) -> xr.DataArray:
     return xr.DataArray(np.int32(0), attrs=target.grid_mapping)
 
 
-def _cell_methods(old: str, quantity: str) -> str:
-    how = "area: mean" if quantity == "mean" else "area: sum"
-    return old if "area:" in old else f"{old} {how}".strip()
+def _cell_areas(target: Cells, attrs: dict, dtype: np.dtype) -> xr.Variable:
+    """Return the areas of the target cells in the unit that the areas of the source have."""
+    scale, _ = linear("m2", str(attrs.get("units") or "m2"))
+    attrs = {**attrs, "units": attrs.get("units") or "m2", "grid_mapping": CRS_NAME}
+    return xr.Variable(target.dims, (target.area * scale).astype(dtype), attrs)
+
+
+def _cell_methods(old: str, how: str) -> str:
+    if how in ("mean", "sum", "mode") and "area:" in old:
+        return re.sub(r"\barea: (mean|sum|mode)\b", f"area: {how}", old)
+    return f"{old} area: {how}".strip()

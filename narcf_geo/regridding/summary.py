@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from narcf_geo.regridding.weights import Weights, compute_weights, source_areas
+from narcf_geo.core.constants import EARTH_RADIUS
+from narcf_geo.regridding.job import Job
+from narcf_geo.regridding.plan import CELL_AREA, Task
+from narcf_geo.regridding.weights import SparseWeights, Weights, compute_weights, heights, widths
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Summary:
         Part of the target's area that valid source cells cover, 0..1, mean over time.
     integral_before, integral_after : float
         Area integral (sum for totals) of the source over the target, and of the valid target
-        cells over their covered part; mean over time and other dimensions.
+        cells over their covered part; mean over time and other dimensions. NaN for classes and
+        statistics.
     units : str
         Of the integrals.
     seconds : float
@@ -43,24 +47,36 @@ class Summary:
 
 
 def integrals(
-    ds: xr.Dataset, out: xr.Dataset, names: Sequence[str], weights: Weights, quantity: str
+    ds: xr.Dataset, out: xr.Dataset, tasks: Mapping[str, Task], job: Job
 ) -> dict[tuple[str, str], Any]:
-    """Return the sums of the summary, lazy."""
-    source, target = weights.source, weights.target
-    inside = weights
-    if weights.method != "conservative":
-        inside = compute_weights(source, target, "conservative")
-    areas = source_areas(inside, quantity)
-    area = xr.DataArray(inside.target_area, dims=target.dims)
+    """Return the sums of the summary, lazy; no integrals of classes and statistics.
+
+    Parameters
+    ----------
+    ds, out : xarray.Dataset
+        Before and after.
+    tasks : mapping of str to Task
+        How each variable was regridded.
+    job : Job
+    """
+    source, target = job.source, job.target
+    conserving = any(task.method.weights == "conservative" for task in tasks.values())
+    weights = job.weights("conservative") if conserving else compute_weights(source, target)
+    area = xr.DataArray(weights.target_area, dims=target.dims)
     sums: dict[tuple[str, str], Any] = {}
-    for name in names:
-        after, fraction = (
-            v.drop_vars(v.coords) for v in (out[name], out[f"{name}_valid_fraction"])
-        )
-        sums[name, "before"] = _integral(ds[name].variable, source.dims, areas)
-        kept = after * fraction * area if quantity == "mean" else after
-        sums[name, "after"] = kept.sum(target.dims, dtype="float64").mean()
+    for name, task in tasks.items():
+        if task.method == CELL_AREA:
+            continue
+        fraction = out[f"{name}_valid_fraction"]
+        fraction = fraction.drop_vars(fraction.coords)
         sums[name, "coverage"] = (fraction * area).sum(target.dims).mean() / area.sum()
+        if not task.keeps_integral:
+            continue
+        after = out[name].drop_vars(out[name].coords)
+        areas = source_areas(weights, task.quantity)
+        sums[name, "before"] = _integral(ds[name].variable, source.dims, areas)
+        kept = after * fraction * area if task.quantity == "mean" else after
+        sums[name, "after"] = kept.sum(target.dims, dtype="float64").mean()
     return sums
 
 
@@ -98,3 +114,27 @@ def _weighted_sum(block: np.ndarray, *areas: np.ndarray) -> np.ndarray:
 
 def integral_units(units: str, quantity: str) -> str:
     return units if quantity == "total" else f"{units} m2".strip() if units != "1" else "m2"
+
+
+def source_areas(weights: Weights, quantity: str) -> list[tuple[np.ndarray, tuple[str, ...]]]:
+    """Return what each source cell adds to an integral over the target grid.
+
+    That is the area (m2) of its part inside the target for means, that part (0..1) for totals,
+    as factors to multiply with their dimensions: one array, or one along each axis.
+    """
+    source = weights.source
+    if isinstance(weights, SparseWeights):
+        inside = (weights.csr.T @ weights.target_area.ravel()).reshape(source.shape)
+        if quantity == "total":
+            area = weights.source_area
+            inside = np.divide(inside, area, out=np.zeros_like(inside), where=area > 0)
+        return [(inside, source.dims)]
+    factors: list[tuple[np.ndarray, tuple[str, ...]]] = []
+    for axis, matrix in enumerate((weights.y, weights.x)):
+        grids = weights.source, weights.target
+        ours, theirs = ((heights(g), widths(g))[axis] for g in grids)
+        inside = matrix.T @ theirs
+        factors.append((inside / ours if quantity == "total" else inside, (source.dims[axis],)))
+    if quantity == "mean":
+        factors[0] = factors[0][0] * EARTH_RADIUS**2, factors[0][1]
+    return factors

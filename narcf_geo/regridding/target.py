@@ -74,7 +74,7 @@ def target_grid(
     if steps is not None:
         if crs is None:
             return Grid.regular(*(bounds or degrees_extent(source, *steps)), steps)
-        return Grid.regular(*(bounds or plane_extent(source, crs, *steps)), steps, crs=crs)
+        return _on_plane(bounds or plane_extent(source, crs, *steps), steps, crs)
     if bounds is not None or crs is not None:
         what = "bounds" if bounds is not None else "a reference system"
         raise UsageError(f"expected {what} only beside a resolution, found it beside a whole grid")
@@ -99,6 +99,17 @@ def opened_polygons(target: Target) -> Any:
 
         return open_regions(target)
     return target
+
+
+def _on_plane(box: Box, steps: tuple[float, float], crs: CRS | str | int) -> Cells:
+    """Return even cells in a reference system; those off the globe, as of a map of it, are none."""
+    from narcf_geo.grid.build import even_edges
+    from narcf_geo.grid.planes import cells_in_plane
+    from narcf_geo.grid.projection import Projection, checked_crs, is_lonlat
+
+    found = checked_crs(crs)
+    edges = even_edges(*box, steps, found)
+    return Grid(*edges) if is_lonlat(found) else cells_in_plane(Projection(found.to_wkt(), *edges))
 
 
 def _grid_of_text(text: str) -> Cells:

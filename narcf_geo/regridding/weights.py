@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy import sparse
 
-from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid import Cells, Grid, Mesh
 from narcf_geo.grid.sphere import band, great_circle_area
+from narcf_geo.regridding import interpolation
 from narcf_geo.regridding.meshes import as_rows
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 METHODS = ("conservative", "bilinear", "nearest_s2d", "nearest_d2s")
+"""The methods that are one matrix; `narcf_geo.core.methods.METHODS` are all."""
 
 BUFFER_BYTES = 2**28
 
@@ -63,6 +62,11 @@ class SeparableWeights:
     method: str = "conservative"
 
     @property
+    def identity(self) -> tuple[object, ...]:
+        """What the weights are made from: equal for equal weights, across processes."""
+        return self.source, self.target, self.method
+
+    @property
     def target_area(self) -> np.ndarray:
         """Areas of the target cells in m2."""
         return self.target.area
@@ -98,9 +102,9 @@ class SeparableWeights:
         y, x = y[rows], x[columns]
         y_weights, x_weights = y.data, x.data
         if quantity == "total":
-            heights, widths = _heights(self.target), _widths(self.target)
-            y_weights = _rescaled(y, heights[target[0]][rows], _heights(self.source)[source[0]])
-            x_weights = _rescaled(x, widths[target[1]][columns], _widths(self.source)[source[1]])
+            high, wide = heights(self.target), widths(self.target)
+            y_weights = _rescaled(y, high[target[0]][rows], heights(self.source)[source[0]])
+            x_weights = _rescaled(x, wide[target[1]][columns], widths(self.source)[source[1]])
         return _SeparablePart(_shifted((rows, columns), target), y, x, y_weights, x_weights)
 
 
@@ -109,7 +113,8 @@ class SparseWeights:
     """Weights of any two grids or meshes as one matrix (n_target, n_source), C order.
 
     `parallels` tells that cells were cut along parallels and not along great circles; `partly`
-    how many source cells overlap others in part.
+    how many source cells overlap others in part; `variant` what else the weights depend on, such
+    as a mask.
     """
 
     source: Cells
@@ -118,6 +123,12 @@ class SparseWeights:
     method: str = "conservative"
     parallels: bool = False
     partly: int = 0
+    variant: str = ""
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What the weights are made from: equal for equal weights, across processes."""
+        return self.source, self.target, self.method, self.variant
 
     @property
     def target_area(self) -> np.ndarray:
@@ -267,7 +278,15 @@ def _sparse_part(window: Window, cover: sparse.csr_array, weights: np.ndarray) -
     return _SparsePart(window, cover, weights, used, (cover.indices - used.start).astype(np.uint32))
 
 
-def compute_weights(source: Cells, target: Cells, method: str = "conservative") -> Weights:
+def compute_weights(
+    source: Cells,
+    target: Cells,
+    method: str = "conservative",
+    *,
+    max_distance: float | None = None,
+    source_mask: np.ndarray | None = None,
+    target_mask: np.ndarray | None = None,
+) -> Weights:
     """Return the weights from one grid or mesh to another.
 
     A source cell that lies on another, as in the halo of an ocean grid, takes no part: the first
@@ -275,26 +294,51 @@ def compute_weights(source: Cells, target: Cells, method: str = "conservative") 
 
     Parameters
     ----------
-    source, target
-        Any two grids or meshes.
-    method
-        ``conservative`` (exact overlap areas; parallels as edges when both grids are
-        rectilinear, great circles otherwise), or ``bilinear``, ``nearest_s2d``, ``nearest_d2s``
-        as xESMF and ESMF define them.
+    source, target : Grid or Mesh
+        Meshes for all but ``bilinear``.
+    method : {"conservative", "bilinear", "nearest_s2d", "nearest_d2s"}
+        ``conservative``: exact overlap areas; parallels as edges when both grids are
+        rectilinear, great circles otherwise. The others as ESMF defines them, with the globe closed
+        across its seam and its poles, and neighbours within `max_distance` only.
+    max_distance : float, optional
+        Kilometres to the nearest neighbour; by default about the size of its cell.
+    source_mask, target_mask : numpy.ndarray of bool, optional
+        Cells that may be neighbours, in the shape of their grid.
+
+    Returns
+    -------
+    SeparableWeights or SparseWeights
 
     Raises
     ------
     UsageError
         When the method is another one.
+
+    Examples
+    --------
+    >>> fine, coarse = Grid.regular(0, 0, 4, 2, 1), Grid.regular(0, 0, 4, 2, 2)
+    >>> compute_weights(fine, coarse).matrix().shape
+    (2, 8)
+    >>> compute_weights(fine, coarse, "nearest_s2d").matrix().nnz
+    2
     """
+    source, target = as_rows(source), as_rows(target)
+    if method in ("nearest_s2d", "nearest_d2s"):
+        masks = {"source_mask": source_mask, "target_mask": target_mask}
+        near = interpolation.nearest(
+            source, target, to_source=method == "nearest_d2s", max_distance=max_distance, **masks
+        )
+        marks = (b"" if m is None else m.tobytes() for m in masks.values())
+        variant = " ".join([str(max_distance), *(hashlib.sha256(m).hexdigest() for m in marks)])
+        return SparseWeights(source, target, near, method, variant=variant)
     if isinstance(source, Grid) and isinstance(target, Grid):
         return _grid_weights(source, target, method)
     if method != "conservative":
         raise UsageError(
-            f"expected method 'conservative' from or to a mesh, found {method!r}, which needs rows "
-            "and columns"
+            f"expected method 'conservative', nearest_s2d or nearest_d2s from or to a mesh, found "
+            f"{method!r}, which needs rows and columns"
         )
-    return _overlap_weights(as_rows(source), as_rows(target))
+    return overlap_weights(source, target)
 
 
 def _grid_weights(source: Grid, target: Grid, method: str) -> Weights:
@@ -303,19 +347,17 @@ def _grid_weights(source: Grid, target: Grid, method: str) -> Weights:
 
         return SeparableWeights(source, target, *axis_matrices(source, target))
     if method == "conservative":
-        return _overlap_weights(source, target)
-    if method in METHODS:
-        from xesmf import Regridder
-
-        regridder = Regridder(xesmf_grid(source), xesmf_grid(target), method)
-        return weights_of_xesmf(regridder, source, target)
+        return overlap_weights(source, target)
+    if method == "bilinear":
+        return SparseWeights(source, target, interpolation.bilinear(source, target), method)
     raise UsageError(
-        f"expected a regridding method among {', '.join(METHODS)}, found {method!r}; "
-        "patch and extrapolation need xesmf with ESMPy from conda-forge"
+        f"expected weights of a method among {', '.join(METHODS)}, found {method!r}; "
+        "patch and extrapolation by distance need xesmf with ESMPy from conda-forge"
     )
 
 
-def _overlap_weights(source: Cells, target: Cells) -> SparseWeights:
+def overlap_weights(source: Cells, target: Cells) -> SparseWeights:
+    """Return conservative weights with great circles as edges, doubled source cells once."""
     from narcf_geo.kernels.doubled import single_cells
     from narcf_geo.kernels.overlap import conservative_weights
 
@@ -324,61 +366,13 @@ def _overlap_weights(source: Cells, target: Cells) -> SparseWeights:
     return SparseWeights(source, target, csr, partly=partly)
 
 
-def source_areas(weights: Weights, quantity: str) -> list[tuple[np.ndarray, tuple[str, ...]]]:
-    """Return what each source cell adds to an integral over the target grid.
-
-    That is the area (m2) of its part inside the target for means, that part (0..1) for totals,
-    as factors to multiply with their dimensions: one array, or one along each axis.
-    """
-    source = weights.source
-    if isinstance(weights, SparseWeights):
-        inside = (weights.csr.T @ weights.target_area.ravel()).reshape(source.shape)
-        if quantity == "total":
-            area = weights.source_area
-            inside = np.divide(inside, area, out=np.zeros_like(inside), where=area > 0)
-        return [(inside, source.dims)]
-    factors: list[tuple[np.ndarray, tuple[str, ...]]] = []
-    for axis, matrix in enumerate((weights.y, weights.x)):
-        grids = weights.source, weights.target
-        ours, theirs = ((_heights(g), _widths(g))[axis] for g in grids)
-        inside = matrix.T @ theirs
-        factors.append((inside / ours if quantity == "total" else inside, (source.dims[axis],)))
-    if quantity == "mean":
-        factors[0] = factors[0][0] * EARTH_RADIUS**2, factors[0][1]
-    return factors
-
-
-def weights_of_xesmf(regridder: object, source: Cells, target: Cells) -> SparseWeights:
-    """Return the weights of an `xesmf.Regridder` made for these two grids."""
-    coo = regridder.weights.data  # type: ignore[attr-defined]
-    csr = sparse.csr_array((coo.data, (coo.coords[0], coo.coords[1])), shape=coo.shape)
-    csr.data[np.isnan(csr.data)] = 0.0
-    csr.eliminate_zeros()
-    return SparseWeights(source, target, csr, regridder.method)  # type: ignore[attr-defined]
-
-
-def xesmf_grid(grid: Grid) -> xr.Dataset:
-    """Return `grid` as the dataset of centres and corners that xESMF takes."""
-    import xarray as xr
-
-    lon, lat = grid.centers()
-    lon_b, lat_b = grid.corners()
-    corner_dims = tuple(f"{d}_b" for d in grid.dims)
-    return xr.Dataset(
-        coords={
-            "lon": (grid.dims, lon, {"standard_name": "longitude"}),
-            "lat": (grid.dims, lat, {"standard_name": "latitude"}),
-            "lon_b": (corner_dims, lon_b),
-            "lat_b": (corner_dims, lat_b),
-        }
-    )
-
-
-def _heights(grid: Grid) -> np.ndarray:
+def heights(grid: Grid) -> np.ndarray:
+    """Return the height of each row of a rectilinear grid as the difference of sines."""
     return np.abs(band(grid.lat_b[1:], grid.lat_b[:-1]))
 
 
-def _widths(grid: Grid) -> np.ndarray:
+def widths(grid: Grid) -> np.ndarray:
+    """Return the width of each column of a rectilinear grid in radians."""
     return np.abs(np.radians(np.diff(grid.lon_b)))
 
 

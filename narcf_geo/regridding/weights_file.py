@@ -21,7 +21,7 @@ from narcf_geo.grid import Cells
 from narcf_geo.regridding.meshes import as_rows
 from narcf_geo.regridding.weights import SeparableWeights, SparseWeights, Weights, compute_weights
 
-LAYOUT = "1"
+LAYOUT = "2"
 MAX_ENTRIES = 200_000_000
 MAP_METHODS = {
     "conservative": "Conservative remapping",

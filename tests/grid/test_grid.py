@@ -355,7 +355,7 @@ def test_meshgrids_are_rectilinear_again() -> None:
 
 @pytest.mark.parametrize("flat", [True, False])
 def test_corners_named_as_in_xesmf(flat: bool) -> None:
-    from narcf_geo.regridding.weights import xesmf_grid
+    from narcf_geo.regridding.exchange import xesmf_grid
 
     grid = Grid.from_corners([350.0, 355, 370], [10.0, 40, 50, 80])
     if not flat:

@@ -15,7 +15,8 @@ from pyproj import CRS, Transformer
 
 from narcf_geo.core.errors import FieldError, NarcfError, UsageError
 from narcf_geo.grid import Grid
-from narcf_geo.grid.projection import _places, known_code
+from narcf_geo.grid.globe import _places
+from narcf_geo.grid.projection import known_code
 
 EASE2_WIDTH, EASE2_HEIGHT = 17367530.4451615, 7314540.8306386
 GEOSTATIONARY = {
@@ -254,6 +255,31 @@ def test_a_false_easting_is_in_the_unit_of_the_axis() -> None:
     assert in_km.matches(plain)
     converted_by_hand = Grid.from_dataset(laid_out(x, y, attrs, "km"))
     assert converted_by_hand.matches(plain)
+
+
+def test_each_plane_has_its_own_mapping() -> None:
+    x, y = np.arange(3e6, 4e6, 1e5), np.arange(2e6, 3e6, 1e5)
+    laea = laid_out(x, y, "EPSG:3035")
+    other = laid_out(x, y, "EPSG:5070").rename(f="a", crs="conus", x="x2", y="y2")
+    other["a"].attrs["grid_mapping"] = "conus"
+    for kind in "xy":
+        other[f"{kind}2"].attrs = {}
+    both = xr.merge([other, laea])
+    assert Grid.from_dataset(both).projection.name == "EPSG:3035"  # type: ignore[union-attr]
+    geo = xr.DataArray(0, attrs=CRS(4326).to_cf())
+    for text in ("crs: x y geo: lat lon", "geo: lat lon crs: y x", "crs"):
+        several = laea.assign(geo=geo)
+        several["f"].attrs["grid_mapping"] = text
+        assert Grid.from_dataset(several) == Grid.from_dataset(laea)
+
+
+def test_a_mapping_of_degrees_is_not_that_of_x_and_y() -> None:
+    """Some files name the datum of their 2-D positions so, beside x and y that count metres."""
+    grid = Grid.regular(3e6, 2e6, 4e6, 3e6, 1e5, crs="EPSG:3035")
+    ds = xr.Dataset(coords=grid.coords()).assign(crs=((), 0, CRS(4326).to_cf()))
+    found = Grid.from_dataset(ds)
+    np.testing.assert_allclose(found.lat_b, grid.lat_b, atol=1e-9)
+    assert found.projection is None
 
 
 def test_single_precision_axes_are_even() -> None:

@@ -323,6 +323,34 @@ def test_a_geotiff_has_even_cells_in_its_own_system(tmp_path: Path) -> None:
         assert raster.crs.to_epsg() == 3857
 
 
+@pytest.mark.parametrize("suffix", [".nc", ".tif"])
+def test_a_map_of_the_world_is_empty_off_the_globe(suffix: str, tmp_path: Path) -> None:
+    globe().to_netcdf(tmp_path / "in.nc")
+    box = (-17e6, -9e6, 17e6, 9e6)
+    path = tmp_path / f"out{suffix}"
+    regrid_file(tmp_path / "in.nc", path, grid=1e6, bounds=box, crs="+proj=robin")
+    with rasterio.open(f"netcdf:{path}:flux" if suffix == ".nc" else path) as raster:
+        assert CRS.from_user_input(raster.crs).coordinate_operation.method_name == "Robinson"  # type: ignore[union-attr]
+        values = raster.read(1)
+        assert raster.bounds == pytest.approx(box)
+        north_up = raster.transform.e < 0
+    values = values if north_up else values[::-1]
+    x, y = np.meshgrid(np.arange(-16.5e6, 17e6, 1e6), np.arange(8.5e6, -9e6, -1e6))
+    lat = Transformer.from_crs("+proj=robin", 4326, always_xy=True).transform(x, y)[1]
+    assert np.isnan(values[~np.isfinite(lat)]).all()
+    assert 0.6 < np.isfinite(values).mean() < 0.8
+    row = values[:, 17]
+    assert np.isnan(row[[0, -1]]).all()
+    assert np.isfinite(row[1:-1]).all()
+    assert row[1] > row[-2] + 15
+    source = xr.open_dataset(tmp_path / "in.nc")
+    found = target_grid(path, Grid.from_dataset(source))
+    assert found.projection is not None
+    assert found.grid_mapping.keys() >= {"crs_wkt", "spatial_ref"}
+    with pytest.raises(NarcfError, match="no longitude and latitude"):
+        Grid.regular(*box, 1e6, crs="+proj=robin")
+
+
 def test_the_extent_of_the_source_on_a_plane() -> None:
     source = Grid.regular(0, 45, 10, 55, 1)
     grid = target_grid(1e5, source, crs="EPSG:3035")

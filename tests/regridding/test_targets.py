@@ -133,12 +133,12 @@ def test_a_latitude_in_no_angle_is_refused(unit: str) -> None:
 def test_values_outside_the_valid_range_are_missing(kind: str) -> None:
     values = np.full(SOURCE.shape, 5, kind)
     values[3:5, :] = 120
-    attrs = {"valid_min": np.array(0, kind), "valid_max": np.array(100, kind)}
+    attrs = {"valid_min": np.array(0, kind), "valid_max": np.array(100, kind), "units": "K"}
     ds = xr.Dataset({"f": (SOURCE.dims, values, attrs)}, coords=SOURCE.coords())
     found = regrid(ds, COARSE, min_coverage=0)["f"]
     assert np.unique(found.values[np.isfinite(found.values)]).tolist() == [5]
     assert not [key for key in found.attrs if key.startswith("valid_")]
-    ds["f"].attrs = {}
+    ds["f"].attrs = {"units": "K"}
     assert regrid(ds, COARSE, min_coverage=0)["f"].max() > 30
 
 

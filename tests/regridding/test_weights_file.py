@@ -20,7 +20,7 @@ from narcf_geo.regridding import (
     stored_weights,
     weights_file,
 )
-from narcf_geo.regridding.weights import xesmf_grid
+from narcf_geo.regridding.exchange import xesmf_grid
 
 LON, LAT = np.meshgrid(np.linspace(-30, 20, 12), np.linspace(30, 60, 9))
 SOURCE = Grid.from_corners(LON + 0.2 * LAT, LAT + 0.1 * LON)

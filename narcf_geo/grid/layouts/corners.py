@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid.connectivity import filled, merged
+from narcf_geo.grid.coordinates import quads
 from narcf_geo.grid.mesh import Mesh
 
 if TYPE_CHECKING:
@@ -72,3 +74,27 @@ def mesh_of_rings(
         shape,
         dims,
     )
+
+
+def mesh_of_corners(
+    lon_c: ArrayLike,
+    lat_c: ArrayLike,
+    lon: ArrayLike | None,
+    lat: ArrayLike | None,
+    dims: tuple[str, ...],
+) -> Mesh:
+    """Return rows and columns of cells; see `Mesh.from_corners`."""
+    x, y = filled(lon_c), filled(lat_c)
+    if x.shape != y.shape or x.ndim != 2 or min(x.shape) < 2:
+        raise NarcfError(
+            f"expected corners in two arrays of one shape (ny + 1, nx + 1), found {x.shape} "
+            f"and {y.shape}"
+        )
+    corners = quads(np.arange(x.size, dtype="int32").reshape(x.shape))
+    shape = corners.shape[:2]
+    counts = np.full(math.prod(shape), 4)
+    at: Any = {
+        "lon": lon if lon is None else filled(lon),
+        "lat": lat if lat is None else filled(lat),
+    }
+    return Mesh(x, y, corners, counts, shape=shape, dims=dims, **at)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from narcf_geo.core.errors import NarcfError
+from narcf_geo.grid.globe import Placed
 from narcf_geo.grid.mesh import Mesh
-from narcf_geo.grid.projection import Placed
 
 
 def cells_on_globe(where: Placed, dims: tuple[str, str]) -> Mesh:
