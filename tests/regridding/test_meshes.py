@@ -338,6 +338,20 @@ def test_files_of_meshes(tmp_path: Path) -> None:
         assert cells_of(back) == cells_of(xr.open_dataset(tmp_path / "back.nc"))
 
 
+def test_masks_and_other_methods_of_meshes() -> None:
+    ds, mesh = with_values(ugrid())
+    north = mesh.lat > 0
+    found = regrid(ds, TARGET, source_mask=xr.DataArray(north, dims="face"), min_coverage=0)
+    expected = regrid(ds.assign(v=ds.v.where(north)), TARGET, min_coverage=0)
+    np.testing.assert_array_equal(found.v, expected.v)
+    back = regrid(found, mesh, target_mask=north, method="max")
+    assert back.v.notnull().values[~north].sum() == 0
+    with pytest.raises(UsageError, match=r"source_mask: expected one value.*\(699,\)"):
+        regrid(ds, TARGET, source_mask=north[1:])
+    nearest = regrid(ds, mesh, method="nearest_s2d")
+    np.testing.assert_array_equal(nearest.v, ds.v)
+
+
 def test_other_methods_are_refused_in_words() -> None:
     ds, _ = with_values(ugrid())
     with pytest.raises(UsageError, match="conservative"):
