@@ -258,6 +258,38 @@ def fine_xarray_regrid(folder: Path) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - start, "peak_mib": peak_mib()}
 
 
+@run
+def write_narr(folder: Path) -> dict[str, Any]:
+    """Write 736 steps of NARR as a compressed file, a chunk a step, and its first 8 steps."""
+    import xarray as xr
+
+    from narcf_geo.grid import Grid
+    from narcf_geo.grid.grid import quads
+
+    lon_b, lat_b = narr()
+    grid = Grid.from_corners(lon_b, lat_b)
+    lon, lat = grid.centers()
+    rng = np.random.default_rng(0)
+    plane = np.cos(np.radians(3 * lon)) * 20 + lat
+    steps = (280 + plane + rng.normal(0, 0.3, plane.shape) + k / 50 for k in range(736))
+    values = np.stack([step.astype("float32").round(2) for step in steps])
+    degrees = {"lat": "degrees_north", "lon": "degrees_east"}
+    ds = xr.Dataset(
+        {
+            "air": (("time", "y", "x"), values, {"units": "K", "coordinates": "lat lon"}),
+            "lat_v": (("y", "x", "nv"), quads(lat_b)),
+            "lon_v": (("y", "x", "nv"), quads(lon_b)),
+            "lat": (("y", "x"), lat, {"units": degrees["lat"], "bounds": "lat_v"}),
+            "lon": (("y", "x"), lon, {"units": degrees["lon"], "bounds": "lon_v"}),
+        },
+        {"time": ("time", 3.0 * np.arange(736), {"units": "hours since 1979-01-01"})},
+    )
+    stored = {"air": {"zlib": True, "shuffle": True, "complevel": 4, "chunksizes": (1, 277, 349)}}
+    ds.to_netcdf(folder / "narr.nc", encoding=stored)
+    ds.isel(time=slice(8)).to_netcdf(folder / "first.nc", encoding=stored)
+    return {"peak_mib": peak_mib()}
+
+
 def measured(command: list[str], **environment: str) -> tuple[str, float, float]:
     """Run a command; return its output, CPU seconds and peak memory in MiB."""
     with tempfile.TemporaryFile("w+") as out:
@@ -291,15 +323,46 @@ def cdo_weights(
     grid = Grid.from_corners(*corners)
     zero = xr.Dataset({"zero": (("y", "x"), np.zeros(grid.shape, "float32"))}, grid.coords())
     zero.to_netcdf(folder / "source.nc")
+    cdo_target(box, folder / "target.txt")
+    command = ["cdo", "-s", "-P", "1", f"gencon,{folder}/target.txt", f"{folder}/source.nc"]
+    runs = [measured([*command, f"{folder}/weights.nc"])[1:] for _ in range(3)]
+    return {"seconds": min(r[0] for r in runs), "peak_mib": max(r[1] for r in runs)}
+
+
+def cdo_target(box: tuple[float, ...], path: Path) -> None:
     west, south, east, north, step = box
-    (folder / "target.txt").write_text(
+    path.write_text(
         f"gridtype = lonlat\nxsize = {(east - west) / step:.0f}\nysize = "
         f"{(north - south) / step:.0f}\nxfirst = {west + step / 2}\nxinc = {step}\n"
         f"yfirst = {south + step / 2}\nyinc = {step}\n"
     )
-    command = ["cdo", "-s", "-P", "1", f"gencon,{folder}/target.txt", f"{folder}/source.nc"]
-    runs = [measured([*command, f"{folder}/weights.nc"])[1:] for _ in range(3)]
-    return {"seconds": min(r[0] for r in runs), "peak_mib": max(r[1] for r in runs)}
+
+
+def narr_file(folder: Path) -> list[tuple[str, float, float | None]]:
+    """CPU time and memory of the whole command, weights given, and of CDO's."""
+    process("write_narr", folder)
+    program = Path(sys.executable).with_name("narcf-geo")
+    west, south, east, north, step = map(str, TARGET)
+    options = ["--grid", step, "--bounds", west, south, east, north]
+    runs: dict[str, list[str]] = {}
+    for name, source in (("narcf_geo", "narr.nc"), ("narcf_geo, 8 steps", "first.nc")):
+        files = [str(folder / source), str(folder / "ours.nc")]
+        runs[name] = [str(program), "regrid", *files, *options, "--weights", str(folder / "w.nc")]
+    measured(runs["narcf_geo, 8 steps"])  # writes the weights
+    if shutil.which("cdo") is None:
+        print("skipped: cdo is not installed (apt-get install cdo)")
+    else:
+        cdo_target(TARGET, folder / "target.txt")
+        grid, weights, source = (str(folder / n) for n in ("target.txt", "cdo.nc", "narr.nc"))
+        measured(["cdo", "-s", f"gencon,{grid}", source, weights])
+        remap = [f"remap,{grid},{weights}", source, str(folder / "theirs.nc")]
+        runs["cdo remap, not compressed"] = ["cdo", "-s", *remap]
+        runs["cdo remap, compressed"] = ["cdo", "-s", "-f", "nc4", "-z", "zip_1", *remap]
+    rows: list[tuple[str, float, float | None]] = []
+    for name, command in runs.items():
+        found = [measured(command)[1:] for _ in range(3)]
+        rows.append((name, min(f[0] for f in found), max(f[1] for f in found)))
+    return rows
 
 
 CASES = {
@@ -308,12 +371,15 @@ CASES = {
     "narr_apply": "apply, NARR to 1 degree, 108 months x 8 variables, float32",
     "fine_apply": "apply, 0.05 degree global to 1 degree, one float32 field in memory",
     "issue_211": "whole job, 8962x9040 to 1.25x1 degree, one float32 field in memory",
+    "narr_file": "whole command, 736 steps of NARR in a file to 1 degree, weights given (CPU)",
     "stream": "whole job, 0.01 degree global (36000x18000) from Zarr to 1 degree",
 }
 
 
 def measure(case: str, folder: Path, peer: str | None) -> list[tuple[str, float, float | None]]:
     """Rows (who, seconds, peak MiB) of one case, ours first."""
+    if case == "narr_file":
+        return narr_file(folder)
     if case == "stream":
         process("write_store", folder)
     ours = process(case, folder)

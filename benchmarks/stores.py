@@ -45,8 +45,8 @@ class Plain:
 @contextmanager
 def opened(kind: str, count: int) -> Iterator[Any]:
     """Open a pool: ``plain`` or ``threads`` of this process, or ``workers``, dask processes."""
+    from narcf_geo.core.pool import Threads
     from narcf_geo.prediction import open_pool
-    from narcf_geo.prediction.scheduler import Threads
 
     if kind == "workers":
         with open_pool(workers=count) as pool:

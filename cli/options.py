@@ -28,15 +28,15 @@ FluxVariable = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Predict in N processes, instead of in threads."),
+    typer.Option(min=1, metavar="N", help="Work in N processes, instead of in threads."),
 ]
 Scheduler = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="Predict on a dask cluster, such as tcp://host:8786."),
+    typer.Option(metavar="URL", help="Work on a dask cluster, such as tcp://host:8786."),
 ]
 Memory = Annotated[
     str | None,
-    typer.Option(metavar="SIZE", help="What each process that predicts may take, such as 2GB."),
+    typer.Option(metavar="SIZE", help="What each process may take, such as 2GB."),
 ]
 Coverage = Annotated[
     float,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,8 +15,11 @@ from narcf_geo.cli.options import (
     Coverage,
     Directory,
     Force,
+    Memory,
     Resolution,
+    Scheduler,
     Values,
+    Workers,
     by_name,
     parameters,
 )
@@ -20,8 +27,15 @@ from narcf_geo.core.methods import METHODS
 
 
 def regrid(
-    source: Annotated[Path | None, typer.Argument(metavar="[IN]", help="File to regrid.")] = None,
-    output: Annotated[Path | None, typer.Argument(metavar="[OUT]", help="File to write.")] = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[IN... OUT]",
+            help="Files, patterns or URLs to regrid, several along time into one; then the file "
+            "(.nc, .zarr, .tif) to write, or a folder to have each file by itself.",
+            show_default=False,
+        ),
+    ] = None,
     directory: Directory = Path(),
     resolution: Resolution = None,
     bounds: Annotated[
@@ -96,21 +110,51 @@ def regrid(
     variables: Annotated[
         list[str] | None, typer.Option(help="Only this variable (repeatable).")
     ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the result: float32, or int16, uint8, ... packed by scale and offset."
+        ),
+    ] = None,
+    compress: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODEC[:LEVEL]", help="deflate, zstd, lzw (.tif), lz4 (.zarr) or none."
+        ),
+    ] = None,
+    chunks: Annotated[
+        str | None,
+        typer.Option(metavar="DIM=N,...", help="Stored chunks, such as time=12,lat=180,lon=360."),
+    ] = None,
+    valid_fraction: Annotated[
+        Literal["band", "file", "none"] | None,
+        typer.Option(
+            help="The covered fraction of each cell: in the same file (default of .nc and .zarr), "
+            "in one of its own, or nowhere (default of .tif)."
+        ),
+    ] = None,
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="Read buckets without credentials.")
+    ] = False,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    memory: Memory = None,
     force: Force = False,
     values: Values = None,
 ) -> None:
-    """Regrid the project's sources -> regridded/<source>.nc, or one file: IN OUT --grid 1.
+    """Regrid the project's sources -> regridded/<source>.nc, or files: IN... OUT --grid 1.
 
     The target grid: --grid DEGREES; --crs CRS --resolution SIZE; or --like FILE. The first two fill
     --bounds, by default the extent of the file."""
-    from narcf_geo.cli.show import regrid_table, run_stages
+    from narcf_geo.cli.show import progress_bar, regrid_table, run_stages
 
-    if source is None:
+    if not files:
         from narcf_geo.project.project import Project
 
         run_stages(Project.open(directory, **parameters(values)), "regrid", force=force)
         return
-    if output is None:
+    *sources, output = files
+    if not sources:
         raise typer.BadParameter("name the file to write after the file to regrid")
     if (crs is None) != (cell_size is None):
         raise typer.BadParameter(
@@ -118,28 +162,72 @@ def regrid(
         )
     if crs is not None and resolution is not None:
         raise typer.BadParameter("give --grid (degrees), or --crs and --resolution, not both")
+    from narcf_geo.core.pool import open_pool
     from narcf_geo.regridding.files import regrid_file
     from narcf_geo.regridding.masks import read_mask
 
-    regrid_table(
-        regrid_file(
-            source,
-            output,
-            grid=cell_size if resolution is None else resolution,
-            bounds=bounds,
-            crs=crs,
-            like=like,
-            weights=weights,
-            variables=variables,
-            method=by_name([*(method or ()), *(f"{n}=fractions" for n in fractions or ())]),
-            quantity=by_name(quantity),
-            categorical=[*(categorical or ()), *(fractions or ())],
-            percentile=percentile,
-            min_coverage=min_coverage,
-            source_mask=read_mask(mask) if mask else None,
-            target_mask=read_mask(target_mask) if target_mask else None,
-            extrapolate="nearest" if extrapolate else None,
-            max_distance=max_distance,
-        ),
-        output,
-    )
+    with progress_bar() as progress, kept_in_words(output):
+        progress(0, 1, "starting")
+        with open_pool(workers, scheduler) as pool:
+            rows = regrid_file(
+                sources,
+                output,
+                grid=cell_size if resolution is None else resolution,
+                bounds=bounds,
+                crs=crs,
+                like=like,
+                weights=weights,
+                variables=variables,
+                method=by_name([*(method or ()), *(f"{n}=fractions" for n in fractions or ())]),
+                quantity=by_name(quantity),
+                categorical=[*(categorical or ()), *(fractions or ())],
+                percentile=percentile,
+                min_coverage=min_coverage,
+                source_mask=read_mask(mask) if mask else None,
+                target_mask=read_mask(target_mask) if target_mask else None,
+                extrapolate="nearest" if extrapolate else None,
+                max_distance=max_distance,
+                dtype=dtype,
+                compress=compress,
+                chunks=sizes(chunks),
+                valid_fraction=valid_fraction,
+                anonymous=anonymous,
+                pool=pool,
+                memory=memory,
+                command=typed(),
+                progress=progress,
+            )
+    regrid_table(rows)
+
+
+def sizes(text: str | None) -> dict[str, int] | None:
+    """Return ``DIM=N,...`` as a dict."""
+    if text is None:
+        return None
+    pairs = [part.partition("=") for part in text.split(",")]
+    for name, _, size in pairs:
+        if not name.strip() or not size.strip().isdigit():
+            raise typer.BadParameter(
+                f"expected DIM=N,... such as time=12,lat=180, found {text!r}", param_hint="--chunks"
+            )
+    return {name.strip(): int(size) for name, _, size in pairs}
+
+
+def typed() -> str:
+    """Return what the user typed, addresses without their secrets."""
+    from narcf_geo.core.addresses import shown
+
+    return shlex.join(["narcf-geo", *(shown(argument) for argument in sys.argv[1:])])
+
+
+@contextmanager
+def kept_in_words(output: str) -> Iterator[None]:
+    """Say what an interrupted run leaves behind."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        folder = Path(output).with_name(f".{Path(output).name}")
+        kept = f"what was finished stays in {folder}: run the same command again to go on"
+        left = kept if folder.exists() else "nothing was written"
+        typer.echo(f"Interrupted; {left}", err=True)
+        raise typer.Exit(130) from None

@@ -31,16 +31,23 @@ console = Console(highlight=False, soft_wrap=True)
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """Show a bar for what is being done; nothing where the output is no terminal."""
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as Bars
 
     columns = (
         BarColumn(20),
+        TaskProgressColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
         TextColumn("{task.description}", markup=False),
     )
-    with Bars(*columns, console=console, transient=True) as bars:
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task("", total=None)
 
         def show(done: int, total: int, text: str) -> None:
@@ -117,16 +124,38 @@ def _summary(project: Project) -> list[str]:
     return [*lines, f"Region: {total:+.0f} {unit} to the atmosphere ({word})"]
 
 
-def regrid_table(rows: Sequence[Summary], output: Path) -> None:
-    """Show what was regridded: the grids once, then coverage and integrals of each variable."""
-    table = Table("variable", "covered", "integral before", "after", "unit")
+def regrid_table(rows: Sequence[Summary]) -> None:
+    """Show what became of every variable, file by file, and where the files are."""
+    files: dict[Path, list[Summary]] = {}
     for row in rows:
-        integrals = row.integral_before, row.integral_after
-        numbers = ("" if value != value else f"{value:.6g}" for value in integrals)
-        table.add_row(row.variable, f"{row.coverage:.1%}", *numbers, row.units)
-    console.print(f"From  {rows[0].source_grid}\nTo    {rows[0].target_grid}")
+        files.setdefault(row.path, []).append(row)
+    for path, found in files.items():
+        _regridded(found)
+        for fate, why in (("copied", False), ("replaced", False), ("dropped", True)):
+            named = [(r.variable, r.how) for r in found if r.fate == fate]
+            if named and not why:
+                names = ", ".join(name for name, _ in named)
+                console.print(f"{fate.capitalize():<10}{names}: {named[0][1]}", markup=False)
+            for name, reason in named if why else ():
+                console.print(f"{fate.capitalize():<10}{name}: {reason}", markup=False)
+        console.print(f"Written in {found[0].seconds:.1f} s: {path}", markup=False)
+
+
+def _regridded(rows: Sequence[Summary]) -> None:
+    """Show the grids, then how each variable was made, its coverage and its integrals."""
+    fields = [row for row in rows if row.fate == "regridded"]
+    for source in dict.fromkeys(row.source_grid for row in fields):
+        names = ", ".join(row.variable for row in fields if row.source_grid == source)
+        alone = len({row.source_grid for row in fields}) == 1
+        console.print(f"From      {source}{'' if alone else f': {names}'}", markup=False)
+    console.print(f"To        {fields[0].target_grid}", markup=False)
+    table = Table("variable", "method", "covered", "integral before", "after", "unit")
+    for row in fields:
+        covered = "" if row.coverage is None else f"{row.coverage:.1%}"
+        numbers = (row.integral_before, row.integral_after)
+        shown = ("" if n is None else f"{n:.6g}" for n in numbers)
+        table.add_row(row.variable, row.how, covered, *shown, row.units)
     console.print(table)
-    console.print(f"Written in {rows[0].seconds:.1f} s: {output}")
 
 
 def prediction_table(done: Prediction) -> None:

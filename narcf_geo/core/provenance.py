@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -26,6 +27,9 @@ def versions(*packages: str) -> dict[str, str]:
 def history(what: str, before: Iterable[str] = ()) -> str:
     """Return a CF ``history`` with a line for what is done now above the lines of before.
 
+    The environment variable ``SOURCE_DATE_EPOCH`` stands for the present where it is set, so that
+    the same work gives the same bytes.
+
     Parameters
     ----------
     what : str
@@ -33,5 +37,10 @@ def history(what: str, before: Iterable[str] = ()) -> str:
     before : iterable of str
         Earlier lines; empty ones are dropped.
     """
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = _now().strftime("%Y-%m-%dT%H:%M:%SZ")
     return "\n".join([f"{now} {SOFTWARE}: {what}", *(line for line in before if line)])
+
+
+def _now() -> datetime:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.errors import FieldError, MissingFileError, NarcfError, UnitError, UsageError
+from narcf_geo.core.errors import FieldError, MissingFileError, NarcfError, UsageError
 from narcf_geo.core.filenames import date_in, expand, without_date
-from narcf_geo.core.units import convert
 from narcf_geo.fields.axes import time_name, with_time
 from narcf_geo.fields.dates import dated
 from narcf_geo.fields.door import valid_only
 from narcf_geo.fields.formats import Opening, open_format
+from narcf_geo.fields.joined import concatenated, in_unit_of
 from narcf_geo.grid.detect import plane_dims
 
 F = TypeVar("F")
@@ -246,15 +246,7 @@ def joined_along(axis: str, datasets: Sequence[xr.Dataset]) -> xr.Dataset:
     ValueError
         When their other axes differ.
     """
-    return xr.concat(
-        datasets,
-        axis,
-        data_vars="minimal",
-        coords="minimal",
-        compat="override",
-        join="exact",
-        combine_attrs="override",
-    ).sortby(axis)
+    return concatenated(datasets, axis).sortby(axis)
 
 
 def _require_one_plane(one: xr.Dataset, other: xr.Dataset, path: Path, other_path: Path) -> None:
@@ -274,15 +266,7 @@ def _in_units_of(first: xr.Dataset, ds: xr.Dataset, path: Path) -> xr.Dataset:
     """Return `ds` with the units of the first file of its series."""
     converted = {}
     for name, array in ds.data_vars.items():
-        wanted, found = (str(d[name].attrs.get("units", "")).strip() for d in (first, ds))
-        if wanted == found or array.dtype.kind not in "fiu":
-            continue
-        if not (wanted and found):
-            raise UnitError(
-                f"{path}: variable {name!r}: expected the unit of the other files, "
-                f"{wanted or 'none'}, found {found or 'none'}"
-            )
-        converted[name] = convert(
-            array, wanted, where=f"{path}: variable {name!r}", kind="carbon", dtype=None
-        )
+        if array.dtype.kind in "fiu":
+            where = f"{path}: variable {name!r}"
+            converted[name] = in_unit_of(array, first[name], where, kind="carbon")
     return ds.assign(converted)

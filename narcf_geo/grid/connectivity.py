@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -186,7 +187,8 @@ def cf_coords(mesh: Mesh) -> dict[str, xr.DataArray]:
     """Return the CF coordinates of a mesh; see `Mesh.coords`."""
     attrs = [{k: v for k, v in a.items() if k != "axis"} for a in (LAT_ATTRS, LON_ATTRS)]
     vertices = padded_corners(mesh) if mesh.counts.max(initial=3) <= MOST_CORNERS else None
-    coords = {}
+    plane, (rows, columns) = mesh.projection, (*mesh.dims, "", "")[:2]
+    coords = {} if plane is None else plane.coords((rows, columns))
     for name, value, about in zip(("lat", "lon"), (mesh.lat, mesh.lon), attrs, strict=True):
         bounds = {} if vertices is None else {"bounds": f"{name}_bnds"}
         coords[name] = xr.DataArray(value, dims=mesh.dims, attrs=about | bounds)
@@ -196,6 +198,18 @@ def cf_coords(mesh: Mesh) -> dict[str, xr.DataArray]:
     for coord in coords.values():
         coord.encoding["_FillValue"] = None
     return coords
+
+
+def digest_of(mesh: Mesh) -> str:
+    """Return what tells a mesh from others; see `Mesh.digest`."""
+    sha = hashlib.sha256(str(("Mesh", mesh.shape)).encode())
+    sha.update(mesh.counts.tobytes())
+    sha.update(mesh.owner.tobytes())
+    for value in (*mesh.corner_positions(), mesh.lon, mesh.lat):
+        # Adding 0 turns -0 into 0; NaN has many forms.
+        rounded = np.round(value, 9) + 0.0
+        sha.update(np.where(np.isnan(rounded), np.nan, rounded).tobytes())
+    return sha.hexdigest()
 
 
 def cell_areas(mesh: Mesh) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid.check import checked_corners
-from narcf_geo.grid.projection import Projection
+from narcf_geo.grid.projection import Projection, same_plane
 from narcf_geo.grid.sphere import band, great_circle_area, to_lonlat, to_xyz
 
 if TYPE_CHECKING:
@@ -348,11 +348,9 @@ class Grid:
         return sha.hexdigest()
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Grid) or self.digest != other.digest:
+        if not isinstance(other, Grid):
             return False
-        if self.projection is None or other.projection is None:
-            return self.projection is other.projection
-        return self.projection.is_in(other.projection.crs)
+        return self.digest == other.digest and same_plane(self.projection, other.projection)
 
     def __hash__(self) -> int:
         return int(self.digest[:15], 16)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from narcf_geo.grid.connectivity import (
     cell_areas,
     centroids,
     cf_coords,
+    digest_of,
     finite_or_nan,
     frozen,
     padded_corners,
@@ -27,7 +27,7 @@ from narcf_geo.grid.connectivity import (
 )
 from narcf_geo.grid.coordinates import mapping_attributes
 from narcf_geo.grid.grid import Grid
-from narcf_geo.grid.projection import Projection
+from narcf_geo.grid.projection import Projection, same_plane
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -342,10 +342,7 @@ class Mesh:
         corners repeating its last. Cells of several polygons, or of more than 64 corners, have no
         bounds. With a projection also its axes; see `Grid.coords`.
         """
-        coords = cf_coords(self)
-        if self.projection is None:
-            return coords
-        return self.projection.coords((self.dims[0], self.dims[1])) | coords
+        return cf_coords(self)
 
     def cells(self) -> gpd.GeoDataFrame:
         """Return the polygons of the cells (C order) with ``lat``, ``lon`` and ``area`` in m2.
@@ -359,21 +356,12 @@ class Mesh:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the cells to 1e-9 degree; equal for equal meshes, stable across processes."""
-        sha = hashlib.sha256(str(("Mesh", self.shape)).encode())
-        sha.update(self.counts.tobytes())
-        sha.update(self.owner.tobytes())
-        for value in (*self.corner_positions(), self.lon, self.lat):
-            # Adding 0 turns -0 into 0; NaN has many forms.
-            rounded = np.round(value, 9) + 0.0
-            sha.update(np.where(np.isnan(rounded), np.nan, rounded).tobytes())
-        return sha.hexdigest()
+        return digest_of(self)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Mesh) or self.digest != other.digest:
+        if not isinstance(other, Mesh):
             return False
-        if self.projection is None or other.projection is None:
-            return self.projection is other.projection
-        return self.projection.is_in(other.projection.crs)
+        return self.digest == other.digest and same_plane(self.projection, other.projection)
 
     def __hash__(self) -> int:
         return int(self.digest[:15], 16)

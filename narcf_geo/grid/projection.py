@@ -123,6 +123,13 @@ class Projection:
         return Projection, (self.wkt, self.x_b, self.y_b, self.x, self.y)
 
 
+def same_plane(one: Projection | None, other: Projection | None) -> bool:
+    """Return whether two grids of the same cells lie in one reference system, or in none."""
+    if one is None or other is None:
+        return one is other
+    return one.wkt == other.wkt or one.is_in(other.crs)
+
+
 def crs_name(crs: CRS) -> str:
     """Return the code of a reference system, else its name or the name of its method."""
     code = known_code(crs)

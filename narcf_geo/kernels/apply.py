@@ -218,3 +218,30 @@ def apply_separable(
                         s += x_weights[k] * row[x_idx[k]]
                         c += x_cover[k] * valid[x_idx[k]]
                 _store(values, fraction, (f, t, u), s, c, least, mean)
+
+
+@nb.njit(cache=True, nogil=True)
+def weighted_sums(fields: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the sum of each field, its cells weighted, without those that are NaN.
+
+    Parameters
+    ----------
+    fields
+        Shape (n, cells).
+    weights
+        Shape (cells,).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,), float64.
+    """
+    sums = np.zeros(fields.shape[0])
+    for k in range(fields.shape[0]):
+        total = 0.0
+        for i in range(fields.shape[1]):
+            value = fields[k, i]
+            if value == value:
+                total += value * weights[i]
+        sums[k] = total
+    return sums

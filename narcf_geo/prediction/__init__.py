@@ -4,9 +4,9 @@ Chunks of a store are computed one by one, each in the same way, so that threads
 cluster write the same bytes. dask schedules them.
 """
 
+from narcf_geo.core.pool import open_pool
 from narcf_geo.prediction.arrays import predict
 from narcf_geo.prediction.engine import Summary, predict_file
 from narcf_geo.prediction.netcdf import predict_netcdf
-from narcf_geo.prediction.scheduler import open_pool
 
 __all__ = ["Summary", "open_pool", "predict", "predict_file", "predict_netcdf"]

@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import require_replaceable
 from narcf_geo.core.lock import hold
+from narcf_geo.core.pool import Pool, Threads, memory_bytes, threads
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.fields.formats import Opening, open_zarr
 from narcf_geo.fields.values import whole_classes
@@ -28,7 +29,6 @@ from narcf_geo.prediction.arrays import inputs, require_months_in_a_row
 from narcf_geo.prediction.journal import Journal
 from narcf_geo.prediction.layout import Shape
 from narcf_geo.prediction.parts import files_let_go, files_of
-from narcf_geo.prediction.scheduler import Pool, Threads, threads
 from narcf_geo.prediction.source import Source
 from narcf_geo.prediction.store import describe, write_template
 from narcf_geo.prediction.task import Task
@@ -139,7 +139,7 @@ def predict_file(
     began = time.perf_counter()
     output, model = Path(output).resolve(), Path(model).resolve()
     folder = Path(state).resolve() if state else output.with_name(f".{output.name}")
-    limit = _bytes(memory)
+    limit = memory_bytes(memory)
     task = Task.of(Source.open(source), model)
     _check(task, output)
     if limit is not None:
@@ -240,7 +240,7 @@ def work(folder: str, key: str, job: str, digests: dict[Shape, str]) -> tuple[in
         if cube is not None:
             rows += _predict_chunk(task, journal.store, cube, at, chunk)
         with _writing(journal.output):
-            journal.mark(chunk, digest)
+            journal.mark_chunk(chunk, digest)
     return len(digests), rows
 
 
@@ -316,15 +316,6 @@ def _fewer(pool: Threads, task: Task, memory: float | None) -> Threads:
     while memory is not None and pool.threads > 1 and memory < task.least_memory(pool.threads):
         pool = Threads(pool.slots - 1)
     return pool
-
-
-def _bytes(memory: str | float | None) -> float | None:
-    from dask.utils import parse_bytes
-
-    try:
-        return None if memory is None else float(parse_bytes(memory))
-    except ValueError:
-        raise UsageError(f"memory: expected a size such as 2GB, found {memory!r}") from None
 
 
 def _land_cells(store: Path) -> int:

@@ -80,6 +80,14 @@ class Job:
             self._made[method] = self._weights(method)
         return self._made[method]
 
+    def inside(self, method: str) -> Weights:
+        """Return conservative weights, to know what lies inside the target, whatever the method."""
+        if method == "conservative":
+            return self.weights(method)
+        if "inside" not in self._made:
+            self._made["inside"] = compute_weights(self.source, self.target)
+        return self._made["inside"]
+
     def _weights(self, method: str) -> Weights:
         if isinstance(self.given, SeparableWeights | SparseWeights) and self.given.method == method:
             return self.given

@@ -38,7 +38,13 @@ class Task:
     @property
     def keeps_integral(self) -> bool:
         """Whether an area integral (a sum, of totals) is that of the source."""
-        return self.method.engine in ("weights", "gradients") and self.method != CELL_AREA
+        measured = self.meaning.kind in ("intensive", "extensive")
+        return self.method.engine in ("weights", "gradients") and measured
+
+    @property
+    def keeps_packing(self) -> bool:
+        """Whether values lie where those of the source do, so that its scale and offset fit."""
+        return self.quantity == "mean" and self.method.name not in ("std", "fractions", "majority")
 
 
 class _Refused(Exception):
@@ -85,7 +91,7 @@ def plan(
     if unknown := sorted(options.names() - {*tasks, *map(str, ds.variables)}):
         raise UsageError(f"expected options for variables of the data, found {unknown}")
     if refused:
-        raise UsageError("cannot regrid " + "; ".join(refused))
+        raise UsageError("cannot regrid " + "\n  ".join(["", *refused] if refused[1:] else refused))
     return tasks
 
 

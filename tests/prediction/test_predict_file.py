@@ -16,9 +16,9 @@ import xarray as xr
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import remove
 from narcf_geo.core.lock import hold
+from narcf_geo.core.pool import Threads
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.prediction import predict, predict_file
-from narcf_geo.prediction.scheduler import Threads
 
 Contents = Callable[[Path], dict[str, bytes]]
 
@@ -263,7 +263,7 @@ def test_stopped_while_the_store_is_moved(
         remove(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr("narcf_geo.prediction.journal.remove", stop)
+        patch.setattr("narcf_geo.core.journal.remove", stop)
         with pytest.raises(KeyboardInterrupt):
             predicted(str(cube / "*.nc"), out, bundle_folder)
     predicted(str(cube / "*.nc"), out, bundle_folder)

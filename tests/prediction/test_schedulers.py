@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from narcf_geo.core import pool as scheduler
 from narcf_geo.core.errors import NarcfError, UsageError
-from narcf_geo.prediction import open_pool, predict_file, scheduler
+from narcf_geo.prediction import open_pool, predict_file
 
 DASK = Path(sys.executable).with_name("dask")
 

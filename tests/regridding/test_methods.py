@@ -206,7 +206,9 @@ def test_what_is_unclear_is_asked_about_by_name() -> None:
     bits = on(FINE, ints(), name="qc", flag_masks=np.array([1, 2, 4]), flag_meanings="a b c")
     count = on(FINE, ints(), name="population")
     ds = xr.Dataset({"t": on(FINE, ints() * 1.0, units="K"), "qc": bits, "population": count})
-    with pytest.raises(UsageError, match=r"'qc': flag_masks; bits have no mean.*'population': "):
+    with pytest.raises(
+        UsageError, match=r"(?s)\n  'qc': flag_masks; bits have no mean.*\n  'population': "
+    ):
         regrid(ds, COARSE)
     with pytest.raises(UsageError, match="'qc': flag_masks"):
         regrid(bits, COARSE, quantity="mean")

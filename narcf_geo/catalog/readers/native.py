@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.errors import NarcfError, UnitError, UnreadableError, UsageError
-from narcf_geo.core.units import convert
+from narcf_geo.core.errors import NarcfError, UnreadableError, UsageError
 from narcf_geo.core.variables import VARIABLES
 from narcf_geo.fields.axes import time_name
 from narcf_geo.fields.door import valid_only
 from narcf_geo.fields.formats import Opening, open_format
+from narcf_geo.fields.joined import in_unit_of
 from narcf_geo.fields.series import alike, along_time, joined_along
 from narcf_geo.grid.detect import plane_dims
 
@@ -130,22 +130,15 @@ def _in_one_unit(
             name = variable.name or key
             if name not in ds or name not in datasets[0] or variable.units:
                 continue
-            wanted = str(datasets[0][name].attrs.get("units", "")).strip()
-            found = str(ds[name].attrs.get("units", "")).strip()
-            if found == wanted:
-                continue
-            if not (found and wanted):
-                raise UnitError(
-                    f"{entry.where('metadata', 'variables', key)}: {path}: expected the unit of "
-                    f"the other files, {wanted or 'none'}, found {found or 'none'}; state it with "
-                    "`units:` if they are all in one"
-                )
             known = VARIABLES.get(key)
-            where = f"{entry.where()}: {path}: variable {name!r}"
-            kind = known.substance if known else None
-            array = convert(ds[name], wanted, where=where, kind=kind, of=variable.of, dtype=None)
-            converted[name] = array.astype(datasets[0][name].dtype)
-            converted[name].attrs = {**ds[name].attrs, "units": wanted}
+            converted[name] = in_unit_of(
+                ds[name],
+                datasets[0][name],
+                f"{entry.where('metadata', 'variables', key)}: {path}: variable {name!r}",
+                kind=known.substance if known else None,
+                of=variable.of,
+                remedy="; state it with `units:` if they are all in one",
+            )
         result.append(ds.assign(converted))
     return result
 

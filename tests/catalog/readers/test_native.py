@@ -39,7 +39,9 @@ def test_each_file_is_read_in_its_own_unit(tmp_path: Path, entry: Callable) -> N
 def test_a_file_without_the_unit_of_the_others_is_named(tmp_path: Path, entry: Callable) -> None:
     write(tmp_path / "a.nc", 283.15, "2001-01-16", "K")
     write(tmp_path / "b.nc", 11.0, "2001-02-16", None)
-    with pytest.raises(UnitError, match=r"b\.nc: expected the unit of the other files, K, found"):
+    with pytest.raises(
+        UnitError, match=r"b\.nc: variable .air.: expected the unit of the other files, K"
+    ):
         entry("*.nc", variables={"temp": {"name": "air"}}).read()
     write(tmp_path / "b.nc", 11.0, "2001-02-16", "hPa")
     with pytest.raises(UnitError, match=r"b\.nc: variable 'air': unit 'hPa' does not convert"):

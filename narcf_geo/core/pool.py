@@ -50,8 +50,18 @@ class Pool(Protocol):
     def link(self) -> str:
         """Address of the dashboard; empty where there is none."""
 
-    def run(self, function: Callable, tasks: Sequence[tuple], done: Callable[[Any], None]) -> None:
-        """Call ``function(*task)`` for every task, and `done` with each result as it comes."""
+    def run(
+        self,
+        function: Callable,
+        tasks: Sequence[tuple],
+        done: Callable[[Any], None],
+        shared: Any = None,
+    ) -> None:
+        """Call ``function(*task)`` for every task, and `done` with each result as it comes.
+
+        What is `shared` by the tasks, if anything, is the first argument of all of them; it goes to
+        each process once.
+        """
 
 
 @dataclass(frozen=True)
@@ -66,10 +76,18 @@ class Threads:
         """All in one process."""
         return self.slots
 
-    def run(self, function: Callable, tasks: Sequence[tuple], done: Callable[[Any], None]) -> None:
+    def run(
+        self,
+        function: Callable,
+        tasks: Sequence[tuple],
+        done: Callable[[Any], None],
+        shared: Any = None,
+    ) -> None:
         """Run the tasks with dask's threaded scheduler."""
         from dask.threaded import get
 
+        if shared is not None:
+            tasks = [(shared, *task) for task in tasks]
         # With its arguments bound, dask does not search them for keys.
         bound = (partial(function, *task) for task in tasks)
         graph = {f"{function.__name__}-{n}": (call,) for n, call in enumerate(bound)}
@@ -88,7 +106,13 @@ class Cluster:
     threads: int
     link: str
 
-    def run(self, function: Callable, tasks: Sequence[tuple], done: Callable[[Any], None]) -> None:
+    def run(
+        self,
+        function: Callable,
+        tasks: Sequence[tuple],
+        done: Callable[[Any], None],
+        shared: Any = None,
+    ) -> None:
         """Run the tasks on the workers; one whose worker dies goes to another."""
         from distributed import CancelledError, KilledWorker, as_completed
         from distributed.comm import CommClosedError
@@ -96,7 +120,11 @@ class Cluster:
         address = self.client.scheduler.address if self.client.scheduler else "the scheduler"
         futures: list[Any] = []
         try:
-            futures += self.client.map(function, *zip(*tasks, strict=True), pure=False)
+            columns: list[Any] = list(zip(*tasks, strict=True))
+            if shared is not None:
+                given = self.client.scatter(shared, broadcast=True)
+                columns.insert(0, [given] * len(tasks))
+            futures += self.client.map(function, *columns, pure=False)
             for future in as_completed(futures):
                 done(future.result())
                 future.release()
@@ -232,3 +260,24 @@ def check_versions(client: Client) -> None:
                 f"worker {worker}: {'; '.join(other)}; install the same versions on client and "
                 "workers"
             )
+
+
+def memory_bytes(memory: str | float | None) -> float | None:
+    """Return a size such as "2GB" as a number of bytes.
+
+    Raises
+    ------
+    UsageError
+        When it is no size.
+
+    Examples
+    --------
+    >>> memory_bytes("2GB")
+    2000000000.0
+    """
+    from dask.utils import parse_bytes
+
+    try:
+        return None if memory is None else float(parse_bytes(memory))
+    except ValueError:
+        raise UsageError(f"memory: expected a size such as 2GB, found {memory!r}") from None
