@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numba as nb
@@ -122,6 +123,12 @@ def _pairs(some: Polygons, cells: Polygons, size: Any) -> tuple[Integers, Intege
     return first[real], second[real], overlap.data[real]
 
 
+@lru_cache(maxsize=8)
+def doubled_cells(cells: Cells) -> Doubled:
+    """Return what lies on what among the cells of a grid or mesh; see `doubled`."""
+    return doubled(polygons_of(cells))
+
+
 def single_cells(cells: Cells) -> tuple[NDArray[np.bool_] | None, int]:
     """Return which cells of a grid or mesh are there for the first time.
 
@@ -138,7 +145,7 @@ def single_cells(cells: Cells) -> tuple[NDArray[np.bool_] | None, int]:
     """
     if cells.is_rectilinear:
         return None, 0
-    found = doubled(polygons_of(cells))
+    found = doubled_cells(cells)
     if not found.copies.size:
         return None, int(found.partly.size)
     mask = np.ones(math.prod(cells.shape), bool)

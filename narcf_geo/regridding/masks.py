@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import xarray as xr
 
 from narcf_geo.core.errors import GridMismatchError, MissingFileError, NarcfError, UsageError
 from narcf_geo.fields.formats import Opening, open_format
-from narcf_geo.grid import Cells, Grid
+from narcf_geo.grid import Cells, Grid, Mesh
+from narcf_geo.regridding.meshes import ROWS
 
 
 def on_grid(mask: xr.DataArray | np.ndarray | None, grid: Cells, which: str) -> np.ndarray | None:
@@ -41,7 +43,10 @@ def on_grid(mask: xr.DataArray | np.ndarray | None, grid: Cells, which: str) -> 
     """
     if mask is None:
         return None
-    values = _laid(mask, grid, which) if isinstance(mask, xr.DataArray) else np.asarray(mask)
+    if isinstance(grid, Mesh):
+        values = _of_mesh(mask, grid)
+    else:
+        values = _laid(mask, grid, which) if isinstance(mask, xr.DataArray) else np.asarray(mask)
     if values.shape != grid.shape:
         raise UsageError(
             f"{which}: expected one value for each cell of {grid}, found the shape {values.shape}"
@@ -81,7 +86,16 @@ def read_mask(text: str) -> xr.DataArray:
     return ds[variable or fields[0]].squeeze(drop=True).compute()
 
 
-def _laid(mask: xr.DataArray, grid: Cells, which: str) -> np.ndarray:
+def _of_mesh(mask: xr.DataArray | np.ndarray, mesh: Mesh) -> np.ndarray:
+    """Return a mask in the order of the cells of a mesh, which is that of its dimensions."""
+    if isinstance(mask, xr.DataArray) and set(mesh.dims) == set(mask.dims):
+        mask = mask.transpose(*mesh.dims)
+    values = np.asarray(mask)
+    in_rows = ROWS in mesh.dims and values.size == math.prod(mesh.shape)
+    return values.reshape(mesh.shape) if in_rows else values
+
+
+def _laid(mask: xr.DataArray, grid: Grid, which: str) -> np.ndarray:
     mask = mask.squeeze([d for d in mask.dims if mask.sizes[d] == 1 and d not in grid.dims])
     if mask.ndim != 2:
         raise UsageError(f"{which}: expected two dimensions, found {mask.dims}")
@@ -92,8 +106,8 @@ def _laid(mask: xr.DataArray, grid: Cells, which: str) -> np.ndarray:
         return mask.values
     if set(own.dims) == set(mask.dims):
         mask = mask.transpose(*own.dims)
-    if not (isinstance(grid, Grid) and own.is_rectilinear and grid.is_rectilinear):
-        if isinstance(grid, Grid) and own.matches(grid):
+    if not (own.is_rectilinear and grid.is_rectilinear):
+        if own.matches(grid):
             return mask.values
     else:
         index = [

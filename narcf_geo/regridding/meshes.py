@@ -9,6 +9,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid import Cells, Grid, Mesh
+from narcf_geo.regridding.copies import joined_copies
 
 ROWS = "mesh_rows"
 """Dimension that takes the place of all but the last dimension of a mesh."""
@@ -43,17 +44,19 @@ def fields_as_rows(ds: xr.Dataset, cells: Cells) -> tuple[xr.Dataset, Cells]:
     cells : Grid or Mesh
         Where they lie.
     """
+    rows = as_rows(cells)
+    whole = [str(n) for n in ds.data_vars if set(cells.dims) <= set(ds[n].dims)]
+    if rows is cells:
+        return joined_copies(ds, rows, whole), rows
+    if not whole:
+        return ds, rows
     found = tuple(ds.sizes.get(d, n) for d, n in zip(cells.dims, cells.shape, strict=True))
     if found != cells.shape:
         raise NarcfError(
             f"expected {cells.shape} cells along {cells.dims} as in {cells}, found {found}"
         )
-    rows = as_rows(cells)
-    if rows is cells or not set(cells.dims) <= set(ds.dims):
-        return ds, rows
     last = cells.dims[-1]
     on_mesh = {n for n, v in ds.variables.items() if set(cells.dims) & set(v.dims)}
-    whole = [n for n in ds.data_vars if set(cells.dims) <= set(ds[n].dims)]
     out = ds.drop_vars(on_mesh)
     fields = {}
     for name in whole:
@@ -62,7 +65,7 @@ def fields_as_rows(ds: xr.Dataset, cells: Cells) -> tuple[xr.Dataset, Cells]:
         shape = variable.shape[: len(before)] + rows.shape
         data = variable.data.reshape(shape)
         fields[name] = xr.Variable((*before, ROWS, last), data, variable.attrs, variable.encoding)
-    return out.assign(fields), rows
+    return joined_copies(out.assign(fields), rows, whole), rows
 
 
 def without_rows(out: xr.Dataset, cells: Cells) -> xr.Dataset:

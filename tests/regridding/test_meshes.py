@@ -189,6 +189,22 @@ def test_copies_are_found_and_nothing_else() -> None:
     assert not doubled(polygons_of(cells_of(twin))).copies.size
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_the_copy_that_holds_a_value_stands_for_both(lazy: bool) -> None:
+    """Halos are masked in some files, and the western one comes first."""
+    ds, single = ocean()
+    masked = ds.assign(v=ds.v.where(single).expand_dims(time=2))
+    if lazy:
+        masked = masked.chunk(time=1, j=5, i=7)
+    found, expected = (regrid(d, TARGET, min_coverage=0) for d in (masked, ds))
+    np.testing.assert_allclose(found.v.values[1], expected.v.values, rtol=1e-12)
+    np.testing.assert_allclose(found.v_valid_fraction[1], expected.v_valid_fraction, atol=1e-12)
+    # The control: a cell that is missing in both copies is missing.
+    gone = ds.v.isin(ds.v.values[-2, 5:8])
+    less = regrid(ds.assign(v=ds.v.where(~gone)), TARGET, min_coverage=0)
+    assert float((less.v_valid_fraction - expected.v_valid_fraction).min()) < -1e-3
+
+
 def test_masked_zero_corners_take_no_part() -> None:
     ds, _ = ocean(halo=False)
     holed = ds.copy(deep=True)
@@ -311,7 +327,7 @@ def test_files_of_meshes(tmp_path: Path) -> None:
     ds["v"].encoding["coordinates"] = "clat clon"
     ds.to_netcdf(tmp_path / "icon.nc")
     rows = regrid_file(tmp_path / "icon.nc", tmp_path / "out.nc", grid=10, min_coverage=0)
-    assert [r.variable for r in rows] == ["v"]
+    assert [r.variable for r in rows if r.fate == "regridded"] == ["v"]
     assert rows[0].coverage == pytest.approx(1, rel=1e-9)
     assert rows[0].integral_after == pytest.approx((ds.v.values * mesh.area).sum(), rel=1e-9)
     with xr.open_dataset(tmp_path / "out.nc") as out:
@@ -320,6 +336,20 @@ def test_files_of_meshes(tmp_path: Path) -> None:
     with xr.open_dataset(tmp_path / "back.nc") as back:
         assert back.v.dims == ("ncells",)
         assert cells_of(back) == cells_of(xr.open_dataset(tmp_path / "back.nc"))
+
+
+def test_masks_and_other_methods_of_meshes() -> None:
+    ds, mesh = with_values(ugrid())
+    north = mesh.lat > 0
+    found = regrid(ds, TARGET, source_mask=xr.DataArray(north, dims="face"), min_coverage=0)
+    expected = regrid(ds.assign(v=ds.v.where(north)), TARGET, min_coverage=0)
+    np.testing.assert_array_equal(found.v, expected.v)
+    back = regrid(found, mesh, target_mask=north, method="max")
+    assert back.v.notnull().values[~north].sum() == 0
+    with pytest.raises(UsageError, match=r"source_mask: expected one value.*\(699,\)"):
+        regrid(ds, TARGET, source_mask=north[1:])
+    nearest = regrid(ds, mesh, method="nearest_s2d")
+    np.testing.assert_array_equal(nearest.v, ds.v)
 
 
 def test_other_methods_are_refused_in_words() -> None:

@@ -18,11 +18,8 @@ if TYPE_CHECKING:
 _ROW = np.array([2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4])
 _COLUMN = np.array([1, 3, 5, 7, 0, 2, 4, 6, 1, 3, 5, 7])
 
-_TOLERANCE = 1e-4
-"""How far a great circle may leave a curved edge, as a share of the width of a cell."""
-
-_CAP = 6
-"""Rings around each pole whose edges bend most, and how much finer these are drawn."""
+_TOLERANCE = 5e-4
+"""About how far a great circle may leave a curved edge, as a share of the width of a cell."""
 
 
 def recognise(ds: xr.Dataset) -> Layout | None:
@@ -107,13 +104,12 @@ def _outlines(
     nside: int, face: np.ndarray, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the corners of all cells around them, and their number in each cell."""
-    parts = max(1, int(np.ceil(np.sqrt(1.0 / nside / (8 * _TOLERANCE)))))
     corner = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]])
     begin, step = corner[:4], np.diff(corner, axis=0)
-    # Rings from the nearer pole to the middle of each edge: the same from both sides of it.
+    # Edges bend the more, the fewer rings lie between them and the pole: as many from both sides.
     row = _ROW[face][:, None] - (np.stack([x, y], -1)[:, None] + begin + step / 2).sum(-1) / nside
-    near = np.minimum(row, 4 - row) * nside < _CAP + 0.1
-    number = np.where(near, _CAP * parts, parts)
+    ring = np.clip(np.minimum(row, 4 - row) * nside, 0.5, nside)
+    number = np.ceil(np.sqrt(1 / (8 * _TOLERANCE * ring)) - 1e-9).astype(int)
     edge = np.repeat(np.arange(number.size), number.ravel())
     first = np.cumsum(number) - number.ravel()
     along = (np.arange(edge.size) - first[edge]) / number.ravel()[edge]
