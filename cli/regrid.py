@@ -27,6 +27,13 @@ def regrid(
         typer.Option(help="mean, or total where the values are sums over a cell."),
     ] = "mean",
     min_coverage: Coverage = 0.5,
+    edges: Annotated[
+        Literal["parallels", "great_circles"],
+        typer.Option(
+            help="Northern and southern edges of longitude-latitude cells; great circles as in "
+            "ESMF and xESMF."
+        ),
+    ] = "parallels",
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weight file to use, or to write.")
     ] = None,
@@ -58,6 +65,7 @@ def regrid(
             method=method,
             quantity=quantity,
             min_coverage=min_coverage,
+            edges=edges,
             weights=weights,
             variables=variables,
         ),

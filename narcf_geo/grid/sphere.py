@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 
 from narcf_geo.core.constants import EARTH_RADIUS
+from narcf_geo.core.errors import UsageError
+
+EdgeKind = Literal["parallels", "great_circles"]
+"""On what the cells of a rectilinear grid end in the north and in the south."""
+
+
+def require_edges(edges: str) -> None:
+    """Refuse a name that is no kind of edges."""
+    if edges not in get_args(EdgeKind):
+        raise UsageError(
+            f"expected edges 'parallels' or 'great_circles', found {edges!r}; parallels are the "
+            "edges of longitude-latitude cells, great circles those of ESMF and xESMF"
+        )
 
 
 def to_xyz(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ Only imported when weights are computed: it imports numba.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numba as nb
@@ -14,7 +15,9 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from narcf_geo.core.errors import UsageError
+from narcf_geo.grid.sphere import EdgeKind, require_edges
 from narcf_geo.kernels.clip import clip, edge_planes, near
+from narcf_geo.kernels.parallels import RectilinearCells, overlap_rows
 from narcf_geo.kernels.polygons import (
     FANOUT,
     ROUNDING,
@@ -25,11 +28,14 @@ from narcf_geo.kernels.polygons import (
     load,
     polygon_area,
 )
+from narcf_geo.kernels.rectilinear import axis_matrices
 
 if TYPE_CHECKING:
     from narcf_geo.grid import Grid
 
 Normalisation = Literal["conservative", "conservative_normed"]
+Cells = Polygons | RectilinearCells
+"""Of one grid or mesh: edges of great circles, or a longitude-latitude grid between parallels."""
 
 
 @nb.njit(cache=True, nogil=True)
@@ -94,37 +100,50 @@ def _part_areas(vertices: Any, parts: Any) -> Any:
     return areas
 
 
-def areas(cells: Polygons) -> Floats:
+def areas(cells: Cells) -> Floats:
     """Area of each cell on the unit sphere, shape (size,); 0 where masked or degenerate."""
+    if isinstance(cells, RectilinearCells):
+        return cells.areas
     part_areas = _part_areas(cells.vertices, cells.parts)
     return np.bincount(cells.owner, part_areas, minlength=cells.size).astype(np.float64)
 
 
-def overlap_areas(source: Polygons, target: Polygons) -> sparse.csr_array:
+def overlap_areas(source: Cells, target: Cells) -> sparse.csr_array:
     """Area on the unit sphere common to each target and source cell, (target, source).
 
-    Rows are independent of each other and computed in threads (as many as
-    ``NUMBA_NUM_THREADS``): their number never changes the result.
+    At least one of the two are `Polygons`. Rows are independent of each other and computed in
+    threads (as many as ``NUMBA_NUM_THREADS``): their number never changes the result.
     """
+    if isinstance(source, RectilinearCells):
+        if isinstance(target, RectilinearCells):
+            raise TypeError("rectilinear cells overlap along each axis: see kernels.rectilinear")
+        return sparse.csr_array(overlap_areas(target, source).T)
     shape = (target.size, source.size)
-    if not len(source.parts) or not len(target.parts):
+    owner = target.owner
+    if not len(source.parts) or not len(owner):
         return sparse.csr_array(shape, dtype=np.float64)
     tree = source.tree
+    index = source.vertices, tree.parts, tree.owner, tree.boxes, tree.starts
+
+    def rows(some: slice) -> Any:
+        if isinstance(target, RectilinearCells):
+            pieces = np.arange(some.start, some.stop)
+            nx = target.shape[1]
+            return overlap_rows(
+                pieces, target.rows, target.columns, target.column, nx, target.mask, *index
+            )
+        return _overlap_rows(target.vertices, target.parts[some], *index)
+
     threads: int = nb.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-
-    def rows(parts: Any) -> Any:
-        return _overlap_rows(
-            target.vertices, parts, source.vertices, tree.parts, tree.owner, tree.boxes, tree.starts
-        )
-
-    blocks = np.array_split(target.parts, min(8 * threads, len(target.parts)))
+    ends = np.linspace(0, len(owner), min(8 * threads, len(owner)) + 1).astype(int)
+    blocks = [slice(*ends_of) for ends_of in pairwise(ends.tolist())]
     if threads == 1:
         done = [rows(block) for block in blocks]
     else:
         with ThreadPoolExecutor(threads) as pool:
             done = list(pool.map(rows, blocks))
-    count, column, area = (np.concatenate(pieces) for pieces in zip(*done, strict=True))
-    per_cell = np.bincount(target.owner, count, minlength=target.size).astype(np.int64)
+    count, column, area = (np.concatenate(found) for found in zip(*done, strict=True))
+    per_cell = np.bincount(owner, count, minlength=target.size).astype(np.int64)
     pointer = np.concatenate([[0], np.cumsum(per_cell)])
     overlap = sparse.csr_array((area, column, pointer), shape=shape)
     overlap.sum_duplicates()
@@ -132,7 +151,7 @@ def overlap_areas(source: Polygons, target: Polygons) -> sparse.csr_array:
 
 
 def normalise(
-    overlap: sparse.csr_array, target: Polygons, normalisation: Normalisation
+    overlap: sparse.csr_array, target: Cells, normalisation: Normalisation
 ) -> sparse.csr_array:
     """Weights from overlap areas: divided by the target cell's area or by its covered area."""
     if normalisation == "conservative":
@@ -148,12 +167,14 @@ def normalise(
     return overlap
 
 
-def _cells(grid: Grid, mask: ArrayLike | None, which: str) -> Polygons:
+def _cells(grid: Grid, mask: ArrayLike | None, which: str, edges: EdgeKind) -> Cells:
     if mask is not None and np.shape(mask) != grid.shape:
         raise UsageError(
             f"{which}_mask has shape {np.shape(mask)}, but the {which} grid has {grid.shape}: "
             "give one value a cell, 0 for a cell to leave out"
         )
+    if edges == "parallels" and grid.is_rectilinear:
+        return RectilinearCells.from_edges(grid.lon_b, grid.lat_b, mask)
     return Polygons.from_corners(*grid.corners(), mask=mask)
 
 
@@ -164,10 +185,11 @@ def conservative_weights(
     normalisation: Normalisation = "conservative",
     source_mask: ArrayLike | None = None,
     target_mask: ArrayLike | None = None,
+    edges: EdgeKind = "great_circles",
 ) -> sparse.csr_array:
     """First-order conservative weights between any two structured grids.
 
-    Cell edges are great circles, as in ESMF, whose weights these are (to about 1e-12).
+    With great circles as edges they are the weights of ESMF, to about 1e-12.
 
     Parameters
     ----------
@@ -178,6 +200,10 @@ def conservative_weights(
         fraction. "conservative_normed" divides by the covered area: a row sums to 1.
     source_mask, target_mask
         Shape of their grid; a cell with 0 (or False) takes no part.
+    edges
+        On what the cells of a rectilinear grid end in the north and in the south: "great_circles"
+        between their corners as in ESMF, or "parallels", exact, as in CDO. The edges of all
+        other grids are great circles.
 
     Returns
     -------
@@ -190,7 +216,23 @@ def conservative_weights(
     NarcfError
         A cell has crossing edges, a corner that is not finite, or exceeds half a sphere.
     UsageError
-        A mask's shape is not its grid's, or the normalisation is unknown.
+        A mask's shape is not its grid's, or the normalisation or the kind of edges is unknown.
     """
-    cells = _cells(source, source_mask, "source"), _cells(target, target_mask, "target")
-    return normalise(overlap_areas(*cells), cells[1], normalisation)
+    require_edges(edges)
+    ours, theirs = (
+        _cells(grid, mask, which, edges)
+        for grid, mask, which in (
+            (source, source_mask, "source"),
+            (target, target_mask, "target"),
+        )
+    )
+    if isinstance(ours, RectilinearCells) and isinstance(theirs, RectilinearCells):
+        y, x = axis_matrices(source, target)
+        kept = ours.areas > 0
+        overlap = sparse.csr_array(
+            sparse.diags_array(theirs.areas) @ sparse.kron(y, x) @ sparse.diags_array(1.0 * kept)
+        )
+        overlap.eliminate_zeros()
+    else:
+        overlap = overlap_areas(ours, theirs)
+    return normalise(overlap, theirs, normalisation)

@@ -112,7 +112,7 @@ def apply_lazy(fields: da.Array, weights: Weights, rule: Rule) -> tuple[da.Array
     )
     parts = weights.parts(source, target, rule.quantity)
     _require_overlap(bool(parts), weights)
-    identity = weights.source, weights.target, weights.method
+    identity = weights.source, weights.target, weights.method, weights.edges
     of_weights = tokenize(identity, source_chunks, target_chunks, rule.quantity)
     of_fields = tokenize(fields.name, of_weights, rule)
     part_name, sum_name = f"regrid-weights-{of_weights}", f"regrid-sums-{of_fields}"

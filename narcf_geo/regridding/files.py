@@ -15,6 +15,7 @@ from narcf_geo.core.errors import MissingFileError, UsageError
 from narcf_geo.core.files import atomic_path, require_replaceable
 from narcf_geo.fields.formats import Opening, open_format
 from narcf_geo.grid import Grid
+from narcf_geo.grid.sphere import EdgeKind
 from narcf_geo.regridding.raster import bands
 from narcf_geo.regridding.regridder import Quantity, regrid, regridded_names, valid
 from narcf_geo.regridding.summary import Summary, integral_units, integrals
@@ -35,6 +36,7 @@ def regrid_file(
     method: str = "conservative",
     min_coverage: float = 0.5,
     quantity: Quantity = "mean",
+    edges: EdgeKind = "parallels",
     weights: str | os.PathLike[str] | None = None,
     variables: Sequence[str] | None = None,
 ) -> list[Summary]:
@@ -55,7 +57,7 @@ def regrid_file(
     bounds : tuple of float, optional
         West, south, east, north in degrees for a resolution; the extent of the source, moved
         outwards to whole cells, when not given.
-    method, min_coverage, quantity
+    method, min_coverage, quantity, edges
         As in `regrid`.
     weights : path, optional
         A weight file to read, or to write when it is absent.
@@ -106,9 +108,9 @@ def regrid_file(
         source = Grid.from_dataset(ds)
         target = _target(source, grid, like, bounds)
         made = (
-            stored_weights(Path(weights), source, target, method)
+            stored_weights(Path(weights), source, target, method, edges)
             if weights
-            else compute_weights(source, target, method)
+            else compute_weights(source, target, method, edges)
         )
         names = list(variables) if variables else regridded_names(ds, source.dims)
         others = [n for n in ds.data_vars if n in regridded_names(ds, source.dims)]

@@ -12,6 +12,7 @@ import xarray as xr
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.fields.door import valid_only
 from narcf_geo.grid import Grid
+from narcf_geo.grid.sphere import EdgeKind, require_edges
 from narcf_geo.regridding.apply import Rule, apply_eager, apply_lazy, result_dtype
 from narcf_geo.regridding.target import Target, target_grid
 from narcf_geo.regridding.weights import (
@@ -46,6 +47,7 @@ def regrid(
     min_coverage: float = 0.5,
     method: str = "conservative",
     quantity: Quantity = "mean",
+    edges: EdgeKind = "parallels",
     weights: Weights | Regridder | str | os.PathLike[str] | None = None,
 ) -> T:
     """Move fields to another grid, NaN meaning missing.
@@ -73,6 +75,10 @@ def regrid(
     quantity : {"mean", "total"}
         ``mean`` for values per area or without an area (flux, temperature), ``total`` for
         amounts per cell (mass, counts), whose sum is kept.
+    edges : {"parallels", "great_circles"}
+        On what the cells of a longitude-latitude grid end in the north and in the south, for
+        ``conservative``: parallels, or great circles between their corners as in ESMF and xESMF.
+        All other edges are great circles. `weights` made before keep their own.
     weights : optional
         Weights made before: of `compute_weights`, an `xesmf.Regridder`, or the path of a weight
         file, which is written when it is absent and refused when it belongs to other grids, or
@@ -120,6 +126,7 @@ def regrid(
             min_coverage=min_coverage,
             method=method,
             quantity=quantity,
+            edges=edges,
             weights=weights,
         )
         fraction = f"{name}_valid_fraction"
@@ -128,7 +135,7 @@ def regrid(
     target = target_grid(target, source)
     obj = valid(obj)
     dims = _spatial_dims(obj, source)
-    made = _weights(weights, source, target, method)
+    made = _weights(weights, source, target, method, edges)
     if quantity == "total" and made.method != "conservative":
         raise UsageError(
             f"expected method 'conservative' for quantity 'total', found {made.method!r}, which "
@@ -215,13 +222,14 @@ def _regrid_variable(
     return apply_lazy(data, weights, rule)
 
 
-def _weights(given: Any, source: Grid, target: Grid, method: str) -> Weights:
+def _weights(given: Any, source: Grid, target: Grid, method: str, edges: EdgeKind) -> Weights:
+    require_edges(edges)
     if given is None:
-        return compute_weights(source, target, method)
+        return compute_weights(source, target, method, edges)
     if isinstance(given, str | os.PathLike):
         from narcf_geo.regridding.weights_file import stored_weights
 
-        return stored_weights(Path(given), source, target, method)
+        return stored_weights(Path(given), source, target, method, edges)
     if not isinstance(given, SeparableWeights | SparseWeights):
         shapes = tuple(given.shape_in), tuple(given.shape_out)
         if shapes != (source.shape, target.shape):

@@ -13,7 +13,7 @@ from scipy import sparse
 from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import UsageError
 from narcf_geo.grid import Grid
-from narcf_geo.grid.sphere import band, great_circle_area
+from narcf_geo.grid.sphere import EdgeKind, band, great_circle_area, require_edges
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -60,6 +60,7 @@ class SeparableWeights:
     y: sparse.csr_array
     x: sparse.csr_array
     method: str = "conservative"
+    edges: EdgeKind = "parallels"
 
     @property
     def target_area(self) -> np.ndarray:
@@ -107,14 +108,14 @@ class SeparableWeights:
 class SparseWeights:
     """Weights of any two structured grids as one matrix (n_target, n_source), C order.
 
-    `parallels` tells that cells were cut along parallels and not along great circles.
+    `edges` tells on what the cells of a rectilinear grid end in the north and in the south.
     """
 
     source: Grid
     target: Grid
     csr: sparse.csr_array
     method: str = "conservative"
-    parallels: bool = False
+    edges: EdgeKind = "great_circles"
 
     @property
     def target_area(self) -> np.ndarray:
@@ -127,7 +128,7 @@ class SparseWeights:
         return self._area(self.source)
 
     def _area(self, grid: Grid) -> np.ndarray:
-        return grid.area if self.parallels else great_circle_area(*grid.corners())
+        return grid.area if self.edges == "parallels" else great_circle_area(*grid.corners())
 
     def matrix(self) -> sparse.csr_array:
         """Return the matrix (n_target, n_source), C order."""
@@ -254,7 +255,9 @@ def _sparse_part(window: Window, cover: sparse.csr_array, weights: np.ndarray) -
     return _SparsePart(window, cover, weights, used, (cover.indices - used.start).astype(np.uint32))
 
 
-def compute_weights(source: Grid, target: Grid, method: str = "conservative") -> Weights:
+def compute_weights(
+    source: Grid, target: Grid, method: str = "conservative", edges: EdgeKind = "parallels"
+) -> Weights:
     """Return the weights from one grid to another.
 
     Parameters
@@ -262,23 +265,30 @@ def compute_weights(source: Grid, target: Grid, method: str = "conservative") ->
     source, target
         Any two structured grids.
     method
-        ``conservative`` (exact overlap areas; parallels as edges when both grids are
-        rectilinear, great circles otherwise), or ``bilinear``, ``nearest_s2d``, ``nearest_d2s``
+        ``conservative`` (exact overlap areas), or ``bilinear``, ``nearest_s2d``, ``nearest_d2s``
         as xESMF and ESMF define them.
+    edges
+        On what the cells of a rectilinear grid end in the north and in the south: ``parallels``,
+        or ``great_circles`` between their corners as in ESMF and xESMF. All other edges are great
+        circles.
 
     Raises
     ------
     UsageError
-        When the method is another one.
+        When the method or the kind of edges is another one.
     """
-    if method == "conservative" and source.is_rectilinear and target.is_rectilinear:
+    require_edges(edges)
+    edges = edges_between(source, target, edges)
+    rectilinear = source.is_rectilinear and target.is_rectilinear
+    if method == "conservative" and rectilinear and edges == "parallels":
         from narcf_geo.kernels.rectilinear import axis_matrices
 
         return SeparableWeights(source, target, *axis_matrices(source, target))
     if method == "conservative":
         from narcf_geo.kernels.overlap import conservative_weights
 
-        return SparseWeights(source, target, conservative_weights(source, target))
+        matrix = conservative_weights(source, target, edges=edges)
+        return SparseWeights(source, target, matrix, edges=edges)
     if method in METHODS:
         from xesmf import Regridder
 
@@ -288,6 +298,11 @@ def compute_weights(source: Grid, target: Grid, method: str = "conservative") ->
         f"expected a regridding method among {', '.join(METHODS)}, found {method!r}; "
         "patch and extrapolation need xesmf with ESMPy from conda-forge"
     )
+
+
+def edges_between(source: Grid, target: Grid, edges: EdgeKind) -> EdgeKind:
+    """Return `edges`, or great circles where neither grid is rectilinear."""
+    return edges if source.is_rectilinear or target.is_rectilinear else "great_circles"
 
 
 def source_areas(weights: Weights, quantity: str) -> list[tuple[np.ndarray, tuple[str, ...]]]:
