@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from narcf_geo.core.errors import UsageError
+from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid.sphere import EdgeKind, require_edges
 from narcf_geo.kernels.clip import clip, edge_planes, near
 from narcf_geo.kernels.parallels import RectilinearCells, overlap_rows
@@ -173,8 +173,16 @@ def _cells(grid: Grid, mask: ArrayLike | None, which: str, edges: EdgeKind) -> C
             f"{which}_mask has shape {np.shape(mask)}, but the {which} grid has {grid.shape}: "
             "give one value a cell, 0 for a cell to leave out"
         )
-    if edges == "parallels" and grid.is_rectilinear:
-        return RectilinearCells.from_edges(grid.lon_b, grid.lat_b, mask)
+    if grid.is_rectilinear:
+        if edges == "parallels":
+            return RectilinearCells.from_edges(grid.lon_b, grid.lat_b, mask)
+        widest = float(np.abs(np.diff(grid.lon_b)).max())
+        if widest >= 180.0:
+            raise NarcfError(
+                f"expected cells less than 180 degrees wide where edges are great circles, found "
+                f"{widest:g} in the {which} grid: the great circle runs the other way round; "
+                "take edges='parallels', or narrower cells"
+            )
     return Polygons.from_corners(*grid.corners(), mask=mask)
 
 

@@ -118,7 +118,8 @@ def regrid_file(
         out = regrid(
             ds, target, source=source, min_coverage=min_coverage, quantity=quantity, weights=made
         )
-        how = f"{method} ({quantity}, min_coverage {min_coverage:g}) to {target}"
+        chords = ", edges on great circles" if edges == "great_circles" else ""
+        how = f"{method} ({quantity}, min_coverage {min_coverage:g}{chords}) to {target}"
         out = _described(out, source_path, names, how)
         sums = integrals(ds, out, names, made, quantity)
         values = _write(out, target_path, names, sums)

@@ -29,6 +29,8 @@ FULL = ["narr_to_1deg", "narr_masked_to_1deg_normed"]
 class Cells:
     """Corners without the checks of Grid, for the cells that Grid refuses."""
 
+    is_rectilinear = False
+
     def __init__(self, lon: np.ndarray, lat: np.ndarray) -> None:
         self.lon, self.lat = np.asarray(lon, float), np.asarray(lat, float)
         self.shape = (self.lon.shape[0] - 1, self.lon.shape[1] - 1)

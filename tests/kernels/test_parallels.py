@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from strategies import rectilinear_grids, rotated_grids
 
 from narcf_geo.core.constants import EARTH_RADIUS
-from narcf_geo.core.errors import UsageError
+from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid import Grid
 from narcf_geo.grid.sphere import to_lonlat
 from narcf_geo.kernels.overlap import areas, conservative_weights, overlap_areas
@@ -205,6 +205,14 @@ def test_order_of_rows_and_columns_and_turns_of_longitude_change_nothing() -> No
     again = conservative_weights(globe, turned, edges="parallels").toarray()
     again = again.reshape(*grid.shape, -1)[::-1, ::-1].reshape(straight.shape)
     assert_allclose(again, straight, rtol=0, atol=1e-14)
+
+
+def test_cells_of_half_a_turn_have_no_great_circles() -> None:
+    globe, wide = turned_globe(4, 9, 14), Grid.from_corners([-100, 100], [40, 50])
+    for pair in ((globe, wide), (wide, globe)):
+        with pytest.raises(NarcfError, match=r"found 200 in the (source|target) grid.*parallels"):
+            conservative_weights(*pair)
+        assert conservative_weights(*pair, edges="parallels").nnz > 0
 
 
 def test_masks_and_normalisation() -> None:
