@@ -41,7 +41,9 @@ def length_inside(z: np.ndarray, normals: np.ndarray, west: float, width: float)
     radius = np.sqrt(1 - z * z)[:, None]
     plane = np.hypot(normals[:, 0], normals[:, 1])
     centre = np.arctan2(normals[:, 1], normals[:, 0])
-    half = np.arccos(np.clip(-normals[:, 2] * z[:, None] / (radius * plane), -1, 1))
+    half = np.arccos(
+        np.clip(-normals[:, 2] * z[:, None] / np.maximum(radius * plane, 1e-300), -1, 1)
+    )
     ends = (np.concatenate([centre - half, centre + half], 1) - west) % (2 * np.pi)
     cuts = np.sort(np.concatenate([ends.clip(0, width), 0 * z[:, None], 0 * z[:, None] + width], 1))
     middle = west + (cuts[:, 1:] + cuts[:, :-1]) / 2
