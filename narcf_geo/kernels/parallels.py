@@ -290,16 +290,32 @@ def segment_area(polygon: Any, i: int, j: int, sine: float, squared_cosine: floa
 @nb.njit(cache=True, nogil=True)
 def _common_area(buffers: Any, along: Any, n: int, side: Any, edges: Any, row: Any) -> float:
     """Area of the part of the polygon `buffers[0]` within two meridians and two parallels."""
+    polygon = buffers[0]
+    low, high, farthest = polygon[0, 2], polygon[0, 2], 0.0
+    for k in range(1, n):
+        x, y, z = polygon[k, 0], polygon[k, 1], polygon[k, 2]
+        low, high = min(low, z), max(high, z)
+        dx, dy, dz = x - polygon[0, 0], y - polygon[0, 1], z - polygon[0, 2]
+        farthest = max(farthest, dx * dx + dy * dy + dz * dz)
+    # No point of the hull of the corners is farther than this from the sphere.
+    bulge = 0.5 * farthest + 4e-15
+    low, high = low - bulge, high + bulge
+    if low >= row[2] or high <= row[0]:
+        return 0.0
     n, at = clip(buffers, n, edges, 2, side)
     if n < 3:
         return 0.0
+    polygon = buffers[at]
+    if low >= row[0] and high <= row[2]:
+        area = polygon_area(polygon, n)
+        return area if area > ROUNDING * extent(polygon, n) else 0.0
     for k in range(n):
         along[at, k] = 0
-    if row[0] > -1.0:
+    if low < row[0]:
         n, at = _cut(buffers, along, at, n, side, row[0], row[1], -1.0, 1)
         if n < 2:
             return 0.0
-    if row[2] < 1.0:
+    if high > row[2]:
         n, at = _cut(buffers, along, at, n, side, row[2], row[3], 1.0, 2)
         if n < 2:
             return 0.0
