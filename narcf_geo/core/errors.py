@@ -41,3 +41,14 @@ class UnreadableError(NarcfError, OSError):
 
 class MissingFileError(UsageError, FileNotFoundError):
     """A file that was named and is not there (exit code 2)."""
+
+
+def prefix(where: str) -> str:
+    """Return the beginning of a message that says where the fault is; empty where unknown.
+
+    Examples
+    --------
+    >>> prefix("flux.nc"), prefix("")
+    ('flux.nc: ', '')
+    """
+    return f"{where}: " if where else ""

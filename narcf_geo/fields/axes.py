@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.errors import FieldError
+from narcf_geo.core.errors import FieldError, prefix
 from narcf_geo.grid.detect import geographic
 from narcf_geo.grid.grid import LAT_ATTRS, LON_ATTRS
 
@@ -74,7 +74,7 @@ def _named(ds: xr.Dataset, where: str) -> xr.Dataset:
         or (lat.ndim == 1 and lat.dims == lon.dims)
     ):
         raise FieldError(
-            f"{_prefix(where)}expected latitudes and longitudes along two dimensions, found "
+            f"{prefix(where)}expected latitudes and longitudes along two dimensions, found "
             f"{_summary(ds)}; give the coordinates units degrees_north and degrees_east"
         )
     names: dict[Hashable, str] = {}
@@ -221,7 +221,7 @@ def _finite(axis: xr.DataArray, what: str, where: str) -> np.ndarray:
     if not np.isfinite(values).all():
         wrong = values[~np.isfinite(values)][0]
         raise FieldError(
-            f"{_prefix(where)}expected a {what} of each row or column, found {wrong}; give every "
+            f"{prefix(where)}expected a {what} of each row or column, found {wrong}; give every "
             "cell its place, those without a value too"
         )
     return values
@@ -232,7 +232,7 @@ def _each_once(values: np.ndarray, what: str, where: str) -> None:
     if twice.size:
         found = round(values[twice[0]], 6) + 0.0
         raise FieldError(
-            f"{_prefix(where)}expected each {what} once, found {found:g} twice; drop what is "
+            f"{prefix(where)}expected each {what} once, found {found:g} twice; drop what is "
             "repeated"
         )
 
@@ -240,7 +240,3 @@ def _each_once(values: np.ndarray, what: str, where: str) -> None:
 def _summary(ds: xr.Dataset) -> str:
     parts = [f"{name}{tuple(map(str, v.dims))}" for name, v in ds.variables.items()]
     return ", ".join(parts[:12]) or "no variables"
-
-
-def _prefix(where: str) -> str:
-    return f"{where}: " if where else ""

@@ -45,7 +45,7 @@ def dated(ds: xr.Dataset) -> xr.Dataset:
     units = str(time.attrs.get("units", "")).strip()
     if time.dtype.kind in "fiu":
         if month := _SINCE.match(units):
-            return _replaced(ds, _counted(time, month))
+            return _replaced(ds, _counted(time, month), _counted_bounds(ds, month))
         if " since " in f" {units} ".lower():
             return _decoded(ds)
         stamps = _spelled(time, units)
@@ -74,6 +74,14 @@ def _counted(time: xr.DataArray, since: re.Match[str]) -> np.ndarray:
     first = 12 * int(since[2]) + int(since[3]) - 1
     number = first + np.floor(time.values.astype("float64") * per + 1e-6)
     return _of_numbers(number)
+
+
+def _counted_bounds(ds: xr.Dataset, since: re.Match[str]) -> xr.Variable | None:
+    """Return bounds counted as the stamps are, as dates."""
+    name = ds["time"].attrs.get("bounds", "time_bnds")
+    if name not in ds.variables or ds[name].dtype.kind not in "fiu":
+        return None
+    return xr.Variable(ds[name].dims, _counted(ds[name], since))
 
 
 def _spelled(time: xr.DataArray, units: str) -> np.ndarray | None:
@@ -141,8 +149,10 @@ def _texts(time: xr.DataArray) -> np.ndarray:
     return stamps.values.astype("datetime64[ns]").reshape(time.shape)
 
 
-def _replaced(ds: xr.Dataset, stamps: np.ndarray) -> xr.Dataset:
-    """Return `ds` with dates along time; bounds that count as the stamps did are dropped."""
+def _replaced(ds: xr.Dataset, stamps: np.ndarray, bounds: xr.Variable | None = None) -> xr.Dataset:
+    """Return `ds` with dates along time, and `bounds` of dates in place of those that were not."""
     kept = {k: v for k, v in ds["time"].attrs.items() if k not in ("units", "calendar", "bounds")}
-    ds = ds.drop_vars("time_bnds", errors="ignore")
-    return ds.assign_coords(time=(ds["time"].dims, stamps, kept))
+    named = str(ds["time"].attrs.get("bounds", "time_bnds"))
+    ds = ds.drop_vars({named, "time_bnds"} & set(ds.variables))
+    ds = ds.assign_coords(time=(ds["time"].dims, stamps, kept))
+    return ds if bounds is None else ds.assign_coords(time_bnds=bounds)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from narcf_geo.core.errors import NarcfError, TimeError
+from narcf_geo.core.errors import NarcfError, TimeError, prefix
 from narcf_geo.core.months import to_month_starts, with_month_axis
 from narcf_geo.fields.averages import middle_of_bounds, monthly_mean, time_bounds
 from narcf_geo.fields.dates import dated
@@ -14,12 +16,21 @@ from narcf_geo.fields.dates import dated
 SHORTEST_MONTH, LONGEST_MONTH = 27.0, 32.0
 """Days: bounds within are those of a month of any calendar."""
 
+_STATED = {
+    "years": re.compile(r"(?i)(yr|year|annual|dec|P\d+Y|P12M)"),
+    "seasons": re.compile(r"(?i)(sem|season|P3M)"),
+    "days": re.compile(r"(?i)(day|daily|P1D)"),
+    "hours": re.compile(r"(?i)(\d*hr|hour|subhr|PT\d+[HM])"),
+}
+"""Steps other than months in ``frequency`` (CMIP) or ``time_coverage_resolution`` (ACDD)."""
+
 
 def on_month_axis(ds: xr.Dataset, *, where: str = "", average: float | None = None) -> xr.Dataset:
     """Return a dataset with ``time`` at month starts and ``time_bnds``, sorted.
 
     The interval that a value stands for is read from its bounds, else from the spacing of the
-    stamps, which may lie anywhere in their month.
+    stamps, which may lie anywhere in their month. A single stamp without bounds is that of a month
+    unless the unit of time, ``frequency`` or ``time_coverage_resolution`` say otherwise.
 
     Parameters
     ----------
@@ -45,17 +56,23 @@ def on_month_axis(ds: xr.Dataset, *, where: str = "", average: float | None = No
     """
     if "time" not in ds.coords:
         if "time" in ds.dims:
-            raise TimeError(f"{_prefix(where)}expected dates along time, found none")
+            raise TimeError(f"{prefix(where)}expected dates along time, found none")
         return ds
+    if ds["time"].ndim == 0:
+        axis = on_month_axis(_axis_of_one(ds), where=where)["time"]
+        return ds.drop_vars("time_bnds", errors="ignore").assign_coords(time=axis.values[0])
     try:
+        stated = _stated_step(ds)
         ds = dated(ds)
-        if ds["time"].ndim == 0:
-            stamp = to_month_starts(ds["time"].expand_dims("time"))[0]
-            return ds.drop_vars("time_bnds", errors="ignore").assign_coords(time=stamp)
         if _is_month_axis(ds):
             bounded = "time_bnds" in ds.variables
             return ds.set_coords("time_bnds") if bounded else with_month_axis(ds, ds["time"].values)
         days = _days_of_steps(ds)
+        if days is None and stated:
+            raise TimeError(
+                f"expected a value a month, found a single one without time bounds in a file of "
+                f"{stated}; if it is that of a month, give it time bounds"
+            )
         if days is not None and days < SHORTEST_MONTH and average is not None:
             ds = monthly_mean(ds, average)
         elif days is not None and not SHORTEST_MONTH <= days <= LONGEST_MONTH:
@@ -63,11 +80,38 @@ def on_month_axis(ds: xr.Dataset, *, where: str = "", average: float | None = No
         ds = middle_of_bounds(ds)
         starts = pd.DatetimeIndex(to_month_starts(ds["time"]))
     except NarcfError as error:
-        raise TimeError(f"{_prefix(where)}{error}") from None
+        raise TimeError(f"{prefix(where)}{error}") from None
     if not starts.is_monotonic_increasing:
         order = np.argsort(starts.values, kind="stable")
         ds, starts = ds.isel(time=order), starts[order]
     return with_month_axis(ds, starts)
+
+
+def _axis_of_one(ds: xr.Dataset) -> xr.Dataset:
+    """Return the time of a scalar coordinate as an axis of one step, with its bounds."""
+    bounds = str(ds["time"].attrs.get("bounds") or ds["time"].encoding.get("bounds", "time_bnds"))
+    kept = [n for n in ("time", bounds, "time_bounds") if n in ds.variables and ds[n].size <= 2]
+    axis = xr.Dataset(coords={n: ds[n].variable for n in kept}, attrs=ds.attrs)
+    return axis.expand_dims("time").assign_coords(
+        {n: ds[n].variable.expand_dims("time") for n in kept}
+    )
+
+
+def _stated_step(ds: xr.Dataset) -> str | None:
+    """Return the steps that a file says it has, None for months and where it says nothing."""
+    units = str(ds["time"].attrs.get("units", ""))
+    if re.match(r"(?i)\s*(common_)?(years?|yr)\b", units) and _are_whole(ds["time"]):
+        return "years"
+    for key in ("frequency", "time_coverage_resolution"):
+        said = str(ds.attrs.get(key, "")).strip()
+        for step, pattern in _STATED.items():
+            if pattern.match(said):
+                return step
+    return None
+
+
+def _are_whole(time: xr.DataArray) -> bool:
+    return time.dtype.kind in "iu" or bool((time.values == np.floor(time.values)).all())
 
 
 def _is_month_axis(ds: xr.Dataset) -> bool:
@@ -128,7 +172,3 @@ def _other_steps(days: float) -> str:
         f"expected a value a month, found one for {step}; average it to months first "
         "(`monthly_mean: 0.9` in a catalog entry, `average=0.9` of ng.open_fields)"
     )
-
-
-def _prefix(where: str) -> str:
-    return f"{where}: " if where else ""

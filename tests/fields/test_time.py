@@ -282,3 +282,67 @@ def test_a_stamp_that_stands_twice_is_named() -> None:
     ds = xr.Dataset({"x": ("time", np.arange(4.0))}, {"time": time})
     with pytest.raises(TimeError, match="found 2001-02-10T06:00:00 twice"):
         on_month_axis(ds)
+
+
+@pytest.mark.parametrize("scalar", [False, True])
+@pytest.mark.parametrize(
+    ("ends", "fine"), [(("2001-01-01", "2001-02-01"), True), (("2001-01-01", "2002-01-01"), False)]
+)
+def test_bounds_of_a_single_value_are_believed(
+    scalar: bool, ends: tuple[str, str], fine: bool
+) -> None:
+    ds = with_bounds(series(["2001-01-16"]), [ends[0]], [ends[1]])
+    ds = ds.isel(time=0) if scalar else ds
+    if fine:
+        assert str(np.atleast_1d(on_month_axis(ds)["time"].values)[0])[:10] == "2001-01-01"
+        return
+    with pytest.raises(TimeError, match="one for 365 days"):
+        on_month_axis(ds)
+
+
+@pytest.mark.parametrize("scalar", [False, True])
+@pytest.mark.parametrize(
+    ("attrs", "words"),
+    [
+        ({"frequency": "yr"}, "years"),
+        ({"frequency": "day"}, "days"),
+        ({"frequency": "3hr"}, "hours"),
+        ({"time_coverage_resolution": "P1Y"}, "years"),
+        ({"time_coverage_resolution": "P3M"}, "seasons"),
+        ({"frequency": "mon"}, None),
+        ({"time_coverage_resolution": "P1M"}, None),
+    ],
+)
+def test_what_a_file_says_of_its_steps_counts_for_a_single_value(
+    scalar: bool, attrs: dict[str, str], words: str | None
+) -> None:
+    ds = series(["2001-07-02"]).assign_attrs(attrs)
+    ds = ds.isel(time=0) if scalar else ds
+    if words is None:
+        assert str(np.atleast_1d(on_month_axis(ds)["time"].values)[0])[:10] == "2001-07-01"
+        return
+    with pytest.raises(TimeError, match=f"in a file of {words}; if"):
+        on_month_axis(ds)
+    bounded = with_bounds(series(["2001-07-02"]), ["2001-07-01"], ["2001-08-01"])
+    assert on_month_axis(bounded.assign_attrs(attrs))["time"].dt.month.values == [7]
+
+
+def test_a_single_year_counted_in_years_is_no_month() -> None:
+    time = xr.DataArray([107.0], dims="time", attrs={"units": "years since 1900-01-01"})
+    year = xr.Dataset({"f": ("time", [1.0])}, {"time": time})
+    with pytest.raises(TimeError, match="file of years"):
+        on_month_axis(year)
+    month = year.assign_coords(time=time + 0.25)
+    month["time"].attrs = time.attrs
+    assert on_month_axis(month)["time"].dt.strftime("%Y-%m").values == ["2007-04"]
+
+
+def test_bounds_counted_in_months_are_believed() -> None:
+    attrs = {"units": "months since 2000-01-01", "bounds": "ends"}
+    time = xr.DataArray([6.0], dims="time", attrs=attrs)
+    ds = xr.Dataset({"f": ("time", [1.0])}, {"time": time})
+    year = ds.assign_coords(ends=(("time", "nv"), [[0.0, 12.0]]))
+    with pytest.raises(TimeError, match="one for 366 days"):
+        on_month_axis(year)
+    month = ds.assign_coords(ends=(("time", "nv"), [[6.0, 7.0]]))
+    assert on_month_axis(month)["time"].dt.month.values == [7]
