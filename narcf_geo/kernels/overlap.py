@@ -22,6 +22,7 @@ from narcf_geo.kernels.polygons import (
     FANOUT,
     ROUNDING,
     Floats,
+    Integers,
     Polygons,
     bounding_box,
     extent,
@@ -108,44 +109,52 @@ def areas(cells: Cells) -> Floats:
     return np.bincount(cells.owner, part_areas, minlength=cells.size).astype(np.float64)
 
 
-def overlap_areas(source: Cells, target: Cells) -> sparse.csr_array:
-    """Area on the unit sphere common to each target and source cell, (target, source).
+def overlaps(
+    source: Polygons, target: Cells, threads: int | None = None
+) -> tuple[Integers, Integers, Floats]:
+    """Return all overlaps of two sets of cells: how many of each target part, source cells, areas.
 
-    At least one of the two are `Polygons`. Rows are independent of each other and computed in
-    threads (as many as ``NUMBA_NUM_THREADS``): their number never changes the result.
+    Target parts are independent of each other and worked on in threads, as many as
+    ``NUMBA_NUM_THREADS`` by default: their number never changes the result.
     """
-    if isinstance(source, RectilinearCells):
-        if isinstance(target, RectilinearCells):
-            raise TypeError("rectilinear cells overlap along each axis: see kernels.rectilinear")
-        return sparse.csr_array(overlap_areas(target, source).T)
-    shape = (target.size, source.size)
-    owner = target.owner
-    if not len(source.parts) or not len(owner):
-        return sparse.csr_array(shape, dtype=np.float64)
+    n_parts = len(target.owner)
+    if not len(source.parts) or not n_parts:
+        return np.zeros(n_parts, np.int64), np.empty(0, np.int64), np.empty(0)
     tree = source.tree
     index = source.vertices, tree.parts, tree.owner, tree.boxes, tree.starts
 
     def rows(some: slice) -> Any:
         if isinstance(target, RectilinearCells):
+            rows, columns = (target.rows, target.row), (target.columns, target.column)
             pieces = np.arange(some.start, some.stop)
-            nx = target.shape[1]
-            return overlap_rows(
-                pieces, target.rows, target.columns, target.column, nx, target.mask, *index
-            )
+            return overlap_rows(pieces, *rows, *columns, target.shape[1], target.mask, *index)
         return _overlap_rows(target.vertices, target.parts[some], *index)
 
-    threads: int = nb.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    ends = np.linspace(0, len(owner), min(8 * threads, len(owner)) + 1).astype(int)
-    blocks = [slice(*ends_of) for ends_of in pairwise(ends.tolist())]
+    threads = threads or int(nb.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    ends = np.linspace(0, n_parts, min(8 * threads, n_parts) + 1).astype(int)
+    blocks = [slice(*pair) for pair in pairwise(ends.tolist())]
     if threads == 1:
         done = [rows(block) for block in blocks]
     else:
         with ThreadPoolExecutor(threads) as pool:
             done = list(pool.map(rows, blocks))
     count, column, area = (np.concatenate(found) for found in zip(*done, strict=True))
-    per_cell = np.bincount(owner, count, minlength=target.size).astype(np.int64)
+    return count, column, area
+
+
+def overlap_areas(source: Cells, target: Cells) -> sparse.csr_array:
+    """Area on the unit sphere common to each target and source cell, (target, source).
+
+    At least one of the two are `Polygons`.
+    """
+    if isinstance(source, RectilinearCells):
+        if isinstance(target, RectilinearCells):
+            raise TypeError("rectilinear cells overlap along each axis: see kernels.rectilinear")
+        return sparse.csr_array(overlap_areas(target, source).T)
+    count, column, area = overlaps(source, target)
+    per_cell = np.bincount(target.owner, count, minlength=target.size).astype(np.int64)
     pointer = np.concatenate([[0], np.cumsum(per_cell)])
-    overlap = sparse.csr_array((area, column, pointer), shape=shape)
+    overlap = sparse.csr_array((area, column, pointer), shape=(target.size, source.size))
     overlap.sum_duplicates()
     return overlap
 

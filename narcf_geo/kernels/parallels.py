@@ -10,7 +10,7 @@ Only imported when weights are computed: it imports numba.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numba as nb
@@ -45,6 +45,8 @@ class RectilinearCells:
     rows
         Of each row: sine and squared cosine of its southern and of its northern parallel, and the
         smallest and the largest cosine, shape (ny, 6). A sine of 2 or -2 is a pole, no edge.
+    row
+        Number of each row, ascending.
     columns
         Of each piece of a column: cosine and sine of its western and of its eastern meridian, and
         the range of each, shape (n_pieces, 8).
@@ -58,6 +60,7 @@ class RectilinearCells:
 
     shape: tuple[int, int]
     rows: Floats
+    row: Integers
     columns: Floats
     column: Integers
     area: tuple[Floats, Floats]
@@ -85,6 +88,7 @@ class RectilinearCells:
         return cls(
             (south.size, west.size),
             _rows(south, north),
+            np.arange(south.size),
             _columns(low, high),
             column,
             (band(north, south), np.radians(east - west)),
@@ -100,7 +104,7 @@ class RectilinearCells:
     def owner(self) -> Integers:
         """Cell of each piece, ascending."""
         nx = self.shape[1]
-        return np.add.outer(np.arange(self.shape[0]) * nx, self.column).ravel()
+        return np.add.outer(self.row * nx, self.column).ravel()
 
     @property
     def areas(self) -> Floats:
@@ -109,6 +113,29 @@ class RectilinearCells:
         if self.mask.size:
             areas[~self.mask] = 0.0
         return areas
+
+    def within(self, rows: slice) -> RectilinearCells:
+        """Return the cells of some rows, which keep their numbers."""
+        return replace(self, rows=self.rows[rows], row=self.row[rows])
+
+    def touching(self, box: Floats) -> RectilinearCells:
+        """Return the cells that may touch a box of six numbers, which keep theirs."""
+        rows = (self.rows[:, 0] <= box[5]) & (self.rows[:, 2] >= box[2])
+        if not rows.any():
+            return replace(self, rows=self.rows[:0], row=self.row[:0])
+        near, far = self.rows[rows, 4].min(), self.rows[rows, 5].max()
+        columns = np.ones(len(self.columns), bool)
+        for axis in range(2):
+            low, high = self.columns[:, 4 + 2 * axis], self.columns[:, 5 + 2 * axis]
+            columns &= np.where(low < 0, low * far, low * near) <= box[3 + axis]
+            columns &= np.where(high > 0, high * far, high * near) >= box[axis]
+        return replace(
+            self,
+            rows=self.rows[rows],
+            row=self.row[rows],
+            columns=self.columns[columns],
+            column=self.column[columns],
+        )
 
 
 def _rows(south: Floats, north: Floats) -> Floats:
@@ -333,8 +360,9 @@ def _common_area(buffers: Any, along: Any, n: int, side: Any, edges: Any, row: A
 def overlap_rows(
     pieces: Any,
     rows: Any,
+    row_number: Any,
     columns: Any,
-    column: Any,
+    column_number: Any,
     nx: int,
     mask: Any,
     vertices: Any,
@@ -358,7 +386,7 @@ def overlap_rows(
     for i in range(pieces.shape[0]):
         r = pieces[i] // n_columns
         c = pieces[i] - r * n_columns
-        if mask.size and not mask[r * nx + column[c]]:
+        if mask.size and not mask[row_number[r] * nx + column_number[c]]:
             continue
         row = rows[r]
         edges[0, 3], edges[0, 4] = -columns[c, 1], columns[c, 0]

@@ -349,7 +349,12 @@ class Polygons:
 
     @classmethod
     def from_corners(
-        cls, lon_c: ArrayLike, lat_c: ArrayLike, mask: ArrayLike | None = None
+        cls,
+        lon_c: ArrayLike,
+        lat_c: ArrayLike,
+        mask: ArrayLike | None = None,
+        *,
+        origin: tuple[int, int] = (0, 0),
     ) -> Polygons:
         """Cells of a structured grid; concave ones are cut in two.
 
@@ -359,6 +364,8 @@ class Polygons:
             Corners in degrees, both of shape (ny + 1, nx + 1), in either direction.
         mask
             Shape (ny, nx); cells where it is 0 are left out.
+        origin
+            Row and column of the first cell in a larger grid, for messages.
 
         Raises
         ------
@@ -379,9 +386,11 @@ class Polygons:
         for refused, (reason, advice) in _REFUSED.items():
             cells = owner[kind == refused]
             if cells.size:
+                row, column = divmod(int(cells[0]), nx)
                 raise NarcfError(
                     f"{cells.size} of {ny * nx} cells cannot be used, first the one at index "
-                    f"{divmod(int(cells[0]), nx)} (grid shape {shape}): {reason}; {advice}"
+                    f"{origin[0] + row, origin[1] + column} (block of {shape} cells): {reason}; "
+                    f"{advice}"
                 )
         degenerate = owner[kind == _DEGENERATE]
         concave = kind == _CONCAVE
