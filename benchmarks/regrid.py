@@ -99,7 +99,7 @@ def global_field(ny: int, nx: int) -> np.ndarray:
 
 def curvilinear_weights(corners: tuple[np.ndarray, np.ndarray], target: Any) -> dict[str, Any]:
     from narcf_geo.grid import Grid
-    from narcf_geo.kernels.overlap import conservative_weights
+    from narcf_geo.kernels.conservative import conservative_weights
 
     source = Grid.from_corners(*corners)
     start = time.process_time()
@@ -132,7 +132,7 @@ def narr_apply(folder: Path) -> dict[str, Any]:
     import xesmf
 
     from narcf_geo.grid import Grid
-    from narcf_geo.kernels.overlap import conservative_weights
+    from narcf_geo.kernels.conservative import conservative_weights
     from narcf_geo.regridding import compute_weights, regrid
     from narcf_geo.regridding.weights import xesmf_grid
 

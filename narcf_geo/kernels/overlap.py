@@ -1,4 +1,4 @@
-"""Conservative weights: overlap areas of great-circle polygons on the sphere.
+"""Overlap areas of cells on the sphere.
 
 Only imported when weights are computed: it imports numba.
 """
@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numba as nb
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import sparse
 
-from narcf_geo.core.errors import NarcfError, UsageError
-from narcf_geo.grid.sphere import EdgeKind, require_edges
+from narcf_geo.core.errors import UsageError
 from narcf_geo.kernels.clip import clip, edge_planes, near
 from narcf_geo.kernels.parallels import RectilinearCells, overlap_rows
 from narcf_geo.kernels.polygons import (
@@ -29,10 +27,6 @@ from narcf_geo.kernels.polygons import (
     load,
     polygon_area,
 )
-from narcf_geo.kernels.rectilinear import axis_matrices
-
-if TYPE_CHECKING:
-    from narcf_geo.grid import Grid
 
 Normalisation = Literal["conservative", "conservative_normed"]
 Cells = Polygons | RectilinearCells
@@ -109,6 +103,11 @@ def areas(cells: Cells) -> Floats:
     return np.bincount(cells.owner, part_areas, minlength=cells.size).astype(np.float64)
 
 
+def n_threads() -> int:
+    """Return how many threads to work in, ``NUMBA_NUM_THREADS``."""
+    return int(nb.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+
+
 def overlaps(
     source: Polygons, target: Cells, threads: int | None = None
 ) -> tuple[Integers, Integers, Floats]:
@@ -130,7 +129,7 @@ def overlaps(
             return overlap_rows(pieces, *rows, *columns, target.shape[1], target.mask, *index)
         return _overlap_rows(target.vertices, target.parts[some], *index)
 
-    threads = threads or int(nb.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    threads = threads or n_threads()
     ends = np.linspace(0, n_parts, min(8 * threads, n_parts) + 1).astype(int)
     blocks = [slice(*pair) for pair in pairwise(ends.tolist())]
     if threads == 1:
@@ -174,82 +173,3 @@ def normalise(
         )
     overlap.data /= np.repeat(divisor, np.diff(overlap.indptr))
     return overlap
-
-
-def _cells(grid: Grid, mask: ArrayLike | None, which: str, edges: EdgeKind) -> Cells:
-    if mask is not None and np.shape(mask) != grid.shape:
-        raise UsageError(
-            f"{which}_mask has shape {np.shape(mask)}, but the {which} grid has {grid.shape}: "
-            "give one value a cell, 0 for a cell to leave out"
-        )
-    if grid.is_rectilinear:
-        if edges == "parallels":
-            return RectilinearCells.from_edges(grid.lon_b, grid.lat_b, mask)
-        widest = float(np.abs(np.diff(grid.lon_b)).max())
-        if widest >= 180.0:
-            raise NarcfError(
-                f"expected cells less than 180 degrees wide where edges are great circles, found "
-                f"{widest:g} in the {which} grid: the great circle runs the other way round; "
-                "take edges='parallels', or narrower cells"
-            )
-    return Polygons.from_corners(*grid.corners(), mask=mask)
-
-
-def conservative_weights(
-    source: Grid,
-    target: Grid,
-    *,
-    normalisation: Normalisation = "conservative",
-    source_mask: ArrayLike | None = None,
-    target_mask: ArrayLike | None = None,
-    edges: EdgeKind = "great_circles",
-) -> sparse.csr_array:
-    """First-order conservative weights between any two structured grids.
-
-    With great circles as edges they are the weights of ESMF, to about 1e-12.
-
-    Parameters
-    ----------
-    source, target
-        Grids in any orientation, longitude range and place, poles included.
-    normalisation
-        "conservative" divides an overlap by the target cell's area: a row sums to the covered
-        fraction. "conservative_normed" divides by the covered area: a row sums to 1.
-    source_mask, target_mask
-        Shape of their grid; a cell with 0 (or False) takes no part.
-    edges
-        On what the cells of a rectilinear grid end in the north and in the south: "great_circles"
-        between their corners as in ESMF, or "parallels", exact, as in CDO. The edges of all
-        other grids are great circles.
-
-    Returns
-    -------
-    scipy.sparse.csr_array
-        Shape (n_target, n_source), cells in C order, indices sorted; the weighted mean of a
-        field is ``weights @ field.ravel()``. A target cell without overlap has an empty row.
-
-    Raises
-    ------
-    NarcfError
-        A cell has crossing edges, a corner that is not finite, or exceeds half a sphere.
-    UsageError
-        A mask's shape is not its grid's, or the normalisation or the kind of edges is unknown.
-    """
-    require_edges(edges)
-    ours, theirs = (
-        _cells(grid, mask, which, edges)
-        for grid, mask, which in (
-            (source, source_mask, "source"),
-            (target, target_mask, "target"),
-        )
-    )
-    if isinstance(ours, RectilinearCells) and isinstance(theirs, RectilinearCells):
-        y, x = axis_matrices(source, target)
-        kept = ours.areas > 0
-        overlap = sparse.csr_array(
-            sparse.diags_array(theirs.areas) @ sparse.kron(y, x) @ sparse.diags_array(1.0 * kept)
-        )
-        overlap.eliminate_zeros()
-    else:
-        overlap = overlap_areas(ours, theirs)
-    return normalise(overlap, theirs, normalisation)

@@ -114,9 +114,17 @@ class RectilinearCells:
             areas[~self.mask] = 0.0
         return areas
 
-    def within(self, rows: slice) -> RectilinearCells:
-        """Return the cells of some rows, which keep their numbers."""
-        return replace(self, rows=self.rows[rows], row=self.row[rows])
+    @property
+    def box(self) -> Floats:
+        """Box (minimum x, y, z, maximum x, y, z) around all cells, at least one."""
+        near, far = self.rows[:, 4].min(), self.rows[:, 5].max()
+        box = np.empty(6)
+        for axis in range(2):
+            low, high = self.columns[:, 4 + 2 * axis].min(), self.columns[:, 5 + 2 * axis].max()
+            box[axis] = low * (far if low < 0 else near) - 4e-15
+            box[3 + axis] = high * (far if high > 0 else near) + 4e-15
+        box[2], box[5] = self.rows[:, 0].min() - 4e-15, self.rows[:, 2].max() + 4e-15
+        return box
 
     def touching(self, box: Floats) -> RectilinearCells:
         """Return the cells that may touch a box of six numbers, which keep theirs."""

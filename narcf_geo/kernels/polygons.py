@@ -5,7 +5,7 @@ Only imported when weights are computed: it imports numba.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -228,6 +228,15 @@ def bounding_box(polygon: Any, n: int, box: Any) -> None:
 
 
 @nb.njit(cache=True, nogil=True)
+def _part_boxes(vertices: Any, parts: Any) -> Any:
+    boxes = np.empty((parts.shape[0], 6))
+    polygon = np.empty((4, 3))
+    for i in range(parts.shape[0]):
+        bounding_box(polygon, load(vertices, parts, i, polygon), boxes[i])
+    return boxes
+
+
+@nb.njit(cache=True, nogil=True)
 def _build_boxes(vertices: Any, parts: Any, starts: Any) -> Any:
     """Boxes of all levels of the tree; level 0 holds `FANOUT` parts a box."""
     boxes = np.empty((starts[-1], 6))
@@ -403,6 +412,23 @@ class Polygons:
             order = np.argsort(owner, kind="stable")
             parts, owner = parts[order], owner[order]
         return cls(ny * nx, vertices, parts, owner, degenerate, columns=nx)
+
+    @cached_property
+    def boxes(self) -> Floats:
+        """Box of each part, shape (n_parts, 6)."""
+        return np.asarray(_part_boxes(self.vertices, self.parts))
+
+    @property
+    def box(self) -> Floats:
+        """Box (minimum x, y, z, maximum x, y, z) around all cells; of nothing without parts."""
+        if not len(self.parts):
+            return np.repeat([np.inf, -np.inf], 3)
+        return np.concatenate([self.boxes[:, :3].min(0), self.boxes[:, 3:].max(0)])
+
+    def touching(self, box: Floats) -> Polygons:
+        """Return the cells that may touch a box of six numbers, which keep theirs."""
+        touch = (self.boxes[:, :3] <= box[3:]).all(1) & (self.boxes[:, 3:] >= box[:3]).all(1)
+        return replace(self, parts=self.parts[touch], owner=self.owner[touch])
 
     @cached_property
     def tree(self) -> BoxTree:

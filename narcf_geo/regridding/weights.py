@@ -285,7 +285,7 @@ def compute_weights(
 
         return SeparableWeights(source, target, *axis_matrices(source, target))
     if method == "conservative":
-        from narcf_geo.kernels.overlap import conservative_weights
+        from narcf_geo.kernels.conservative import conservative_weights
 
         matrix = conservative_weights(source, target, edges=edges)
         return SparseWeights(source, target, matrix, edges=edges)

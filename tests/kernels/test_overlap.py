@@ -18,7 +18,8 @@ from scipy.spatial.transform import Rotation
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid import Grid
-from narcf_geo.kernels.overlap import areas, conservative_weights, overlap_areas
+from narcf_geo.kernels.conservative import conservative_weights
+from narcf_geo.kernels.overlap import areas, overlap_areas
 from narcf_geo.kernels.polygons import Polygons, unit_vectors
 
 HERE = Path(__file__).parents[1] / "data" / "esmf_weights"

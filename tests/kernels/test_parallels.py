@@ -14,7 +14,8 @@ from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid import Grid
 from narcf_geo.grid.sphere import to_lonlat
-from narcf_geo.kernels.overlap import areas, conservative_weights, overlap_areas
+from narcf_geo.kernels.conservative import conservative_weights
+from narcf_geo.kernels.overlap import areas, overlap_areas
 from narcf_geo.kernels.parallels import RectilinearCells, _crossing, segment_area
 from narcf_geo.kernels.polygons import Polygons, unit_vectors
 
