@@ -13,7 +13,7 @@ import xarray as xr
 from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid.check import checked_corners
-from narcf_geo.grid.sphere import band, great_circle_area, to_lonlat, to_xyz
+from narcf_geo.grid.sphere import band, great_circle_area, row_blocks, to_lonlat, to_xyz
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -314,8 +314,9 @@ class Grid:
         sha = hashlib.sha256()
         for value in (self.lon_b, self.lat_b, self.lon, self.lat):
             sha.update(str(value.shape).encode())
-            # Adding 0 turns -0 into 0.
-            sha.update((np.round(value, 9) + 0.0).tobytes())
+            for rows in row_blocks(value.shape):
+                # Adding 0 turns -0 into 0.
+                sha.update((np.round(value[rows], 9) + 0.0).tobytes())
         return sha.hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -358,8 +359,13 @@ class Grid:
 def _centers(lon_b: np.ndarray, lat_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if lon_b.ndim == 1:
         return (lon_b[1:] + lon_b[:-1]) / 2, (lat_b[1:] + lat_b[:-1]) / 2
-    p = to_xyz(lon_b, lat_b)
-    return to_lonlat(p[:-1, :-1] + p[:-1, 1:] + p[1:, 1:] + p[1:, :-1])
+    shape = lat_b.shape[0] - 1, lat_b.shape[1] - 1
+    lon, lat = np.empty(shape), np.empty(shape)
+    for rows in row_blocks(shape):
+        corners = slice(rows.start, rows.stop + 1)
+        p = to_xyz(lon_b[corners], lat_b[corners])
+        lon[rows], lat[rows] = to_lonlat(p[:-1, :-1] + p[:-1, 1:] + p[1:, 1:] + p[1:, :-1])
+    return lon, lat
 
 
 def _pairs(edges: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Literal, get_args
 
 import numpy as np
@@ -20,6 +22,13 @@ def require_edges(edges: str) -> None:
             f"expected edges 'parallels' or 'great_circles', found {edges!r}; parallels are the "
             "edges of longitude-latitude cells, great circles those of ESMF and xESMF"
         )
+
+
+def row_blocks(shape: tuple[int, ...], values: int = 2**20) -> Iterator[slice]:
+    """Yield slices of rows of about so many values, for work whose temporaries are large."""
+    step = max(1, values // max(1, math.prod(shape[1:])))
+    for first in range(0, shape[0], step):
+        yield slice(first, min(first + step, shape[0]))
 
 
 def to_xyz(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
@@ -71,9 +80,13 @@ def great_circle_area(lon_c: np.ndarray, lat_c: np.ndarray) -> np.ndarray:
     -----
     The spherical excess of two triangles a cell, Van Oosterom and Strackee (1983).
     """
-    p = to_xyz(lon_c, lat_c)
-    a, b, c, d = p[:-1, :-1], p[:-1, 1:], p[1:, 1:], p[1:, :-1]
-    return np.abs(_triangle(a, b, c) + _triangle(a, c, d)) * EARTH_RADIUS**2
+    area = np.empty((lat_c.shape[0] - 1, lat_c.shape[1] - 1))
+    for rows in row_blocks(area.shape):
+        corners = slice(rows.start, rows.stop + 1)
+        p = to_xyz(lon_c[corners], lat_c[corners])
+        a, b, c, d = p[:-1, :-1], p[:-1, 1:], p[1:, 1:], p[1:, :-1]
+        area[rows] = np.abs(_triangle(a, b, c) + _triangle(a, c, d)) * EARTH_RADIUS**2
+    return area
 
 
 def corners_from_centers(lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
