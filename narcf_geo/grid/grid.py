@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,20 @@ LON_ATTRS = {
 }
 
 
+class _Center:
+    """Centres of the cells where none were given: made when they are first asked for."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, grid: Grid | None, owner: type | None = None) -> np.ndarray | None:
+        if grid is None:
+            return None
+        lon, lat = _centers(grid.lon_b, grid.lat_b)
+        grid._keep(lon=lon, lat=lat)
+        return grid.__dict__[self.name]  # type: ignore[no-any-return]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Grid:
     """The cells of a structured grid on the sphere; immutable, compared by content.
@@ -55,28 +69,32 @@ class Grid:
 
     lon_b: np.ndarray
     lat_b: np.ndarray
-    lon: np.ndarray = field(default=None)  # type: ignore[arg-type]
-    lat: np.ndarray = field(default=None)  # type: ignore[arg-type]
+    lon: np.ndarray = _Center()  # type: ignore[assignment]
+    lat: np.ndarray = _Center()  # type: ignore[assignment]
     dims: tuple[str, str] = ("lat", "lon")
 
     def __post_init__(self) -> None:
         lon_b, lat_b = checked_corners(self.lon_b, self.lat_b)
         ny, nx = lat_b.shape[0] - 1, lon_b.shape[-1] - 1
-        if self.lon is None or self.lat is None:
-            lon, lat = _centers(lon_b, lat_b)
-        else:
-            lon, lat = np.array(self.lon, "float64"), np.array(self.lat, "float64")
-        expected = ((nx,), (ny,)) if lon_b.ndim == 1 else ((ny, nx), (ny, nx))
-        if (lon.shape, lat.shape) != expected:
-            raise NarcfError(
-                f"expected cell centres of shapes {expected} for edges of shapes {lon_b.shape} "
-                f"and {lat_b.shape}, found {(lon.shape, lat.shape)}; give one centre a cell"
-            )
-        for name, value in (("lon_b", lon_b), ("lat_b", lat_b), ("lon", lon), ("lat", lat)):
+        self._keep(lon_b=lon_b, lat_b=lat_b)
+        given = self.__dict__.pop("lon"), self.__dict__.pop("lat")
+        if given[0] is not None and given[1] is not None:
+            lon, lat = (np.array(value, "float64") for value in given)
+            expected = ((nx,), (ny,)) if lon_b.ndim == 1 else ((ny, nx), (ny, nx))
+            if (lon.shape, lat.shape) != expected:
+                raise NarcfError(
+                    f"expected cell centres of shapes {expected} for edges of shapes "
+                    f"{lon_b.shape} and {lat_b.shape}, found {(lon.shape, lat.shape)}; give one "
+                    "centre a cell"
+                )
+            self._keep(lon=lon, lat=lat)
+        object.__setattr__(self, "dims", tuple(self.dims))
+
+    def _keep(self, **arrays: np.ndarray) -> None:
+        for name, value in arrays.items():
             value = np.ascontiguousarray(value)
             value.flags.writeable = False
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "dims", tuple(self.dims))
 
     @classmethod
     def regular(
@@ -326,7 +344,8 @@ class Grid:
         return int(self.digest[:15], 16)
 
     def __reduce__(self) -> tuple[type[Grid], tuple]:
-        return Grid, (self.lon_b, self.lat_b, self.lon, self.lat, self.dims)
+        centers = self.__dict__.get("lon"), self.__dict__.get("lat")
+        return Grid, (self.lon_b, self.lat_b, *centers, self.dims)
 
     def __dask_tokenize__(self) -> tuple[str, str]:
         return "narcf_geo.Grid", self.digest

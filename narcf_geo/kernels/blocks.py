@@ -128,9 +128,9 @@ def weights_in_blocks(source: Side, target: Side, normalisation: Normalisation) 
     ends = np.linspace(0, ny, n_blocks + 1).astype(int)
     blocks = [slice(*pair) for pair in pairwise(ends.tolist())]
     tiles = [] if source.parallel else _tiles(source)
-    small = np.int32 if size < 2**31 else np.int64
+    small = _index_type(size)
     weights = np.empty(0)
-    columns = np.empty(0, small)
+    columns: Integers = np.empty(0, small)
     counts = [np.zeros(1, np.int64)]
     for block in _worked(source, target, tiles, blocks, normalisation):
         # Resized in place: a list of blocks joined in the end would be there twice.
@@ -223,6 +223,10 @@ def _block(
     return normalise(overlap, cells, normalisation)
 
 
+def _index_type(size: int) -> Any:
+    return np.int32 if size < 2**31 else np.int64
+
+
 def _overlaps_with_parallels(
     source: Side, polygons: Polygons, threads: int
 ) -> tuple[Integers, Integers, Floats]:
@@ -239,21 +243,23 @@ def _overlaps_with_tiles(
     """Return target cell, source cell and area of all overlaps."""
     nx = source.grid.shape[1]
 
+    small = _index_type(max(source.size, cells.size))
+
     def found(tile: Tile) -> tuple[Integers, Integers, Floats]:
         near = cells.touching(tile.box)
         polygons = source.polygons(tile.rows, tile.columns)
         count, column, area = overlaps(polygons, near, 1)
         y, x = np.divmod(column, tile.columns.stop - tile.columns.start)
-        return (
-            np.repeat(near.owner, count),
-            (tile.rows.start + y) * nx + tile.columns.start + x,
-            area,
-        )
+        number = (tile.rows.start + y) * nx + tile.columns.start + x
+        return np.repeat(near.owner, count).astype(small), number.astype(small), area
 
     box = cells.box
     with ThreadPoolExecutor(threads) as pool:
         every = list(pool.map(found, [tile for tile in tiles if tile.touches(box)]))
     if not every:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    row, column, area = (np.concatenate(one) for one in zip(*every, strict=True))
+    # One by one, so that what has been joined is let go.
+    lists = [list(kind) for kind in zip(*every, strict=True)]
+    del every
+    row, column, area = (np.concatenate(lists.pop(0)) for _ in range(3))
     return row, column, area
