@@ -334,7 +334,7 @@ def _common_area(buffers: Any, along: Any, n: int, side: Any, edges: Any, row: A
         farthest = max(farthest, dx * dx + dy * dy + dz * dz)
     # No point of the hull of the corners is farther than this from the sphere.
     bulge = 0.5 * farthest + 4e-15
-    low, high = low - bulge, high + bulge
+    low, high = max(low - bulge, -1.0), min(high + bulge, 1.0)
     if low >= row[2] or high <= row[0]:
         return 0.0
     n, at = clip(buffers, n, edges, 2, side)
