@@ -177,7 +177,7 @@ def _columns(west: Floats, east: Floats) -> Floats:
 @nb.njit(cache=True, nogil=True, inline="always")
 def _below(x: float, y: float, z: float, sine: float, squared_cosine: float) -> float:
     """How far (along the axis) a point lies below a parallel, exact near the poles too."""
-    if sine * z < 0.25:
+    if squared_cosine > 0.04 or sine * z < 0.25:
         return sine - z
     return (x * x + y * y - squared_cosine) / (sine + z)
 
@@ -205,9 +205,10 @@ def _crossing(a: float, b: float, bulge: float, squared: float, tau: float) -> f
         slope = b - a - bulge * (0.5 - tau) * squared / n
         if value <= 0.0 or slope == 0.0:
             break
-        last = tau
-        tau = min(max(tau - value / slope, 0.0), 1.0)
-        if abs(tau - last) < 1e-15:
+        step = value / slope
+        tau = min(max(tau - step, 0.0), 1.0)
+        # The error of the next step is its square times the curvature over the slope.
+        if abs(step) < 1e-15 or bulge * squared * step * step < 1e-18 * abs(slope):
             break
     return tau
 
@@ -220,18 +221,6 @@ def _dips(a: float, b: float, bulge: float, squared: float, rounding: float) -> 
     m = (b - a) / (bulge * squared)
     lowest = 0.5 - m * np.sqrt((1.0 - 0.25 * squared) / (1.0 - m * m * squared))
     return _height(a, b, bulge, squared, lowest) < -rounding
-
-
-@nb.njit(cache=True, nogil=True, inline="always")
-def _put(buffers: Any, to: int, m: int, start: Any, end: Any, tau: float) -> None:
-    """Write the point of an arc at `tau` of its chord."""
-    x, y, z = (
-        start[0] + tau * (end[0] - start[0]),
-        start[1] + tau * (end[1] - start[1]),
-        start[2] + tau * (end[2] - start[2]),
-    )
-    scale = 1.0 / np.sqrt(x * x + y * y + z * z)
-    buffers[to, m, 0], buffers[to, m, 1], buffers[to, m, 2] = x * scale, y * scale, z * scale
 
 
 @nb.njit(cache=True, nogil=True)
@@ -268,30 +257,40 @@ def _cut(
     if inside == 0 and flip > 0.0:
         return 0, at
     to, m = 1 - at, 0
-    k0 = n - 1
-    for k1 in range(n):
-        s0, s1, kind = side[k0], side[k1], along[at, k0]
-        start, end = buffers[at, k0], buffers[at, k1]
-        if kind == 0:
-            # Seen from the side on which heights are convex: poleward of the parallel.
-            a, b = flip * s0, flip * s1
-            dx, dy, dz = end[0] - start[0], end[1] - start[1], end[2] - start[2]
-            squared = dx * dx + dy * dy + dz * dz
-            if (s0 >= 0.0) != (s1 >= 0.0):
-                tau = _crossing(a, b, bulge, squared, 0.0 if a > b else 1.0)
-                _put(buffers, to, m, start, end, tau)
-                along[to, m] = 0 if s1 >= 0.0 else parallel
-                m += 1
-            elif a >= 0.0 and b >= 0.0 and _dips(a, b, bulge, squared, rounding):
-                for tau in (0.0, 1.0):
-                    _put(buffers, to, m, start, end, _crossing(a, b, bulge, squared, tau))
-                    along[to, m] = parallel if (tau == 0.0) == (flip > 0.0) else 0
-                    m += 1
-        if s1 >= 0.0:
-            buffers[to, m, 0], buffers[to, m, 1], buffers[to, m, 2] = end[0], end[1], end[2]
-            along[to, m] = along[at, k1]
+    x0, y0, z0 = buffers[at, n - 1, 0], buffers[at, n - 1, 1], buffers[at, n - 1, 2]
+    s0, kind = side[n - 1], along[at, n - 1]
+    for k in range(n):
+        x1, y1, z1, s1 = buffers[at, k, 0], buffers[at, k, 1], buffers[at, k, 2], side[k]
+        dx, dy, dz = x1 - x0, y1 - y0, z1 - z0
+        squared = dx * dx + dy * dy + dz * dz
+        # Seen from the side on which heights are convex: poleward of the parallel.
+        a, b = flip * s0, flip * s1
+        crossings, first, second = 0, 0.0, 0.0
+        if kind != 0:
+            pass
+        elif (s0 >= 0.0) != (s1 >= 0.0):
+            crossings = 1
+            first = _crossing(a, b, bulge, squared, 0.0 if a > b else 1.0)
+        elif a >= 0.0 and b >= 0.0 and _dips(a, b, bulge, squared, rounding):
+            crossings = 2
+            first = _crossing(a, b, bulge, squared, 0.0)
+            second = _crossing(a, b, bulge, squared, 1.0)
+        leaves = s0 >= 0.0 if crossings == 1 else flip > 0.0
+        for crossing in range(crossings):
+            tau = first if crossing == 0 else second
+            x, y, z = x0 + tau * dx, y0 + tau * dy, z0 + tau * dz
+            scale = 1.0 / np.sqrt(x * x + y * y + z * z)
+            buffers[to, m, 0] = x * scale
+            buffers[to, m, 1] = y * scale
+            buffers[to, m, 2] = z * scale
+            along[to, m] = parallel if leaves else 0
+            leaves = not leaves
             m += 1
-        k0 = k1
+        if s1 >= 0.0:
+            buffers[to, m, 0], buffers[to, m, 1], buffers[to, m, 2] = x1, y1, z1
+            along[to, m] = along[at, k]
+            m += 1
+        x0, y0, z0, s0, kind = x1, y1, z1, s1, along[at, k]
     return m, to
 
 
