@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from scipy.spatial.transform import Rotation
 from strategies import rectilinear_grids, rotated_grids
 
@@ -165,6 +171,35 @@ def centroids(grid: Grid) -> np.ndarray:
     xyz = unit_vectors(*grid.corners())
     middle = xyz[1:, 1:] + xyz[1:, :-1] + xyz[:-1, 1:] + xyz[:-1, :-1]
     return np.asarray(middle / np.linalg.norm(middle, axis=-1, keepdims=True))
+
+
+@pytest.mark.skipif(shutil.which("cdo") is None, reason="cdo is not installed")
+@pytest.mark.parametrize(
+    ("box", "step", "bound"),
+    [((-180, -90, 180, 90), (30, 10), 2e-9), ((-130, 20, -70, 70), (1, 1), 1e-11)],
+)
+def test_weights_are_those_of_cdo(
+    box: tuple[int, ...], step: tuple[int, int], bound: float, tmp_path: Path
+) -> None:
+    """CDO too cuts along parallels; near poles it keeps fewer digits."""
+    source, target = turned_globe(3, 60, 90), Grid.regular(*box, step)
+    zero = xr.Dataset({"zero": (source.dims, np.zeros(source.shape))}, source.coords())
+    zero.to_netcdf(tmp_path / "source.nc")
+    (tmp_path / "target.txt").write_text(
+        f"gridtype = lonlat\nxsize = {target.shape[1]}\nysize = {target.shape[0]}\n"
+        f"xfirst = {target.lon[0]}\nxinc = {step[0]}\nyfirst = {target.lat[0]}\nyinc = {step[1]}\n"
+    )
+    command = ["cdo", "-s", "gencon,target.txt", "source.nc", "weights.nc"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    with xr.open_dataset(tmp_path / "weights.nc") as ds:
+        at = ds.dst_address.values - 1, ds.src_address.values - 1
+        theirs = sparse.csr_array((ds.remap_matrix.values[:, 0], at))
+    theirs.resize((target.area.size, source.area.size))
+    normed = {"normalisation": "conservative_normed"}
+    ours = conservative_weights(source, target, edges="parallels", **normed)
+    assert abs(ours - theirs).max() < bound
+    circles = conservative_weights(source, target, **normed)
+    assert abs(circles - theirs).max() > 1e-4
 
 
 SIZES = st.integers(4, 40)
