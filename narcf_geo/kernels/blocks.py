@@ -23,6 +23,7 @@ from scipy import sparse
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid.sphere import EdgeKind
+from narcf_geo.kernels.lonlat import RectilinearCells
 from narcf_geo.kernels.overlap import (
     Cells,
     Normalisation,
@@ -30,7 +31,6 @@ from narcf_geo.kernels.overlap import (
     normalise,
     overlaps,
 )
-from narcf_geo.kernels.parallels import RectilinearCells
 from narcf_geo.kernels.polygons import Floats, Integers, Polygons, unit_vectors
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from scipy import sparse
 
 from narcf_geo.core.errors import UsageError
 from narcf_geo.kernels.clip import clip, edge_planes, near
-from narcf_geo.kernels.parallels import RectilinearCells, overlap_rows
+from narcf_geo.kernels.lonlat import RectilinearCells
+from narcf_geo.kernels.parallels import overlap_rows
 from narcf_geo.kernels.polygons import (
     FANOUT,
     ROUNDING,

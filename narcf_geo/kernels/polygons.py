@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from narcf_geo.core.errors import NarcfError
+from narcf_geo.kernels.curves import z_order, z_order_of_index
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -259,47 +260,6 @@ def _build_boxes(vertices: Any, parts: Any, starts: Any) -> Any:
     return boxes
 
 
-@nb.njit(cache=True, nogil=True)
-def _z_order(vertices: Any, parts: Any) -> Any:
-    """Position of each part's centre along a space-filling curve through the cube."""
-    code = np.empty(parts.shape[0], np.int64)
-    for i in range(parts.shape[0]):
-        z = np.int64(0)
-        for axis in range(3):
-            middle = 0.0
-            for k in range(4):
-                middle += vertices[parts[i, k], axis]
-            bits = np.int64((middle * 0.125 + 0.5) * 2097151.0)
-            # Spread 21 bits over every third bit.
-            bits = (bits | bits << 32) & 0x1F00000000FFFF
-            bits = (bits | bits << 16) & 0x1F0000FF0000FF
-            bits = (bits | bits << 8) & 0x100F00F00F00F00F
-            bits = (bits | bits << 4) & 0x10C30C30C30C30C3
-            bits = (bits | bits << 2) & 0x1249249249249249
-            z |= bits << axis
-        code[i] = z
-    return code
-
-
-@nb.njit(cache=True, nogil=True)
-def _z_order_of_index(owner: Any, columns: int) -> Any:
-    """Position of each part's cell along a space-filling curve through rows and columns."""
-    code = np.empty(owner.shape[0], np.int64)
-    for i in range(owner.shape[0]):
-        z = np.int64(0)
-        row = owner[i] // columns
-        for axis, bits in enumerate((owner[i] - row * columns, row)):
-            # Spread 31 bits over every second bit.
-            bits = (bits | bits << 16) & 0x0000FFFF0000FFFF
-            bits = (bits | bits << 8) & 0x00FF00FF00FF00FF
-            bits = (bits | bits << 4) & 0x0F0F0F0F0F0F0F0F
-            bits = (bits | bits << 2) & 0x3333333333333333
-            bits = (bits | bits << 1) & 0x5555555555555555
-            z |= bits << axis
-        code[i] = z
-    return code
-
-
 @dataclass(frozen=True)
 class BoxTree:
     """Packed tree of boxes in three dimensions: the poles and the dateline are nothing special.
@@ -321,7 +281,7 @@ class BoxTree:
         `columns` is the number of columns of a structured grid, where neighbours in the index
         are neighbours on the sphere; 0 for cells in any order.
         """
-        along = _z_order_of_index(owner, columns) if columns else _z_order(vertices, parts)
+        along = z_order_of_index(owner, columns) if columns else z_order(vertices, parts)
         order = np.argsort(along)
         parts = parts[order]
         counts = [-(-len(parts) // FANOUT)]

@@ -13,7 +13,7 @@ from narcf_geo.grid.sphere import to_lonlat, to_xyz
 from narcf_geo.kernels import blocks, conservative
 from narcf_geo.kernels.blocks import Side, weights_in_blocks
 from narcf_geo.kernels.conservative import conservative_weights
-from narcf_geo.kernels.parallels import RectilinearCells
+from narcf_geo.kernels.lonlat import RectilinearCells
 from narcf_geo.kernels.polygons import Polygons, unit_vectors
 
 

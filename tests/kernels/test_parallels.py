@@ -21,8 +21,9 @@ from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid import Grid
 from narcf_geo.grid.sphere import to_lonlat
 from narcf_geo.kernels.conservative import conservative_weights
+from narcf_geo.kernels.lonlat import RectilinearCells
 from narcf_geo.kernels.overlap import areas, overlap_areas
-from narcf_geo.kernels.parallels import RectilinearCells, _crossing, segment_area
+from narcf_geo.kernels.parallels import _crossing, segment_area
 from narcf_geo.kernels.polygons import Polygons, unit_vectors
 
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(16)
