@@ -84,6 +84,18 @@ def narr() -> tuple[np.ndarray, np.ndarray]:
     return lambert(*np.meshgrid(x + step * columns, y + step * rows), inverse=True)
 
 
+def lambert(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Corners of n x n cells of a Lambert grid over North America, degrees."""
+    from pyproj import Proj
+
+    plane = Proj(proj="lcc", lat_1=50, lat_2=50, lat_0=50, lon_0=-107, R=6371200)
+    x, y = np.linspace(-5.5e6, 5.5e6, n + 1), np.linspace(-4e6, 4e6, n + 1)
+    lon, lat = np.empty((2, n + 1, n + 1))
+    for row in range(n + 1):
+        lon[row], lat[row] = plane(x, np.full(n + 1, y[row]), inverse=True)
+    return lon, lat
+
+
 def global_corners(resolution: float) -> tuple[np.ndarray, np.ndarray]:
     nx, ny = round(360 / resolution), round(180 / resolution)
     return np.meshgrid(np.linspace(-180, 180, nx + 1), np.linspace(-90, 90, ny + 1))
@@ -99,7 +111,7 @@ def global_field(ny: int, nx: int) -> np.ndarray:
 
 def curvilinear_weights(corners: tuple[np.ndarray, np.ndarray], target: Any) -> dict[str, Any]:
     from narcf_geo.grid import Grid
-    from narcf_geo.kernels.overlap import conservative_weights
+    from narcf_geo.kernels.conservative import conservative_weights
 
     source = Grid.from_corners(*corners)
     start = time.process_time()
@@ -107,7 +119,16 @@ def curvilinear_weights(corners: tuple[np.ndarray, np.ndarray], target: Any) -> 
     first = time.process_time() - start
     peak = peak_mib()
     again = least(lambda: conservative_weights(source, target), 9, time.process_time)
-    return {"seconds": again, "first_call": first, "peak_mib": peak, "weights": weights.nnz}
+    parallels = least(
+        lambda: conservative_weights(source, target, edges="parallels"), 9, time.process_time
+    )
+    return {
+        "seconds": again,
+        "parallels": parallels,
+        "first_call": first,
+        "peak_mib": peak,
+        "weights": weights.nnz,
+    }
 
 
 @run
@@ -125,6 +146,50 @@ def quarter_weights(folder: Path) -> dict[str, Any]:
 
 
 @run
+def lambert_weights(folder: Path) -> dict[str, Any]:
+    from narcf_geo.grid import Grid
+
+    return curvilinear_weights(lambert(1000), Grid.regular(*TARGET))
+
+
+@run
+def lambert_to_quarter_weights(folder: Path) -> dict[str, Any]:
+    from narcf_geo.grid import Grid
+
+    return curvilinear_weights(lambert(1000), Grid.regular(*TARGET[:4], 0.25))
+
+
+def large_weights(n: int) -> dict[str, Any]:
+    """n x n cells to 0.1 degree, weights in blocks."""
+    from narcf_geo.grid import Grid
+    from narcf_geo.regridding import compute_weights
+
+    lon, lat = lambert(n)
+    source, target = Grid.from_corners(lon, lat), Grid.regular(*TARGET[:4], 0.1)
+    del lon, lat
+    small = Grid.from_corners(*lambert(4))
+    compute_weights(small, Grid.regular(*TARGET[:4], 5))
+    start = time.process_time()
+    compute_weights(source, target)
+    return {"seconds": time.process_time() - start, "peak_mib": peak_mib()}
+
+
+@run
+def large_weights_1500(folder: Path) -> dict[str, Any]:
+    return large_weights(1500)
+
+
+@run
+def large_weights_3000(folder: Path) -> dict[str, Any]:
+    return large_weights(3000)
+
+
+@run
+def large_weights_6000(folder: Path) -> dict[str, Any]:
+    return large_weights(6000)
+
+
+@run
 def narr_apply(folder: Path) -> dict[str, Any]:
     """108 months of 8 variables, float32, weights made before."""
     import scipy.sparse
@@ -132,7 +197,7 @@ def narr_apply(folder: Path) -> dict[str, Any]:
     import xesmf
 
     from narcf_geo.grid import Grid
-    from narcf_geo.kernels.overlap import conservative_weights
+    from narcf_geo.kernels.conservative import conservative_weights
     from narcf_geo.regridding import compute_weights, regrid
     from narcf_geo.regridding.exchange import xesmf_grid
 
@@ -368,11 +433,22 @@ def narr_file(folder: Path) -> list[tuple[str, float, float | None]]:
 CASES = {
     "narr_weights": "weights, NARR 349x277 (curvilinear) to 1 degree North America (CPU)",
     "quarter_weights": "weights, 0.25 degree global as 2-D corners to 1 degree (CPU)",
+    "lambert_weights": "weights, 1000x1000 Lambert (curvilinear) to 1 degree North America (CPU)",
+    "lambert_to_quarter_weights": "weights, 1000x1000 Lambert to 0.25 degree North America (CPU)",
+    "large_weights": "weights in blocks, Lambert to 0.1 degree North America (CPU)",
     "narr_apply": "apply, NARR to 1 degree, 108 months x 8 variables, float32",
     "fine_apply": "apply, 0.05 degree global to 1 degree, one float32 field in memory",
     "issue_211": "whole job, 8962x9040 to 1.25x1 degree, one float32 field in memory",
     "narr_file": "whole command, 736 steps of NARR in a file to 1 degree, weights given (CPU)",
     "stream": "whole job, 0.01 degree global (36000x18000) from Zarr to 1 degree",
+}
+
+
+AGAINST_CDO: dict[str, tuple[Callable[[], Any], tuple[float, ...]]] = {
+    "narr_weights": (narr, TARGET),
+    "quarter_weights": (lambda: global_corners(0.25), (*WORLD, 1.0)),
+    "lambert_weights": (lambda: lambert(1000), TARGET),
+    "lambert_to_quarter_weights": (lambda: lambert(1000), (*TARGET[:4], 0.25)),
 }
 
 
@@ -382,14 +458,16 @@ def measure(case: str, folder: Path, peer: str | None) -> list[tuple[str, float,
         return narr_file(folder)
     if case == "stream":
         process("write_store", folder)
+    if case == "large_weights":
+        sizes = {n: process(f"large_weights_{n}", folder) for n in (1500, 3000, 6000)}
+        return [(f"{n} x {n} cells", r["seconds"], r["peak_mib"]) for n, r in sizes.items()]
     ours = process(case, folder)
     rows = [("narcf_geo", ours["seconds"], ours["peak_mib"])]
-    if case in ("narr_weights", "quarter_weights"):
+    if case in AGAINST_CDO:
+        rows.append(("narcf_geo, parallels", ours["parallels"], None))
         rows.append(("narcf_geo, first call of a process", ours["first_call"], ours["peak_mib"]))
-        corners, box = (
-            (narr(), TARGET) if case == "narr_weights" else (global_corners(0.25), (*WORLD, 1.0))
-        )
-        theirs = cdo_weights(corners, box, folder)
+        corners, box = AGAINST_CDO[case]
+        theirs = cdo_weights(corners(), box, folder)
         if theirs:
             rows.append(("cdo gencon", theirs["seconds"], theirs["peak_mib"]))
     elif case == "narr_apply":

@@ -104,6 +104,13 @@ def regrid(
         float | None,
         typer.Option(metavar="KM", help="To the nearest neighbour; default: its cell's size."),
     ] = None,
+    edges: Annotated[
+        Literal["parallels", "great_circles"],
+        typer.Option(
+            help="Northern and southern edges of longitude-latitude cells; great circles as in "
+            "ESMF and xESMF."
+        ),
+    ] = "parallels",
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weight file to use, or to write.")
     ] = None,
@@ -176,6 +183,7 @@ def regrid(
                 bounds=bounds,
                 crs=crs,
                 like=like,
+                edges=edges,
                 weights=weights,
                 variables=variables,
                 method=by_name([*(method or ()), *(f"{n}=fractions" for n in fractions or ())]),

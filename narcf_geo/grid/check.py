@@ -34,12 +34,12 @@ def checked_corners(lon_b: ArrayLike, lat_b: ArrayLike) -> tuple[np.ndarray, np.
             "expected finite cell corners, found NaN or infinity; a grid needs the position of "
             "every cell, masked ones too"
         )
-    if np.abs(y).max() > 90 + 1e-6:
+    if max(y.max(), -y.min()) > 90 + 1e-6:
         raise NarcfError(
             f"expected latitudes of cell corners within -90..90 degrees, found {y.min():g} to "
             f"{y.max():g}; are longitude and latitude swapped?"
         )
-    y = np.clip(y, -90, 90)
+    np.clip(y, -90, 90, out=y)
     if x.ndim == 1:
         for name, edges in (("longitude", x), ("latitude", y)):
             steps = np.diff(edges)

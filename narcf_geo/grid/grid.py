@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,27 @@ from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid.check import checked_corners
 from narcf_geo.grid.projection import Projection, same_plane
-from narcf_geo.grid.sphere import band, great_circle_area, to_lonlat, to_xyz
+from narcf_geo.grid.sphere import band, great_circle_area, row_blocks, to_lonlat, to_xyz
 
 if TYPE_CHECKING:
     import geopandas as gpd
     import xarray as xr
     from numpy.typing import ArrayLike
     from pyproj import CRS
+
+
+class _Center:
+    """Centres of the cells where none were given: made when they are first asked for."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, grid: Grid | None, owner: type | None = None) -> np.ndarray | None:
+        if grid is None:
+            return None
+        lon, lat = _centers(grid.lon_b, grid.lat_b)
+        grid._keep(lon=lon, lat=lat)
+        return grid.__dict__[self.name]  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,34 +61,38 @@ class Grid:
 
     lon_b: np.ndarray
     lat_b: np.ndarray
-    lon: np.ndarray = field(default=None)  # type: ignore[arg-type]
-    lat: np.ndarray = field(default=None)  # type: ignore[arg-type]
+    lon: np.ndarray = _Center()  # type: ignore[assignment]
+    lat: np.ndarray = _Center()  # type: ignore[assignment]
     dims: tuple[str, str] = ("lat", "lon")
     projection: Projection | None = None
 
     def __post_init__(self) -> None:
         lon_b, lat_b = checked_corners(self.lon_b, self.lat_b)
         ny, nx = lat_b.shape[0] - 1, lon_b.shape[-1] - 1
-        if self.lon is None or self.lat is None:
-            lon, lat = _centers(lon_b, lat_b)
-        else:
-            lon, lat = np.array(self.lon, "float64"), np.array(self.lat, "float64")
-        expected = ((nx,), (ny,)) if lon_b.ndim == 1 else ((ny, nx), (ny, nx))
-        if (lon.shape, lat.shape) != expected:
-            raise NarcfError(
-                f"expected cell centres of shapes {expected} for edges of shapes {lon_b.shape} "
-                f"and {lat_b.shape}, found {(lon.shape, lat.shape)}; give one centre a cell"
-            )
-        for name, value in (("lon_b", lon_b), ("lat_b", lat_b), ("lon", lon), ("lat", lat)):
-            value = np.ascontiguousarray(value)
-            value.flags.writeable = False
-            object.__setattr__(self, name, value)
+        self._keep(lon_b=lon_b, lat_b=lat_b)
+        given = self.__dict__.pop("lon"), self.__dict__.pop("lat")
+        if given[0] is not None and given[1] is not None:
+            lon, lat = (np.array(value, "float64") for value in given)
+            expected = ((nx,), (ny,)) if lon_b.ndim == 1 else ((ny, nx), (ny, nx))
+            if (lon.shape, lat.shape) != expected:
+                raise NarcfError(
+                    f"expected cell centres of shapes {expected} for edges of shapes "
+                    f"{lon_b.shape} and {lat_b.shape}, found {(lon.shape, lat.shape)}; give one "
+                    "centre a cell"
+                )
+            self._keep(lon=lon, lat=lat)
         object.__setattr__(self, "dims", tuple(self.dims))
         plane = self.projection
         if plane is not None and (plane.y.size, plane.x.size) != (ny, nx):
             raise NarcfError(
                 f"expected x and y of {(ny, nx)} cells, found {(plane.y.size, plane.x.size)}"
             )
+
+    def _keep(self, **arrays: np.ndarray) -> None:
+        for name, value in arrays.items():
+            value = np.ascontiguousarray(value)
+            value.flags.writeable = False
+            object.__setattr__(self, name, value)
 
     @classmethod
     def regular(
@@ -343,8 +361,9 @@ class Grid:
         sha = hashlib.sha256()
         for value in (self.lon_b, self.lat_b, self.lon, self.lat):
             sha.update(str(value.shape).encode())
-            # Adding 0 turns -0 into 0.
-            sha.update((np.round(value, 9) + 0.0).tobytes())
+            for rows in row_blocks(value.shape):
+                # Adding 0 turns -0 into 0.
+                sha.update((np.round(value[rows], 9) + 0.0).tobytes())
         return sha.hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -356,10 +375,8 @@ class Grid:
         return int(self.digest[:15], 16)
 
     def __reduce__(self) -> tuple[type[Grid], tuple]:
-        return Grid, (
-            *(self.lon_b, self.lat_b, self.lon, self.lat, self.dims),
-            self.projection,
-        )
+        centers = self.__dict__.get("lon"), self.__dict__.get("lat")
+        return Grid, (self.lon_b, self.lat_b, *centers, self.dims, self.projection)
 
     def __dask_tokenize__(self) -> tuple[str, ...]:
         return "narcf_geo.Grid", self.digest, self.projection.wkt if self.projection else ""
@@ -392,5 +409,10 @@ class Grid:
 def _centers(lon_b: np.ndarray, lat_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if lon_b.ndim == 1:
         return (lon_b[1:] + lon_b[:-1]) / 2, (lat_b[1:] + lat_b[:-1]) / 2
-    p = to_xyz(lon_b, lat_b)
-    return to_lonlat(p[:-1, :-1] + p[:-1, 1:] + p[1:, 1:] + p[1:, :-1])
+    shape = lat_b.shape[0] - 1, lat_b.shape[1] - 1
+    lon, lat = np.empty(shape), np.empty(shape)
+    for rows in row_blocks(shape):
+        corners = slice(rows.start, rows.stop + 1)
+        p = to_xyz(lon_b[corners], lat_b[corners])
+        lon[rows], lat[rows] = to_lonlat(p[:-1, :-1] + p[:-1, 1:] + p[1:, 1:] + p[1:, :-1])
+    return lon, lat

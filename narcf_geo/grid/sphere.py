@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from typing import Literal, get_args
+
 import numpy as np
 
 from narcf_geo.core.constants import EARTH_RADIUS
+from narcf_geo.core.errors import UsageError
+
+EdgeKind = Literal["parallels", "great_circles"]
+"""On what the cells of a rectilinear grid end in the north and in the south."""
+
+
+def require_edges(edges: str) -> None:
+    """Refuse a name that is no kind of edges."""
+    if edges not in get_args(EdgeKind):
+        raise UsageError(
+            f"expected edges 'parallels' or 'great_circles', found {edges!r}; parallels are the "
+            "edges of longitude-latitude cells, great circles those of ESMF and xESMF"
+        )
+
+
+def row_blocks(shape: tuple[int, ...], values: int = 2**20) -> Iterator[slice]:
+    """Yield slices of rows of about so many values, for work whose temporaries are large."""
+    step = max(1, values // max(1, math.prod(shape[1:])))
+    for first in range(0, shape[0], step):
+        yield slice(first, min(first + step, shape[0]))
 
 
 def to_xyz(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
@@ -56,9 +80,13 @@ def great_circle_area(lon_c: np.ndarray, lat_c: np.ndarray) -> np.ndarray:
     numpy.ndarray
         Shape (ny, nx), positive, on the sphere of 6371007.2 m.
     """
-    p = to_xyz(lon_c, lat_c)
-    a, b, c, d = p[:-1, :-1], p[:-1, 1:], p[1:, 1:], p[1:, :-1]
-    return np.abs(excess(a, b, c) + excess(a, c, d)) * EARTH_RADIUS**2
+    area = np.empty((lat_c.shape[0] - 1, lat_c.shape[1] - 1))
+    for rows in row_blocks(area.shape):
+        corners = slice(rows.start, rows.stop + 1)
+        p = to_xyz(lon_c[corners], lat_c[corners])
+        a, b, c, d = p[:-1, :-1], p[:-1, 1:], p[1:, 1:], p[1:, :-1]
+        area[rows] = np.abs(excess(a, b, c) + excess(a, c, d)) * EARTH_RADIUS**2
+    return area
 
 
 def corners_from_centers(lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

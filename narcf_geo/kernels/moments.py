@@ -16,7 +16,7 @@ import numba as nb
 import numpy as np
 from scipy import sparse
 
-from narcf_geo.kernels.overlap import _clip, _edge_planes
+from narcf_geo.kernels.clip import clip, edge_planes
 from narcf_geo.kernels.polygons import Floats, Polygons, load, polygon_area
 
 FLAT = 0.01
@@ -68,11 +68,11 @@ def _pair_moments(
     for t in range(indptr.size - 1):
         for i in range(target_first[t], target_first[t + 1]):
             n_corners = load(target_vertices, target_parts, i, target)
-            _edge_planes(target, n_corners, edges)
+            edge_planes(target, n_corners, edges)
             for k in range(indptr[t], indptr[t + 1]):
                 for j in range(first[indices[k]], first[indices[k] + 1]):
                     n = load(vertices, parts, j, buffers[0])
-                    n, at = _clip(buffers, n, edges, n_corners, side)
+                    n, at = clip(buffers, n, edges, n_corners, side)
                     if n >= 3:
                         areas[k] += polygon_area(buffers[at], n)
                         _add_moment(buffers[at], n, moments[k])

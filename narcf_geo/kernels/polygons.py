@@ -5,7 +5,7 @@ Only imported when weights are computed: it imports numba.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from narcf_geo.core.errors import NarcfError
+from narcf_geo.kernels.curves import z_order, z_order_of_index
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -229,6 +230,15 @@ def bounding_box(polygon: Any, n: int, box: Any) -> None:
 
 
 @nb.njit(cache=True, nogil=True)
+def _part_boxes(vertices: Any, parts: Any) -> Any:
+    boxes = np.empty((parts.shape[0], 6))
+    polygon = np.empty((4, 3))
+    for i in range(parts.shape[0]):
+        bounding_box(polygon, load(vertices, parts, i, polygon), boxes[i])
+    return boxes
+
+
+@nb.njit(cache=True, nogil=True)
 def _build_boxes(vertices: Any, parts: Any, starts: Any) -> Any:
     """Boxes of all levels of the tree; level 0 holds `FANOUT` parts a box."""
     boxes = np.empty((starts[-1], 6))
@@ -249,47 +259,6 @@ def _build_boxes(vertices: Any, parts: Any, starts: Any) -> Any:
                 boxes[j, axis] = min(boxes[j, axis], boxes[i, axis])
                 boxes[j, 3 + axis] = max(boxes[j, 3 + axis], boxes[i, 3 + axis])
     return boxes
-
-
-@nb.njit(cache=True, nogil=True)
-def _z_order(vertices: Any, parts: Any) -> Any:
-    """Position of each part's centre along a space-filling curve through the cube."""
-    code = np.empty(parts.shape[0], np.int64)
-    for i in range(parts.shape[0]):
-        z = np.int64(0)
-        for axis in range(3):
-            middle = 0.0
-            for k in range(4):
-                middle += vertices[parts[i, k], axis]
-            bits = np.int64((middle * 0.125 + 0.5) * 2097151.0)
-            # Spread 21 bits over every third bit.
-            bits = (bits | bits << 32) & 0x1F00000000FFFF
-            bits = (bits | bits << 16) & 0x1F0000FF0000FF
-            bits = (bits | bits << 8) & 0x100F00F00F00F00F
-            bits = (bits | bits << 4) & 0x10C30C30C30C30C3
-            bits = (bits | bits << 2) & 0x1249249249249249
-            z |= bits << axis
-        code[i] = z
-    return code
-
-
-@nb.njit(cache=True, nogil=True)
-def _z_order_of_index(owner: Any, columns: int) -> Any:
-    """Position of each part's cell along a space-filling curve through rows and columns."""
-    code = np.empty(owner.shape[0], np.int64)
-    for i in range(owner.shape[0]):
-        z = np.int64(0)
-        row = owner[i] // columns
-        for axis, bits in enumerate((owner[i] - row * columns, row)):
-            # Spread 31 bits over every second bit.
-            bits = (bits | bits << 16) & 0x0000FFFF0000FFFF
-            bits = (bits | bits << 8) & 0x00FF00FF00FF00FF
-            bits = (bits | bits << 4) & 0x0F0F0F0F0F0F0F0F
-            bits = (bits | bits << 2) & 0x3333333333333333
-            bits = (bits | bits << 1) & 0x5555555555555555
-            z |= bits << axis
-        code[i] = z
-    return code
 
 
 @dataclass(frozen=True)
@@ -313,7 +282,7 @@ class BoxTree:
         `columns` is the number of columns of a structured grid, where neighbours in the index
         are neighbours on the sphere; 0 for cells in any order.
         """
-        along = _z_order_of_index(owner, columns) if columns else _z_order(vertices, parts)
+        along = z_order_of_index(owner, columns) if columns else z_order(vertices, parts)
         order = np.argsort(along)
         parts = parts[order]
         counts = [-(-len(parts) // FANOUT)]
@@ -350,7 +319,12 @@ class Polygons:
 
     @classmethod
     def from_corners(
-        cls, lon_c: ArrayLike, lat_c: ArrayLike, mask: ArrayLike | None = None
+        cls,
+        lon_c: ArrayLike,
+        lat_c: ArrayLike,
+        mask: ArrayLike | None = None,
+        *,
+        origin: tuple[int, int] = (0, 0),
     ) -> Polygons:
         """Cells of a structured grid; concave ones are cut in two.
 
@@ -360,6 +334,8 @@ class Polygons:
             Corners in degrees, both of shape (ny + 1, nx + 1), in either direction.
         mask
             Shape (ny, nx); cells where it is 0 are left out.
+        origin
+            Row and column of the first cell in a larger grid, for messages.
 
         Raises
         ------
@@ -380,9 +356,11 @@ class Polygons:
         for refused, (reason, advice) in _REFUSED.items():
             cells = owner[kind == refused]
             if cells.size:
+                row, column = divmod(int(cells[0]), nx)
                 raise NarcfError(
                     f"{cells.size} of {ny * nx} cells cannot be used, first the one at index "
-                    f"{divmod(int(cells[0]), nx)} (grid shape {shape}): {reason}; {advice}"
+                    f"{origin[0] + row, origin[1] + column} (block of {shape} cells): {reason}; "
+                    f"{advice}"
                 )
         degenerate = owner[kind == _DEGENERATE]
         concave = kind == _CONCAVE
@@ -395,6 +373,23 @@ class Polygons:
             order = np.argsort(owner, kind="stable")
             parts, owner = parts[order], owner[order]
         return cls(ny * nx, vertices, parts, owner, degenerate, columns=nx)
+
+    @cached_property
+    def boxes(self) -> Floats:
+        """Box of each part, shape (n_parts, 6)."""
+        return np.asarray(_part_boxes(self.vertices, self.parts))
+
+    @property
+    def box(self) -> Floats:
+        """Box (minimum x, y, z, maximum x, y, z) around all cells; of nothing without parts."""
+        if not len(self.parts):
+            return np.repeat([np.inf, -np.inf], 3)
+        return np.concatenate([self.boxes[:, :3].min(0), self.boxes[:, 3:].max(0)])
+
+    def touching(self, box: Floats) -> Polygons:
+        """Return the cells that may touch a box of six numbers, which keep theirs."""
+        touch = (self.boxes[:, :3] <= box[3:]).all(1) & (self.boxes[:, 3:] >= box[:3]).all(1)
+        return replace(self, parts=self.parts[touch], owner=self.owner[touch])
 
     @cached_property
     def tree(self) -> BoxTree:

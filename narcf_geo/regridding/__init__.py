@@ -16,7 +16,7 @@ from narcf_geo.regridding.weights_file import load_weights, save_weights, stored
 if TYPE_CHECKING:
     from xesmf import Regridder
 
-    from narcf_geo.kernels.overlap import conservative_weights
+    from narcf_geo.kernels.conservative import conservative_weights
     from narcf_geo.regridding.files import regrid_file
 
 __all__ = [
@@ -37,7 +37,7 @@ esmpy.register()
 
 def __getattr__(name: str) -> Any:
     if name == "conservative_weights":
-        from narcf_geo.kernels.overlap import conservative_weights
+        from narcf_geo.kernels.conservative import conservative_weights
 
         return conservative_weights
     if name == "regrid_file":

@@ -85,7 +85,9 @@ class Job:
         if method == "conservative":
             return self.weights(method)
         if "inside" not in self._made:
-            self._made["inside"] = compute_weights(self.source, self.target)
+            self._made["inside"] = compute_weights(
+                self.source, self.target, edges=self.options.edges
+            )
         return self._made["inside"]
 
     def _weights(self, method: str) -> Weights:
@@ -113,8 +115,8 @@ class Job:
                 )
             from narcf_geo.regridding.weights_file import stored_weights
 
-            return stored_weights(self.given, self.source, self.target, method)
-        return compute_weights(self.source, self.target, method, **near)
+            return stored_weights(self.given, self.source, self.target, method, self.options.edges)
+        return compute_weights(self.source, self.target, method, self.options.edges, **near)
 
     def run(self, array: xr.DataArray, task: Task) -> tuple[Any, Any]:
         """Return values (..., layers, ny, nx) and covered fractions (..., ny, nx) of a variable.

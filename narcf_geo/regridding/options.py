@@ -11,6 +11,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.methods import method_named
+from narcf_geo.grid.sphere import EdgeKind, require_edges
 
 Quantity = Literal["mean", "total"]
 ByName = str | Mapping[str, str]
@@ -31,6 +32,7 @@ class RegridOptions(TypedDict, total=False):
     target_mask: Mask | None
     max_distance: float | None
     extrapolate: Literal["nearest"] | None
+    edges: EdgeKind
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +54,13 @@ class Options:
     target_mask: Mask | None = None
     max_distance: float | None = None
     extrapolate: Literal["nearest"] | None = None
+    edges: EdgeKind = "parallels"
 
     def __post_init__(self) -> None:
         if isinstance(self.categorical, str):
             object.__setattr__(self, "categorical", (self.categorical,))
         object.__setattr__(self, "categorical", frozenset(self.categorical))
+        require_edges(self.edges)
         methods = {name: method_named(name) for name in _values(self.method)}
         for quantity in _values(self.quantity):
             if quantity not in ("mean", "total"):

@@ -18,6 +18,7 @@ from narcf_geo.grid import Cells, Grid, cells_of
 from narcf_geo.grid.layouts import geometry_names
 from narcf_geo.grid.planes import plane_values
 from narcf_geo.grid.projection import Projection
+from narcf_geo.grid.sphere import EdgeKind
 from narcf_geo.grid.units import degrees_per
 from narcf_geo.regridding.apply import result_dtype
 from narcf_geo.regridding.classes import class_coords, class_encoding, fraction_attrs
@@ -58,6 +59,7 @@ def regrid(
     target_mask: Mask | None = None,
     max_distance: float | None = None,
     extrapolate: Literal["nearest"] | None = None,
+    edges: EdgeKind = "parallels",
     weights: Weights | Regridder | str | os.PathLike[str] | None = None,
 ) -> T:
     """Move fields to another grid, NaN meaning missing.
@@ -102,6 +104,10 @@ def regrid(
     extrapolate : {"nearest"}, optional
         Give cells without a value that of the nearest valid source cell. Their covered fraction
         stays what it is. Needs a whole field in memory.
+    edges : {"parallels", "great_circles"}
+        On what the cells of a longitude-latitude grid end in the north and in the south, for
+        ``conservative``: parallels, or great circles between their corners as in ESMF and xESMF.
+        All other edges are great circles. `weights` made before keep their own.
     weights : optional
         Weights made before: of `compute_weights`, an `xesmf.Regridder`, or the path of a weight
         file, which is written when it is absent and refused when it belongs to other grids, or
@@ -156,6 +162,7 @@ def regrid(
         target_mask=target_mask,
         max_distance=max_distance,
         extrapolate=extrapolate,
+        edges=edges,
     )
     if isinstance(obj, xr.DataArray):
         name = str(obj.name or "field")

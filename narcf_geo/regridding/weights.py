@@ -13,7 +13,7 @@ from scipy import sparse
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid import Cells, Grid, Mesh
-from narcf_geo.grid.sphere import band, great_circle_area
+from narcf_geo.grid.sphere import EdgeKind, band, great_circle_area, require_edges
 from narcf_geo.regridding import interpolation
 from narcf_geo.regridding.meshes import as_rows
 
@@ -60,11 +60,12 @@ class SeparableWeights:
     y: sparse.csr_array
     x: sparse.csr_array
     method: str = "conservative"
+    edges: EdgeKind = "parallels"
 
     @property
     def identity(self) -> tuple[object, ...]:
         """What the weights are made from: equal for equal weights, across processes."""
-        return self.source, self.target, self.method
+        return self.source, self.target, self.method, self.edges
 
     @property
     def target_area(self) -> np.ndarray:
@@ -112,23 +113,23 @@ class SeparableWeights:
 class SparseWeights:
     """Weights of any two grids or meshes as one matrix (n_target, n_source), C order.
 
-    `parallels` tells that cells were cut along parallels and not along great circles; `partly`
-    how many source cells overlap others in part; `variant` what else the weights depend on, such
-    as a mask.
+    `edges` tells on what the cells of a rectilinear grid end in the north and in the south;
+    `partly` how many source cells overlap others in part; `variant` what else the weights depend
+    on, such as a mask.
     """
 
     source: Cells
     target: Cells
     csr: sparse.csr_array
     method: str = "conservative"
-    parallels: bool = False
+    edges: EdgeKind = "great_circles"
     partly: int = 0
     variant: str = ""
 
     @property
     def identity(self) -> tuple[object, ...]:
         """What the weights are made from: equal for equal weights, across processes."""
-        return self.source, self.target, self.method, self.variant
+        return self.source, self.target, self.method, self.edges, self.variant
 
     @property
     def target_area(self) -> np.ndarray:
@@ -141,7 +142,7 @@ class SparseWeights:
         return self._area(self.source)
 
     def _area(self, cells: Cells) -> np.ndarray:
-        if isinstance(cells, Mesh) or self.parallels:
+        if isinstance(cells, Mesh) or self.edges == "parallels":
             return cells.area
         return great_circle_area(*cells.corners())
 
@@ -282,6 +283,7 @@ def compute_weights(
     source: Cells,
     target: Cells,
     method: str = "conservative",
+    edges: EdgeKind = "parallels",
     *,
     max_distance: float | None = None,
     source_mask: np.ndarray | None = None,
@@ -297,9 +299,11 @@ def compute_weights(
     source, target : Grid or Mesh
         Meshes for all but ``bilinear``.
     method : {"conservative", "bilinear", "nearest_s2d", "nearest_d2s"}
-        ``conservative``: exact overlap areas; parallels as edges when both grids are
-        rectilinear, great circles otherwise. The others as ESMF defines them, with the globe closed
-        across its seam and its poles, and neighbours within `max_distance` only.
+        ``conservative``: exact overlap areas. The others as ESMF defines them, with the globe
+        closed across its seam and its poles, and neighbours within `max_distance` only.
+    edges : {"parallels", "great_circles"}
+        On what the cells of a rectilinear grid end in the north and in the south; great circles
+        between their corners are those of ESMF and xESMF. All other edges are great circles.
     max_distance : float, optional
         Kilometres to the nearest neighbour; by default about the size of its cell.
     source_mask, target_mask : numpy.ndarray of bool, optional
@@ -312,7 +316,7 @@ def compute_weights(
     Raises
     ------
     UsageError
-        When the method is another one.
+        When the method or the kind of edges is another one.
 
     Examples
     --------
@@ -322,7 +326,9 @@ def compute_weights(
     >>> compute_weights(fine, coarse, "nearest_s2d").matrix().nnz
     2
     """
+    require_edges(edges)
     source, target = as_rows(source), as_rows(target)
+    edges = edges_between(source, target, edges)
     if method in ("nearest_s2d", "nearest_d2s"):
         masks = {"source_mask": source_mask, "target_mask": target_mask}
         near = interpolation.nearest(
@@ -332,22 +338,23 @@ def compute_weights(
         variant = " ".join([str(max_distance), *(hashlib.sha256(m).hexdigest() for m in marks)])
         return SparseWeights(source, target, near, method, variant=variant)
     if isinstance(source, Grid) and isinstance(target, Grid):
-        return _grid_weights(source, target, method)
+        return _grid_weights(source, target, method, edges)
     if method != "conservative":
         raise UsageError(
             f"expected method 'conservative', nearest_s2d or nearest_d2s from or to a mesh, found "
             f"{method!r}, which needs rows and columns"
         )
-    return overlap_weights(source, target)
+    return overlap_weights(source, target, edges)
 
 
-def _grid_weights(source: Grid, target: Grid, method: str) -> Weights:
-    if method == "conservative" and source.is_rectilinear and target.is_rectilinear:
+def _grid_weights(source: Grid, target: Grid, method: str, edges: EdgeKind) -> Weights:
+    rectilinear = source.is_rectilinear and target.is_rectilinear
+    if method == "conservative" and rectilinear and edges == "parallels":
         from narcf_geo.kernels.rectilinear import axis_matrices
 
         return SeparableWeights(source, target, *axis_matrices(source, target))
     if method == "conservative":
-        return overlap_weights(source, target)
+        return overlap_weights(source, target, edges)
     if method == "bilinear":
         return SparseWeights(source, target, interpolation.bilinear(source, target), method)
     raise UsageError(
@@ -356,14 +363,21 @@ def _grid_weights(source: Grid, target: Grid, method: str) -> Weights:
     )
 
 
-def overlap_weights(source: Cells, target: Cells) -> SparseWeights:
-    """Return conservative weights with great circles as edges, doubled source cells once."""
+def edges_between(source: Cells, target: Cells, edges: EdgeKind) -> EdgeKind:
+    """Return `edges`, or great circles where neither side is rectilinear."""
+    return edges if source.is_rectilinear or target.is_rectilinear else "great_circles"
+
+
+def overlap_weights(
+    source: Cells, target: Cells, edges: EdgeKind = "great_circles"
+) -> SparseWeights:
+    """Return conservative weights as one matrix, doubled source cells once."""
+    from narcf_geo.kernels.conservative import conservative_weights
     from narcf_geo.kernels.doubled import single_cells
-    from narcf_geo.kernels.overlap import conservative_weights
 
     mask, partly = single_cells(source)
-    csr = conservative_weights(source, target, source_mask=mask)
-    return SparseWeights(source, target, csr, partly=partly)
+    csr = conservative_weights(source, target, source_mask=mask, edges=edges)
+    return SparseWeights(source, target, csr, edges=edges, partly=partly)
 
 
 def heights(grid: Grid) -> np.ndarray:

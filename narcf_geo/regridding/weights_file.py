@@ -18,8 +18,15 @@ from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import atomic_path
 from narcf_geo.grid import Cells
+from narcf_geo.grid.sphere import EdgeKind
 from narcf_geo.regridding.meshes import as_rows
-from narcf_geo.regridding.weights import SeparableWeights, SparseWeights, Weights, compute_weights
+from narcf_geo.regridding.weights import (
+    SeparableWeights,
+    SparseWeights,
+    Weights,
+    compute_weights,
+    edges_between,
+)
 
 LAYOUT = "2"
 MAX_ENTRIES = 200_000_000
@@ -72,7 +79,7 @@ def save_weights(weights: Weights, path: str | os.PathLike[str]) -> Path:
             "normalization": NORMALIZATIONS.get(weights.method, "none"),
             "source_grid": repr(weights.source),
             "dest_grid": repr(weights.target),
-            **_identity(weights.source, weights.target, weights.method),
+            **_identity(weights.source, weights.target, weights.method, weights.edges),
             "narcf_overlapping": getattr(weights, "partly", 0),
             "narcf_weights": _checksum(matrix.data, row, column),
         },
@@ -105,14 +112,19 @@ def save_weights(weights: Weights, path: str | os.PathLike[str]) -> Path:
 
 
 def load_weights(
-    path: str | os.PathLike[str], source: Cells, target: Cells, method: str = "conservative"
+    path: str | os.PathLike[str],
+    source: Cells,
+    target: Cells,
+    method: str = "conservative",
+    edges: EdgeKind = "parallels",
 ) -> SparseWeights:
     """Read weights that `save_weights` wrote for these two grids.
 
     Raises
     ------
     NarcfError
-        When the file is of another program, of other grids or another method, or damaged.
+        When the file is of another program, of other grids, another method or other edges, or
+        damaged.
     """
     path = Path(path)
     source, target = as_rows(source), as_rows(target)
@@ -126,12 +138,13 @@ def load_weights(
             f"expected a weight file, found that {path} cannot be read as one ({error}); "
             "delete it to have it made again"
         ) from error
-    for key, expected in _identity(source, target, method).items():
+    for key, expected in _identity(source, target, method, edges).items():
         if attrs.get(key) != expected:
             raise NarcfError(
-                f"expected weights by {method} from {source} to {target}, found in {path} "
-                f"weights by {attrs.get('narcf_method')} from {attrs.get('source_grid')} to "
-                f"{attrs.get('dest_grid')} ({key} differs); delete it or name another file"
+                f"expected weights by {method} with {edges} from {source} to {target}, found in "
+                f"{path} weights by {attrs.get('narcf_method')} with {attrs.get('narcf_edges')} "
+                f"from {attrs.get('source_grid')} to {attrs.get('dest_grid')} ({key} differs); "
+                "delete it or name another file"
             )
     if attrs["narcf_weights"] != _checksum(data, row, column):
         raise NarcfError(
@@ -140,13 +153,17 @@ def load_weights(
         )
     shape = int(np.prod(target.shape)), int(np.prod(source.shape))
     matrix = sparse.csr_array((data, (row - 1, column - 1)), shape=shape)
-    parallels = method == "conservative" and source.is_rectilinear and target.is_rectilinear
+    kind = _edges(source, target, method, edges)
     partly = int(attrs.get("narcf_overlapping", 0))
-    return SparseWeights(source, target, matrix, method, parallels, partly)
+    return SparseWeights(source, target, matrix, method, kind, partly)
 
 
 def stored_weights(
-    path: str | os.PathLike[str], source: Cells, target: Cells, method: str = "conservative"
+    path: str | os.PathLike[str],
+    source: Cells,
+    target: Cells,
+    method: str = "conservative",
+    edges: EdgeKind = "parallels",
 ) -> Weights:
     """Return the weights kept at `path`, computed and written first when they are not there.
 
@@ -154,18 +171,22 @@ def stored_weights(
     ----------
     path
         A file, or an existing folder, in which each pair of grids and method has a file of its
-        own. Two rectilinear grids take no room in a folder: their weights are made at once.
+        own. Two rectilinear grids with parallels as edges take no room in a folder: their weights
+        are made at once.
+    source, target, method, edges
+        As in `compute_weights`.
     """
     path = Path(path)
     source, target = as_rows(source), as_rows(target)
     if path.is_dir():
-        if method == "conservative" and source.is_rectilinear and target.is_rectilinear:
-            return compute_weights(source, target, method)
-        identity = "".join(_identity(source, target, method).values())
+        rectilinear = source.is_rectilinear and target.is_rectilinear
+        if method == "conservative" and rectilinear and edges == "parallels":
+            return compute_weights(source, target, method, edges)
+        identity = "".join(_identity(source, target, method, edges).values())
         path = path / f"{method}_{hashlib.sha256(identity.encode()).hexdigest()[:16]}.nc"
     if not path.exists():
-        save_weights(compute_weights(source, target, method), path)
-    return load_weights(path, source, target, method)
+        save_weights(compute_weights(source, target, method, edges), path)
+    return load_weights(path, source, target, method, edges)
 
 
 def _require_ours(path: Path, attrs: dict) -> None:
@@ -177,12 +198,20 @@ def _require_ours(path: Path, attrs: dict) -> None:
         )
 
 
-def _identity(source: Cells, target: Cells, method: str) -> dict[str, str]:
+def _edges(source: Cells, target: Cells, method: str, edges: EdgeKind) -> EdgeKind:
+    """Return the edges that weights have: only conservative ones have a choice."""
+    if method == "conservative":
+        return edges_between(source, target, edges)
+    return "great_circles"
+
+
+def _identity(source: Cells, target: Cells, method: str, edges: EdgeKind) -> dict[str, str]:
     return {
         "narcf_layout": LAYOUT,
         "narcf_source": source.digest,
         "narcf_target": target.digest,
         "narcf_method": method,
+        "narcf_edges": _edges(source, target, method, edges),
     }
 
 

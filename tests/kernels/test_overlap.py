@@ -18,7 +18,8 @@ from scipy.spatial.transform import Rotation
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid import Grid
-from narcf_geo.kernels.overlap import areas, conservative_weights, overlap_areas
+from narcf_geo.kernels.conservative import conservative_weights
+from narcf_geo.kernels.overlap import areas, overlap_areas
 from narcf_geo.kernels.polygons import Polygons, unit_vectors
 
 HERE = Path(__file__).parents[1] / "data" / "esmf_weights"
@@ -28,6 +29,8 @@ FULL = ["narr_to_1deg", "narr_masked_to_1deg_normed"]
 
 class Cells:
     """Corners without the checks of Grid, for the cells that Grid refuses."""
+
+    is_rectilinear = False
 
     def __init__(self, lon: np.ndarray, lat: np.ndarray) -> None:
         self.lon, self.lat = np.asarray(lon, float), np.asarray(lat, float)

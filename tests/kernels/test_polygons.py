@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.transform import Rotation
 
 from narcf_geo.core.errors import NarcfError
-from narcf_geo.kernels.overlap import _beyond_an_edge, _clip, _edge_planes, areas, overlap_areas
+from narcf_geo.kernels.clip import beyond_an_edge, clip, edge_planes
+from narcf_geo.kernels.overlap import areas, overlap_areas
 from narcf_geo.kernels.polygons import BoxTree, Polygons, bounding_box, unit_vectors
 
 TURN = Rotation.from_euler("zyx", [-48.0, 33.0, 71.0], degrees=True)
@@ -179,10 +180,10 @@ def test_clipping_is_that_of_the_plane() -> None:
         rings = [shapely.get_coordinates(shapely.normalize(h).exterior)[:0:-1] for h in hulls]
         source, target = (on_sphere(ring) for ring in rings)
         edges, side = np.empty((4, 7)), np.empty(32)
-        _edge_planes(target, len(target), edges)
+        edge_planes(target, len(target), edges)
         buffers = np.full((2, 32, 3), np.nan)
         buffers[0, : len(source)] = source
-        n, at = _clip(buffers, len(source), edges, len(target), side)
+        n, at = clip(buffers, len(source), edges, len(target), side)
         wanted = hulls[0].intersection(hulls[1])
         if n < 3:
             assert wanted.area < 1e-12
@@ -202,18 +203,18 @@ def test_a_box_beyond_an_edge_holds_nothing_of_the_cell() -> None:
     """Never true of a box that meets the cell, mostly true of a box far away."""
     corners = on_sphere(SQUARE)
     edges = np.empty((4, 7))
-    _edge_planes(corners, 4, edges)
+    edge_planes(corners, 4, edges)
     rng = np.random.default_rng(5)
     points = inside_points(corners)
     for at in points[:100]:
         low, high = at - rng.uniform(0, 0.1, 3), at + rng.uniform(0, 0.1, 3)
-        assert not _beyond_an_edge(np.array([[*low, *high]]), 0, edges, 4)
+        assert not beyond_an_edge(np.array([[*low, *high]]), 0, edges, 4)
     beyond = 0
     shift = np.array([[0.3, 0], [-0.3, 0], [0, 0.4], [0, -0.4]])
     away = on_sphere(np.mean(SQUARE, axis=0) + shift)
     for at in away:
         box = np.array([[*(at - 0.02), *(at + 0.03)]])
-        beyond += _beyond_an_edge(box, 0, edges, 4)
+        beyond += beyond_an_edge(box, 0, edges, 4)
     assert beyond == 4
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from strategies import rectilinear_grids
 
 from narcf_geo.grid import Grid
-from narcf_geo.kernels.overlap import conservative_weights
+from narcf_geo.kernels.conservative import conservative_weights
 from narcf_geo.regridding.weights import SeparableWeights, compute_weights
 
 

@@ -15,7 +15,7 @@ from shapely.geometry import Polygon, box
 
 import narcf_geo.esmpy as stand_in
 from narcf_geo.grid import Grid
-from narcf_geo.kernels.overlap import conservative_weights
+from narcf_geo.kernels.conservative import conservative_weights
 
 if not stand_in.register():
     pytest.skip("a real ESMPy is installed", allow_module_level=True)
