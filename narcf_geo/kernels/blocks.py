@@ -61,7 +61,7 @@ class Side:
                 f"{which}_mask has shape {np.shape(mask)}, but the {which} grid has {grid.shape}: "
                 "give one value a cell, 0 for a cell to leave out"
             )
-        if isinstance(grid, Grid) and grid.is_rectilinear and edges == "great_circles":
+        if grid.is_rectilinear and not isinstance(grid, Mesh) and edges == "great_circles":
             widest = float(np.abs(np.diff(grid.lon_b)).max())
             if widest >= 180.0:
                 raise NarcfError(
@@ -94,7 +94,7 @@ class Side:
 
     def corners(self, rows: slice, columns: slice) -> tuple[Floats, Floats]:
         """Return longitudes and latitudes of the corners of a window of cells."""
-        assert isinstance(self.grid, Grid)
+        assert not isinstance(self.grid, Mesh)
         y, x = slice(rows.start, rows.stop + 1), slice(columns.start, columns.stop + 1)
         if self.grid.is_rectilinear:
             lon, lat = np.meshgrid(self.grid.lon_b[x], self.grid.lat_b[y])

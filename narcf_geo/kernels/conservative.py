@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from narcf_geo.grid import Grid
+from narcf_geo.grid import Mesh
 from narcf_geo.grid.sphere import EdgeKind, require_edges
 from narcf_geo.kernels.blocks import LARGE, Side, weights_in_blocks
 from narcf_geo.kernels.overlap import Normalisation, areas, normalise, overlap_areas
@@ -66,8 +66,8 @@ def conservative_weights(
     theirs = Side.of(target, target_mask, edges, "target")
     if ours.parallel and theirs.parallel:
         return _along_axes(ours, theirs, normalisation)
-    structured = isinstance(source, Grid) and isinstance(target, Grid)
-    if structured and ours.size + theirs.size > LARGE:
+    meshed = isinstance(source, Mesh) or isinstance(target, Mesh)
+    if not meshed and ours.size + theirs.size > LARGE:
         return weights_in_blocks(ours, theirs, normalisation)
     cells = theirs.cells()
     return normalise(overlap_areas(ours.cells(), cells), cells, normalisation)

@@ -16,7 +16,8 @@ from narcf_geo.core.errors import NarcfError
 if TYPE_CHECKING:
     import dask.array as da
 
-    from narcf_geo.regridding.weights import Part, Weights, Window
+    from narcf_geo.regridding.parts import Part, Window
+    from narcf_geo.regridding.weights import Weights
 
 BLOCK_BYTES = 64 * 2**20
 TARGET_BLOCK_CELLS = 2**20

@@ -318,6 +318,8 @@ class _OneFile:
     def _history(self, found: Sorted, goal: Cells, tasks: dict[str, Task]) -> str:
         hows = sorted({f"{task.method.name} {task.quantity}" for task in tasks.values()})
         options = f"min_coverage {self.asked.min_coverage:g}"
+        if self.asked.edges == "great_circles":
+            options += ", edges on great circles"
         grids = "; ".join(f"{', '.join(g.names)} from {g.source}" for g in found.groups)
         by = f"weights from {Path(self.weights).name}" if self.weights else "weights computed"
         text = (

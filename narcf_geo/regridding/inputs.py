@@ -164,6 +164,7 @@ def blocks(variable: xr.Variable | xr.DataArray, plane: Sequence[object]) -> dic
 
     Examples
     --------
+    >>> import numpy as np
     >>> air = xr.Variable(("time", "y", "x"), np.zeros((1, 277, 349), "f4")).isel(time=[0] * 500)
     >>> blocks(air, ("y", "x"))
     {'y': -1, 'x': -1, 'time': 43}

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
 from itertools import product
-from typing import Protocol
 
 import numpy as np
 from scipy import sparse
@@ -16,39 +14,24 @@ from narcf_geo.grid import Cells, Grid, Mesh
 from narcf_geo.grid.sphere import EdgeKind, band, great_circle_area, require_edges
 from narcf_geo.regridding import interpolation
 from narcf_geo.regridding.meshes import as_rows
+from narcf_geo.regridding.parts import (
+    Block,
+    Edges,
+    Part,
+    SeparablePart,
+    Window,
+    block_of,
+    cells_in,
+    flat,
+    rescaled,
+    shifted,
+    slice_of,
+    sparse_part,
+    touched,
+)
 
 METHODS = ("conservative", "bilinear", "nearest_s2d", "nearest_d2s")
 """The methods that are one matrix; `narcf_geo.core.methods.METHODS` are all."""
-
-BUFFER_BYTES = 2**28
-
-Window = tuple[slice, slice]
-Edges = tuple[np.ndarray, np.ndarray]
-"""Where the blocks of rows and of columns begin, and where the last ones end."""
-Block = tuple[int, int, int, int]
-"""Row and column of a target block, row and column of a source block."""
-
-
-class Part(Protocol):
-    """The weights between a block of source cells and a window of target cells."""
-
-    @property
-    def window(self) -> Window:
-        """Rows and columns of the target grid."""
-
-    def apply(
-        self,
-        fields: np.ndarray,
-        values: np.ndarray,
-        fraction: np.ndarray,
-        least: float,
-        mean: bool,
-    ) -> None:
-        """Regrid fields (n, ny, nx) into `values` and `fraction`, arrays (n, *window).
-
-        Cells covered by less than `least` become NaN; `mean` divides by the covered fraction. A
-        negative `least` leaves plain sums.
-        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +69,12 @@ class SeparableWeights:
         pairs = []
         for matrix, s, t in zip((self.y, self.x), source, target, strict=True):
             row, column = matrix.tocoo().coords
-            touching = np.unique(_block(t, row) * s.size + _block(s, column))
+            touching = np.unique(block_of(t, row) * s.size + block_of(s, column))
             pairs.append([divmod(number, s.size) for number in touching.tolist()])
         return {
             (ty, tx, sy, sx): self._part(
-                (_slice(source[0], sy), _slice(source[1], sx)),
-                (_slice(target[0], ty), _slice(target[1], tx)),
+                (slice_of(source[0], sy), slice_of(source[1], sx)),
+                (slice_of(target[0], ty), slice_of(target[1], tx)),
                 quantity,
             )
             for (ty, sy), (tx, sx) in product(*pairs)
@@ -99,14 +82,14 @@ class SeparableWeights:
 
     def _part(self, source: Window, target: Window, quantity: str) -> Part:
         y, x = self.y[target[0], source[0]], self.x[target[1], source[1]]
-        rows, columns = _touched(y), _touched(x)
+        rows, columns = touched(y), touched(x)
         y, x = y[rows], x[columns]
         y_weights, x_weights = y.data, x.data
         if quantity == "total":
             high, wide = heights(self.target), widths(self.target)
-            y_weights = _rescaled(y, high[target[0]][rows], heights(self.source)[source[0]])
-            x_weights = _rescaled(x, wide[target[1]][columns], widths(self.source)[source[1]])
-        return _SeparablePart(_shifted((rows, columns), target), y, x, y_weights, x_weights)
+            y_weights = rescaled(y, high[target[0]][rows], heights(self.source)[source[0]])
+            x_weights = rescaled(x, wide[target[1]][columns], widths(self.source)[source[1]])
+        return SeparablePart(shifted((rows, columns), target), y, x, y_weights, x_weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,16 +145,16 @@ class SparseWeights:
         cover, scaled = self.csr, self.csr.data
         if quantity == "total":
             self._require_single_cells()
-            scaled = _rescaled(cover, self.target_area.ravel(), self.source_area.ravel())
+            scaled = rescaled(cover, self.target_area.ravel(), self.source_area.ravel())
         nx = self.target.shape[1]
         parts: dict[Block, Part] = {}
         if all(len(e) == 2 for e in (*source, target[1])):
             for k in range(len(target[0]) - 1):
-                rows = _slice(target[0] * nx, k)
+                rows = slice_of(target[0] * nx, k)
                 entries = slice(cover.indptr[rows.start], cover.indptr[rows.stop])
                 if entries.stop > entries.start:
-                    window = _slice(target[0], k), slice(0, nx)
-                    parts[k, 0, 0, 0] = _sparse_part(window, cover[rows], scaled[entries])
+                    window = slice_of(target[0], k), slice(0, nx)
+                    parts[k, 0, 0, 0] = sparse_part(window, cover[rows], scaled[entries])
             return parts
         row, column = cover.tocoo().coords
         place = [
@@ -179,7 +162,7 @@ class SparseWeights:
             *np.unravel_index(column, self.source.shape),
         ]
         edges = (*target, *source)
-        block = [_block(e, p) for e, p in zip(edges, place, strict=True)]
+        block = [block_of(e, p) for e, p in zip(edges, place, strict=True)]
         number = np.ravel_multi_index(block, [len(e) - 1 for e in edges])
         order = np.argsort(number, kind="stable")
         for group in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
@@ -188,95 +171,16 @@ class SparseWeights:
             ty, tx, sy, sx = (p[group] for p in place)
             key = tuple(int(b[group[0]]) for b in block)
             window = slice(ty.min(), ty.max() + 1), slice(tx.min(), tx.max() + 1)
-            ours = _slice(source[0], key[2]), _slice(source[1], key[3])
-            local = _flat(ty, tx, window), _flat(sy, sx, ours)
-            shape = _cells(window), _cells(ours)
+            ours = slice_of(source[0], key[2]), slice_of(source[1], key[3])
+            local = flat(ty, tx, window), flat(sy, sx, ours)
+            shape = cells_in(window), cells_in(ours)
             part = sparse.csr_array((cover.data[group], local), shape=shape)
             weights = sparse.csr_array((scaled[group], local), shape=shape)
-            parts[key] = _sparse_part(window, part, weights.data)  # type: ignore[index]
+            parts[key] = sparse_part(window, part, weights.data)  # type: ignore[index]
         return parts
 
 
 Weights = SeparableWeights | SparseWeights
-
-
-@dataclass(frozen=True, eq=False)
-class _SeparablePart:
-    window: Window
-    y: sparse.csr_array
-    x: sparse.csr_array
-    y_weights: np.ndarray
-    x_weights: np.ndarray
-
-    def apply(
-        self,
-        fields: np.ndarray,
-        values: np.ndarray,
-        fraction: np.ndarray,
-        least: float,
-        mean: bool,
-    ) -> None:
-        from narcf_geo.kernels.apply import apply_separable
-
-        y, x = self.y, self.x
-        apply_separable(
-            fields,
-            y.indptr,
-            y.indices,
-            self.y_weights,
-            y.data,
-            y.sum(1),
-            x.indptr,
-            x.indices,
-            self.x_weights,
-            x.data,
-            x.sum(1),
-            values,
-            fraction,
-            least,
-            mean,
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _SparsePart:
-    window: Window
-    cover: sparse.csr_array
-    weights: np.ndarray
-    used: slice
-    indices: np.ndarray
-
-    def apply(
-        self,
-        fields: np.ndarray,
-        values: np.ndarray,
-        fraction: np.ndarray,
-        least: float,
-        mean: bool,
-    ) -> None:
-        from narcf_geo.kernels.apply import apply_sparse, apply_sparse_single
-
-        flat, used, c = fields.reshape(fields.shape[0], -1), self.used, self.cover
-        few = len(flat) < 4 or 8 * flat.itemsize * (used.stop - used.start) > BUFFER_BYTES
-        kernel = apply_sparse_single if few else apply_sparse
-        kernel(
-            flat,
-            used.start,
-            used.stop,
-            c.indptr,
-            self.indices,
-            self.weights,
-            c.data,
-            values,
-            fraction,
-            least,
-            mean,
-        )
-
-
-def _sparse_part(window: Window, cover: sparse.csr_array, weights: np.ndarray) -> _SparsePart:
-    used = slice(int(cover.indices.min()), int(cover.indices.max()) + 1)
-    return _SparsePart(window, cover, weights, used, (cover.indices - used.start).astype(np.uint32))
 
 
 def compute_weights(
@@ -388,41 +292,3 @@ def heights(grid: Grid) -> np.ndarray:
 def widths(grid: Grid) -> np.ndarray:
     """Return the width of each column of a rectilinear grid in radians."""
     return np.abs(np.radians(np.diff(grid.lon_b)))
-
-
-def _touched(matrix: sparse.csr_array) -> slice:
-    """Return the span of rows that hold entries."""
-    rows = np.flatnonzero(np.diff(matrix.indptr))
-    return slice(int(rows[0]), int(rows[-1]) + 1)
-
-
-def _block(edges: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Return the block of each index, blocks being given by their n + 1 edges."""
-    return np.searchsorted(edges, index, side="right") - 1
-
-
-def _slice(edges: np.ndarray, k: int) -> slice:
-    return slice(int(edges[k]), int(edges[k + 1]))
-
-
-def _flat(row: np.ndarray, column: np.ndarray, window: Window) -> np.ndarray:
-    """Return C-order positions within a window of a grid."""
-    y, x = window
-    return (row - y.start) * (x.stop - x.start) + column - x.start
-
-
-def _cells(window: Window) -> int:
-    return math.prod(w.stop - w.start for w in window)
-
-
-def _shifted(window: Window, origin: Window) -> Window:
-    y, x = (slice(w.start + o.start, w.stop + o.start) for w, o in zip(window, origin, strict=True))
-    return y, x
-
-
-def _rescaled(
-    cover: sparse.csr_array, target_size: np.ndarray, source_size: np.ndarray
-) -> np.ndarray:
-    """Return the part of each source cell instead of the part of each target cell."""
-    rows = np.repeat(np.arange(cover.shape[0]), np.diff(cover.indptr))
-    return cover.data * target_size[rows] / source_size[cover.indices]

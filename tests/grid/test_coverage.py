@@ -38,13 +38,20 @@ def shapes(draw: st.DrawFn) -> shapely.Geometry:
 def test_areas_are_those_of_shapely(shape: shapely.Geometry, steps: list[float]) -> None:
     x, y = np.concatenate([[0], np.cumsum(steps)]), np.arange(0.0, 9.0, 1.5)
     cells = shapely.box(*np.meshgrid(x[:-1], y[:-1]), *np.meshgrid(x[1:], y[1:]))
-    pieces = shapely.intersection(cells, shape)
+    # Part by part: of parts that only just touch, GEOS has returned a whole cell outside of all.
+    pieces = [shapely.intersection(cells, part) for part in shapely.get_parts(shape)]
+    wanted = np.sum([shapely.area(piece) for piece in pieces], axis=0) * np.ones(cells.shape)
     area, along, up = covered_moments(x, y, shape)
-    np.testing.assert_allclose(area, shapely.area(pieces), atol=1e-12)
-    large = shapely.area(pieces) > 1e-3
-    center = shapely.centroid(pieces[large])
-    np.testing.assert_allclose(along[large] / area[large], shapely.get_x(center), atol=1e-8)
-    np.testing.assert_allclose(up[large] / area[large], shapely.get_y(center), atol=1e-8)
+    np.testing.assert_allclose(area, wanted, atol=1e-12)
+    large = wanted > 1e-3
+    for found, axis in ((along, 0), (up, 1)):
+        moment = np.zeros(cells.shape)
+        for piece in pieces:
+            solid = shapely.area(piece) > 0
+            center = shapely.get_coordinates(shapely.centroid(piece[solid]))[:, axis]
+            moment[solid] += shapely.area(piece[solid]) * center
+        found, moment = found[large] / area[large], moment[large] / wanted[large]
+        np.testing.assert_allclose(found, moment, atol=1e-8)
 
 
 def test_the_direction_of_rings_does_not_matter() -> None:

@@ -177,7 +177,7 @@ def test_healpix_is_that_of_its_definition() -> None:
         z[[0, 4, 12, 20, 28]], [1 - 1 / 12, 2 / 3, 1 / 3, 0, -1 / 3], atol=1e-12
     )
     parents, children = Mesh.healpix(2), Mesh.healpix(4)
-    from narcf_geo.kernels.overlap import conservative_weights
+    from narcf_geo.kernels.conservative import conservative_weights
 
     shared = conservative_weights(children, parents).toarray()
     for cell in range(48):

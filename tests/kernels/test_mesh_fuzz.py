@@ -17,8 +17,9 @@ from scipy.spatial.transform import Rotation
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid import Grid, Mesh
+from narcf_geo.kernels.conservative import conservative_weights
 from narcf_geo.kernels.doubled import single_cells
-from narcf_geo.kernels.overlap import areas, conservative_weights, polygons_of
+from narcf_geo.kernels.overlap import areas, polygons_of
 
 WHOLE = 4 * np.pi
 

@@ -29,8 +29,9 @@ from meshes import (
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid import Grid, Mesh, cells_of
+from narcf_geo.kernels.conservative import conservative_weights
 from narcf_geo.kernels.doubled import doubled
-from narcf_geo.kernels.overlap import conservative_weights, polygons_of
+from narcf_geo.kernels.overlap import polygons_of
 from narcf_geo.regridding import compute_weights, regrid, regrid_file
 
 
