@@ -129,7 +129,7 @@ def weights_in_blocks(source: Side, target: Side, normalisation: Normalisation) 
     n_blocks = min(ny, -(-(size + ny * nx) // BLOCK))
     ends = np.linspace(0, ny, n_blocks + 1).astype(int)
     blocks = [slice(*pair) for pair in pairwise(ends.tolist())]
-    tiles = [] if source.parallel else _tiles(source)
+    tiles = [] if source.parallel else tiles_of(source)
     small = _index_type(size)
     weights = np.empty(0)
     columns: Integers = np.empty(0, small)
@@ -181,7 +181,8 @@ def _client() -> Any:
     return None
 
 
-def _tiles(source: Side) -> list[Tile]:
+def tiles_of(source: Side) -> list[Tile]:
+    """Return windows of a grid that cover it."""
     ny, nx = source.grid.shape
     windows = [
         (slice(y, min(y + TILE, ny)), slice(x, min(x + TILE, nx)))
@@ -219,7 +220,7 @@ def _block(
     if isinstance(cells, Polygons) and source.parallel:
         found = _overlaps_with_parallels(source, cells, threads)
     else:
-        found = _overlaps_with_tiles(source, tiles, cells, threads)
+        found = overlaps_with_tiles(source, tiles, cells, threads)
     overlap = sparse.csr_array((found[2], found[:2]), shape=(cells.size, size))
     overlap.sum_duplicates()
     return normalise(overlap, cells, normalisation)
@@ -240,7 +241,7 @@ def _overlaps_with_parallels(
     return row, np.repeat(near.owner, count), area
 
 
-def _overlaps_with_tiles(
+def overlaps_with_tiles(
     source: Side, tiles: list[Tile], cells: Cells, threads: int
 ) -> tuple[Integers, Integers, Floats]:
     """Return target cell, source cell and area of all overlaps."""

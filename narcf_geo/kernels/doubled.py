@@ -14,7 +14,9 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from narcf_geo.kernels.overlap import areas, overlap_areas, polygons_of
+from narcf_geo.grid import Grid
+from narcf_geo.kernels.blocks import LARGE, Side, overlaps_with_tiles, tiles_of
+from narcf_geo.kernels.overlap import areas, n_threads, overlap_areas, polygons_of
 from narcf_geo.kernels.polygons import Integers, Polygons
 
 if TYPE_CHECKING:
@@ -126,7 +128,28 @@ def _pairs(some: Polygons, cells: Polygons, size: Any) -> tuple[Integers, Intege
 @lru_cache(maxsize=8)
 def doubled_cells(cells: Cells) -> Doubled:
     """Return what lies on what among the cells of a grid or mesh; see `doubled`."""
+    if isinstance(cells, Grid) and math.prod(cells.shape) > LARGE and not _rim_overlaps(cells):
+        nothing = np.empty(0, np.int64)
+        return Doubled(nothing, nothing, nothing)
     return doubled(polygons_of(cells))
+
+
+def _rim_overlaps(grid: Grid) -> bool:
+    """Tell whether a cell at the rim of a grid lies on another, tile by tile of a large grid."""
+    ny, nx = grid.shape
+    side = Side.of(grid, None, "great_circles", "source")
+    tiles = tiles_of(side)
+    inner = slice(1, ny - 1)
+    ends = [(slice(k, k + 1), slice(0, nx)) for k in (0, ny - 1)]
+    ends += [(inner, slice(k, k + 1)) for k in (0, nx - 1)]
+    for rows, columns in ends:
+        cells = side.polygons(rows, columns)
+        row, other, area = overlaps_with_tiles(side, tiles, cells, n_threads())
+        y, x = np.divmod(row, columns.stop - columns.start)
+        own = (rows.start + y) * nx + columns.start + x
+        if ((own != other) & (area > TOUCHING * areas(cells)[row])).any():
+            return True
+    return False
 
 
 def single_cells(cells: Cells) -> tuple[NDArray[np.bool_] | None, int]:

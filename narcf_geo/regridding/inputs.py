@@ -160,7 +160,7 @@ def blocks(variable: xr.Variable | xr.DataArray, plane: Sequence[object]) -> dic
     """Return the sizes of the blocks in which a variable is read.
 
     They are whole planes, and as many of them as are stored together or fit into about 16 MiB.
-    Planes larger than that are cut.
+    Planes of more than twice that are cut into pieces of about 8 MiB.
 
     Examples
     --------
@@ -180,9 +180,22 @@ def blocks(variable: xr.Variable | xr.DataArray, plane: Sequence[object]) -> dic
     size = variable.dtype.itemsize * math.prod(n for d, n in sizes.items() if d in plane)
     least = max(1, size * math.prod(lead.values()))
     if least > 2 * BLOCK_BYTES and size:
-        # Cut along the plane; how, is what dask makes of the chunks that are stored.
+        from dask.array.core import normalize_chunks
+
+        # Cut along the plane, at the edges of what is stored together: else it is read repeatedly.
+        shape = tuple(sizes[d] for d in plane)
+        before = [min(int(stored.get(d, n)), n) for d, n in zip(plane, shape, strict=True)]
+        cut = normalize_chunks(
+            ("auto",) * len(shape),
+            shape,
+            limit=BLOCK_BYTES // 2,
+            dtype=variable.dtype,
+            previous_chunks=tuple(
+                (b,) * (n // b) + (n % b,) * (n % b > 0) for b, n in zip(before, shape, strict=True)
+            ),
+        )
         return {
-            **{str(d): "auto" for d in plane if d in sizes},
+            **{str(d): int(c[0]) for d, c in zip(plane, cut, strict=True)},
             **{str(d): n for d, n in lead.items()},
         }
     left = max(1, BLOCK_BYTES // least)

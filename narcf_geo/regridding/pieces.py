@@ -119,13 +119,13 @@ class Plan:
     fields : tuple of Field
     places : dict
         For each layer by name.
-    scheduler : str
-        Of dask, within a piece.
+    threads : int
+        In which each piece is computed.
     """
 
     fields: tuple[Field, ...]
     places: Mapping[str, Place]
-    scheduler: str = "sync"
+    threads: int = 1
 
     def pieces(self) -> list[Piece]:
         """Return all pieces, in the order of the fields and of their dimensions."""
@@ -149,7 +149,9 @@ def work(plan: Plan, number: int, piece: Piece) -> tuple[int, dict[str, float]]:
         arrays.append(part.rechunk(tuple(min(s, n) for s, n in zip(step, part.shape, strict=True))))
         places.append(plan.places[layer.name])
         regions.append((*lead, *(slice(0, n) for n in part.shape[len(lead) :])))
-    with dask.config.set(scheduler=plan.scheduler):
+    # Outside of the main thread dask would start four threads more than there are cores.
+    scheduler = "threads" if plan.threads > 1 else "sync"
+    with dask.config.set(scheduler=scheduler, num_workers=plan.threads):
         stored = da.store(arrays, places, regions=regions, lock=False, compute=False)
         sums = {name: array[lead].sum() for name, array in field.sums.items()}
         if field.ends:
@@ -221,8 +223,7 @@ def run(
     need = max((field.need for field in plan.fields), default=0.0)
     pool = _fitting(pool, need, memory)
     # Where there are fewer pieces than threads, each is computed by several.
-    scheduler = "threads" if len(todo) < pool.threads else "sync"
-    plan = Plan(plan.fields, plan.places, scheduler)
+    plan = Plan(plan.fields, plan.places, pool.threads if len(todo) < pool.threads else 1)
     pieces = plan.pieces()
     pool.run(work, [(k, pieces[k]) for k in todo], done, shared=plan)
 
