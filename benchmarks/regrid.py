@@ -329,7 +329,7 @@ def write_narr(folder: Path) -> dict[str, Any]:
     import xarray as xr
 
     from narcf_geo.grid import Grid
-    from narcf_geo.grid.grid import quads
+    from narcf_geo.grid.coordinates import quads
 
     lon_b, lat_b = narr()
     grid = Grid.from_corners(lon_b, lat_b)

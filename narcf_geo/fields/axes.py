@@ -184,7 +184,7 @@ def _eastward(ds: xr.Dataset, where: str) -> xr.Dataset:
     order = np.argsort(turned, kind="stable")
     east = turned[order]
     _each_once(east, "longitude", where)
-    first = _after_the_gap(east)
+    first = _after_the_gap(east, _widths(ds, order))
     order, east = np.roll(order, -first), np.roll(east, -first)
     east[east.size - first :] += 360
     shift = np.rint((east - given[order]) / 360) * 360
@@ -200,13 +200,23 @@ def _eastward(ds: xr.Dataset, where: str) -> xr.Dataset:
     return ds
 
 
-def _after_the_gap(east: np.ndarray) -> int:
+def _widths(ds: xr.Dataset, order: np.ndarray) -> np.ndarray | None:
+    """Return the width of each cell by its bounds, degrees; None without bounds."""
+    if "lon_bnds" not in ds.variables or ds["lon_bnds"].shape != (ds["lon"].size, 2):
+        return None
+    bounds = ds["lon_bnds"].values.astype("float64")[order]
+    return np.abs((bounds[:, 1] - bounds[:, 0] + 180) % 360 - 180)
+
+
+def _after_the_gap(east: np.ndarray, widths: np.ndarray | None = None) -> int:
     """Return where a row of cells begins that may go on beyond 180 degrees."""
     if east.size < 2:
         return 0
     gaps = np.diff(np.append(east, east[0] + 360))
-    widest = int(gaps.argmax())
-    whole = gaps[widest] < 1.5 * np.median(gaps)
+    usual = np.median(gaps)
+    between = usual if widths is None else (widths + np.roll(widths, -1)) / 2
+    widest = int((gaps - between).argmax())
+    whole = (gaps - between).max() < (1e-3 if widths is not None else usual / 2)
     return 0 if whole else (widest + 1) % east.size
 
 

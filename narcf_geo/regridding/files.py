@@ -309,8 +309,13 @@ class _OneFile:
 
     def _others(self, found: Sorted) -> list[Summary]:
         path = self.output.path
+        fields = [group.ds[n] for group in found.groups for n in group.names]
+        kept = {str(d) for field in fields for d in field.dims}
+        lost = [n for n in found.copied if self.output.kind == "geotiff" and n not in kept]
+        copied = [n for n in found.copied if n not in lost]
         return [
-            *(Summary(n, "copied", "no dimension of a grid", path) for n in found.copied),
+            *(Summary(n, "copied", "no dimension of a grid", path) for n in copied),
+            *(Summary(n, "dropped", "a GeoTIFF holds one field", path) for n in lost),
             *(Summary(n, "replaced", "the target has its own", path) for n in found.replaced),
             *(Summary(n, "dropped", reason, path) for n, reason in found.dropped.items()),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -124,7 +125,10 @@ def create_store(
             "compressors": codec,
         }
     template = _template(ds, layers)
-    template.to_zarr(path, mode="w", compute=False, consolidated=False, encoding=encoding)
+    with warnings.catch_warnings():
+        # Texts have no place in version 3 of the format yet; a user can do nothing about it.
+        warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification")
+        template.to_zarr(path, mode="w", compute=False, consolidated=False, encoding=encoding)
     _array.cache_clear()
 
 

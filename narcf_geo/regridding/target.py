@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.errors import MissingFileError, UsageError
+from narcf_geo.core.errors import MissingFileError, NarcfError, UsageError
 from narcf_geo.fields.formats import Opening, open_format
 from narcf_geo.grid import Cells, Grid, Mesh, cells_of
 from narcf_geo.regridding.extent import degrees_extent, plane_extent
@@ -74,7 +74,7 @@ def target_grid(
     if steps is not None:
         if crs is None:
             return Grid.regular(*(bounds or degrees_extent(source, *steps)), steps)
-        return _on_plane(bounds or plane_extent(source, crs, *steps), steps, crs)
+        return _on_plane(bounds, steps, crs) if bounds else _around(source, steps, crs)
     if bounds is not None or crs is not None:
         what = "bounds" if bounds is not None else "a reference system"
         raise UsageError(f"expected {what} only beside a resolution, found it beside a whole grid")
@@ -99,6 +99,21 @@ def opened_polygons(target: Target) -> Any:
 
         return open_regions(target)
     return target
+
+
+def _around(source: Cells, steps: tuple[float, float], crs: CRS | str | int) -> Cells:
+    """Return even cells in a reference system around a source."""
+    box = plane_extent(source, crs, *steps)
+    try:
+        return _on_plane(box, steps, crs)
+    except NarcfError as error:
+        # Whole cells around a map of the world reach beyond it.
+        west, south, east, north = box
+        smaller = west + steps[0], south + steps[1], east - steps[0], north - steps[1]
+        raise UsageError(
+            f"{error}; the target was the extent of the source, moved outwards to whole cells: "
+            "give bounds, such as {:.10g} {:.10g} {:.10g} {:.10g}".format(*smaller)
+        ) from None
 
 
 def _on_plane(box: Box, steps: tuple[float, float], crs: CRS | str | int) -> Cells:

@@ -250,3 +250,21 @@ def test_other_coordinates_of_the_names_of_the_house_make_way() -> None:
     field = cells(np.arange(6.0).reshape(2, 3)).rename(lat="north", lon="east")
     field = field.assign_coords(lat=("north", [5e5, 6e5], {"units": "m"}))
     assert at(in_house_order(field)) == at(field, "north", "east")
+
+
+def test_wide_cells_begin_after_their_gap_by_their_bounds() -> None:
+    edges = np.array([0.0, 68.75, 206.25, 275.0])
+    ds = xr.Dataset(
+        {"v": (("lat", "lon"), [[1.0, 2.0, 3.0]])},
+        {
+            "lat": ("lat", [0.5], {"units": "degrees_north"}),
+            "lon": ("lon", (edges[1:] + edges[:-1]) / 2, {"units": "degrees_east"}),
+        },
+    )
+    # The control: by their centres alone they may go round the globe.
+    assert in_house_order(ds)["v"].values.tolist() == [[3.0, 1.0, 2.0]]
+    ds["lon"].attrs["bounds"] = "lon_bnds"
+    ds = ds.assign_coords(lon_bnds=(("lon", "nv"), np.stack([edges[:-1], edges[1:]], 1)))
+    house = in_house_order(ds)
+    assert house["v"].values.tolist() == [[1.0, 2.0, 3.0]]
+    assert house["lon_bnds"].values.tolist() == ds["lon_bnds"].values.tolist()

@@ -257,6 +257,29 @@ def test_a_geotiff_of_uneven_rows_is_refused(climatology: Path, tmp_path: Path) 
     assert not (tmp_path / "o.tif").exists()
 
 
+def test_a_geotiff_says_what_it_does_not_hold(climatology: Path, tmp_path: Path) -> None:
+    with xr.open_dataset(climatology, decode_times=False) as ds:
+        ds.assign(site=((), "here"), length=("n", [1.0, 2.0])).to_netcdf(tmp_path / "more.nc")
+    of = {"grid": 5, "variables": ["t"]}
+    rows = regrid_file(tmp_path / "more.nc", tmp_path / "o.tif", **of)
+    fates = {row.variable: row.fate for row in rows}
+    assert (fates["t"], fates["site"], fates["length"]) == ("regridded", "dropped", "dropped")
+    # The control: a NetCDF file holds them.
+    rows = regrid_file(tmp_path / "more.nc", tmp_path / "o.nc", **of)
+    assert {row.fate for row in rows if row.variable in ("site", "length")} == {"copied"}
+
+
+def test_whole_cells_beyond_a_map_of_the_world_ask_for_bounds(tmp_path: Path) -> None:
+    globe = Grid.regular(-180, -60, 180, 60, 10)
+    ds = xr.Dataset({"f": (globe.dims, np.zeros(globe.shape), {"units": "K"})}, globe.coords())
+    ds.to_netcdf(tmp_path / "in.nc")
+    of = {"grid": 500_000, "crs": "EPSG:3857"}
+    with pytest.raises(UsageError, match=r"give bounds, such as -2\d{7} "):
+        regrid_file(tmp_path / "in.nc", tmp_path / "o.nc", **of)
+    regrid_file(tmp_path / "in.nc", tmp_path / "o.nc", bounds=(-2e7, -5e6, 2e7, 5e6), **of)
+    assert opened(tmp_path / "o.nc")["f"].shape == (20, 80)
+
+
 @pytest.mark.slow
 def test_a_field_larger_than_the_memory_it_takes(tmp_path: Path) -> None:
     """A field of 648 MB passes through in less than 300 MB beyond the libraries."""
