@@ -136,3 +136,11 @@ def near(
         leaves[found] = node
         found += 1
     return found
+
+
+@nb.njit(cache=True, nogil=True)
+def grown(cells: Any, areas: Any) -> Any:
+    """Return two full lists, of cells and of areas, with as much room again."""
+    more_cells, more_areas = np.empty(2 * cells.size, np.int64), np.empty(2 * cells.size)
+    more_cells[: cells.size], more_areas[: cells.size] = cells, areas
+    return more_cells, more_areas

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from narcf_geo.core.errors import UsageError
 from narcf_geo.grid import Mesh
-from narcf_geo.kernels.clip import clip, edge_planes, near
+from narcf_geo.kernels.clip import clip, edge_planes, grown, near
 from narcf_geo.kernels.lonlat import RectilinearCells
 from narcf_geo.kernels.parallels import overlap_rows
 from narcf_geo.kernels.polygons import (
@@ -55,9 +55,7 @@ def _overlap_rows(
     """Overlaps of some target parts with all source parts: count a part, source cells, areas."""
     n_target = target_parts.shape[0]
     count = np.zeros(n_target, np.int64)
-    capacity = 8 * n_target + 64
-    column = np.empty(capacity, np.int64)
-    area = np.empty(capacity)
+    column, area = np.empty(8 * n_target + 64, np.int64), np.empty(8 * n_target + 64)
     target, buffers = np.empty((4, 3)), np.empty((2, 32, 3))
     source, clipped = buffers[0], buffers[1]
     edges, side, box = np.empty((4, 7)), np.empty(32), np.empty(6)
@@ -80,14 +78,8 @@ def _overlap_rows(
                 overlap = polygon_area(polygon, n)
                 if overlap <= ROUNDING * extent(polygon, n):
                     continue
-                if found == capacity:
-                    capacity *= 2
-                    longer = np.empty(capacity, np.int64)
-                    longer[:found] = column
-                    column = longer
-                    wider = np.empty(capacity)
-                    wider[:found] = area
-                    area = wider
+                if found == column.size:
+                    column, area = grown(column, area)
                 column[found] = owner[j]
                 area[found] = overlap
                 found += 1

@@ -15,7 +15,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from narcf_geo.kernels.clip import clip, near
+from narcf_geo.kernels.clip import clip, grown, near
 from narcf_geo.kernels.polygons import (
     FANOUT,
     ROUNDING,
@@ -264,14 +264,8 @@ def overlap_rows(
                 overlap = _common_area(buffers, along, n, side, edges, row)
                 if overlap <= 0.0:
                     continue
-                if found == capacity:
-                    capacity *= 2
-                    longer = np.empty(capacity, np.int64)
-                    longer[:found] = found_owner
-                    found_owner = longer
-                    wider = np.empty(capacity)
-                    wider[:found] = found_area
-                    found_area = wider
+                if found == found_owner.size:
+                    found_owner, found_area = grown(found_owner, found_area)
                 found_owner[found] = owner[j]
                 found_area[found] = overlap
                 found += 1
