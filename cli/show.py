@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from narcf_geo.regridding.summary import Summary
     from narcf_geo.workflow import Result
 
+MOST_TABLES = 4
+"""Variables whose tables are shown."""
+
 SHOWN_ROWS = 8
 """Rows of a long table that are shown."""
 
@@ -202,19 +205,8 @@ def evaluation_table(metrics: dict[str, Any], output: Path | None) -> None:
 
 def zonal_table(table: pd.DataFrame, output: Path) -> None:
     """Show the first rows of a zonal table, the total of each flux, the notes, and the file."""
-    from rich.markup import escape
-
-    hidden = {c for c in table.columns if table[c].isna().all()}
-    columns = [c for c in table.columns if c not in hidden and not c.startswith("fraction_")]
-    fractions = [c for c in table.columns if c.startswith("fraction_")]
-    shown = Table(*map(escape, [*columns, *fractions[:4]]), box=SIMPLE_HEAD)
-    for _, row in table.head(SHOWN_ROWS).iterrows():
-        shown.add_row(*(escape(_short(row[c])) for c in [*columns, *fractions[:4]]))
-    console.print(shown)
-    more = [f"{len(table) - SHOWN_ROWS:,} more rows"] if len(table) > SHOWN_ROWS else []
-    more += [f"{len(fractions) - 4} more classes"] if len(fractions) > 4 else []
-    if more:
-        console.print(f"and {', '.join(more)}")
+    for name in list(table["variable"].unique())[:MOST_TABLES]:
+        _zonal_rows(str(name), table[table["variable"] == name])
     if "flux_TgC" in table:
         known = table[table["flux_TgC"].notna()]
         for (variable, region), part in list(known.groupby(["variable", "region"], sort=False))[:8]:
@@ -227,9 +219,38 @@ def zonal_table(table: pd.DataFrame, output: Path) -> None:
     console.print(f"Written: {output} ({len(table):,} rows)", markup=False)
 
 
+def _zonal_rows(name: str, table: pd.DataFrame) -> None:
+    """Show the first rows of a variable; its units once, so that numbers fit into 80 columns."""
+    from rich.markup import escape
+
+    table = table.dropna(axis="columns", how="all")
+    flux = "flux_TgC" in table
+    units = table["units"].iloc[0] if "units" in table else "no unit"
+    total = "" if flux or "total_units" not in table else table["total_units"].iloc[0]
+    console.print(f"{name}, {units}{f'; total in {total}' if total else ''}", markup=False)
+    hidden = {"variable", "units", "total_units", *(("total",) if flux else ())}
+    classes = [c for c in table.columns if c.startswith("fraction_")]
+    columns = [c for c in table.columns if c not in hidden and c not in classes[4:]]
+    shown = Table(box=SIMPLE_HEAD)
+    for column in columns:
+        right = table[column].dtype.kind == "f"
+        heading = escape(column.replace("fraction_", "class "))
+        shown.add_column(heading, justify="right" if right else "left", no_wrap=column != "region")
+    for _, row in table.head(SHOWN_ROWS).iterrows():
+        shown.add_row(*(escape(_short(row[c])) for c in columns))
+    console.print(shown)
+    more = [f"{len(table) - SHOWN_ROWS:,} more rows"] if len(table) > SHOWN_ROWS else []
+    more += [f"{len(classes) - 4} more classes"] if len(classes) > 4 else []
+    if more:
+        console.print(f"and {', '.join(more)}")
+
+
 def _short(value: Any) -> str:
     if isinstance(value, float):
-        return "" if value != value else f"{value:.5g}"
+        whole = abs(value) >= 1000 and abs(value) < 1e9
+        return "" if value != value else f"{value:,.0f}" if whole else f"{value:.4g}"
     if hasattr(value, "strftime"):
-        return value.strftime("%Y-%m-%d") if value.hour == value.minute == 0 else str(value)
+        if value.hour or value.minute:
+            return str(value)
+        return value.strftime("%Y-%m" if value.day == 1 else "%Y-%m-%d")
     return "" if value is None else str(value)
