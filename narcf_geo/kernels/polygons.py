@@ -135,7 +135,7 @@ def _merge_corners(vertices: Any, parts: Any, i: int, polygon: Any, part: Any) -
 
 @nb.njit(cache=True, nogil=True)
 def farthest(polygon: Any, n: int) -> float:
-    """Cosine of the angle from the centre of a polygon to its farthest corner; 0 if too large."""
+    """Cosine of the angle from the centre of a polygon to its farthest corner; -1 without one."""
     cx, cy, cz = 0.0, 0.0, 0.0
     for k in range(n):
         cx += polygon[k, 0]
@@ -143,7 +143,7 @@ def farthest(polygon: Any, n: int) -> float:
         cz += polygon[k, 2]
     norm = np.sqrt(cx * cx + cy * cy + cz * cz)
     if norm < 1e-9:
-        return 0.0
+        return -1.0
     lowest = 1.0
     for k in range(n):
         dot = (cx * polygon[k, 0] + cy * polygon[k, 1] + cz * polygon[k, 2]) / norm

@@ -47,10 +47,13 @@ def _overlap(source_b: np.ndarray, target_b: np.ndarray, measure) -> sparse.csr_
         return sparse.csr_array(shape)
     middle = (cuts[1:] + cuts[:-1]) / 2
     row, column = _cell_of(target_b, middle), _cell_of(source_b, middle)
+    # Between edges that are one but for rounding there is no cell.
+    inside = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])
+    row, column, cuts = row[inside], column[inside], np.stack([cuts[:-1], cuts[1:]])[:, inside]
     whole = measure(
         np.maximum(target_b[1:], target_b[:-1]), np.minimum(target_b[1:], target_b[:-1])
     )
-    part = measure(cuts[1:], cuts[:-1]) / whole[row]
+    part = measure(cuts[1], cuts[0]) / whole[row]
     # Edges that differ by rounding alone leave slivers.
     keep = part > 1e-12
     return sparse.csr_array((part[keep], (row[keep], column[keep])), shape=shape)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 _CUT, _EMPTY, _CROSSED, _TOO_LARGE, _NOT_FINITE = range(5)
+BEYOND_HALF = -0.2
+"""Cosine of the angle from the middle of a ring to its farthest corner: 102 degrees."""
+
 _REFUSED = {
     _CROSSED: (
         "cannot be cut into convex parts: its edges cross or overlap each other",
@@ -177,6 +180,27 @@ def _turned_left(polygon: Any, ring: Any, n: int, rounding: float) -> int:
 
 
 @nb.njit(cache=True, nogil=True)
+def _begin_in_the_middle(polygon: Any, ring: Any, n: int) -> None:
+    """Turn a ring, in place, so that it begins with the corner nearest to its middle.
+
+    Areas are those of triangles with the first corner, which no other may lie opposite to.
+    """
+    cx, cy, cz = 0.0, 0.0, 0.0
+    for k in range(n):
+        cx, cy, cz = cx + polygon[k, 0], cy + polygon[k, 1], cz + polygon[k, 2]
+    first, most = 0, -np.inf
+    for k in range(n):
+        along = cx * polygon[k, 0] + cy * polygon[k, 1] + cz * polygon[k, 2]
+        if along > most:
+            first, most = k, along
+    corners, numbers = polygon[:n].copy(), ring[:n].copy()
+    for k in range(n):
+        ring[k] = numbers[(first + k) % n]
+        for axis in range(3):
+            polygon[k, axis] = corners[(first + k) % n, axis]
+
+
+@nb.njit(cache=True, nogil=True)
 def _shape(polygon: Any, n: int, rounding: float) -> tuple[int, int]:
     """Number of corners of a counter-clockwise ring that turn right, and the last of them.
 
@@ -263,11 +287,18 @@ def _cut(vertices: Any, corners: Any, counts: Any, owner: Any, keep: Any) -> tup
         if n < 3:
             kind[p] = _NOT_FINITE if n < 0 else _EMPTY
             continue
-        if farthest(polygon, n) < 1e-9:
+        # Rings of many corners may reach from pole to pole: it is their parts that must fit.
+        cosine = farthest(polygon, n)
+        if cosine < (1e-9 if n <= 4 else BEYOND_HALF):
             kind[p] = _TOO_LARGE
             continue
+        wide = n > 4 and cosine < 0.5
+        if wide:
+            _begin_in_the_middle(polygon, ring, n)
         rounding = ROUNDING * extent(polygon, n)
         kind[p] = _turned_left(polygon, ring, n, rounding)
+        if wide:
+            _begin_in_the_middle(polygon, ring, n)
         if kind[p] != _CUT:
             continue
         before = found

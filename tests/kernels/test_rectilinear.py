@@ -61,6 +61,17 @@ def test_rows_sum_to_one_inside_the_globe(source: Grid, target: Grid) -> None:
     np.testing.assert_allclose(matrix(source, target).sum(axis=1), 1, atol=1e-11)
 
 
+def test_edges_that_are_one_but_for_rounding() -> None:
+    """The target begins where the source ends, one unit in the last place apart."""
+    for end in (360.0, np.nextafter(360, 0), np.nextafter(360, 400)):
+        source = Grid.from_corners([0.0, 75.0, 150.0, 262.0, end], [-90.0, 0, 90])
+        edges = [365.0, 363.3333333333333, 361.6666666666667, 360.0]
+        target = Grid.from_corners(edges, [0.0, 1, 2])
+        np.testing.assert_allclose(matrix(source, target).sum(axis=1), 1, atol=1e-11)
+        back = Grid.from_corners(edges[::-1], [0.0, 1, 2])
+        np.testing.assert_allclose(matrix(source, back).sum(axis=1), 1, atol=1e-11)
+
+
 def test_edges_are_parallels_not_great_circles() -> None:
     """At high latitudes ESMF's great circles cut other areas; near the equator they agree."""
     polar = Grid.regular(0, 60, 40, 80, 5), Grid.regular(0, 60, 40, 80, 20)

@@ -9,6 +9,8 @@ from numpy.testing import assert_array_equal
 from scipy.spatial.transform import Rotation
 
 from narcf_geo.core.errors import NarcfError
+from narcf_geo.kernels.overlap import areas
+from narcf_geo.kernels.polygons import unit_vectors
 from narcf_geo.kernels.triangulate import polygons
 
 TURN = Rotation.from_euler("zyx", [37.0, -61.0, 15.0], degrees=True)
@@ -151,3 +153,18 @@ def test_cells_of_several_polygons_and_repeated_corners() -> None:
             owner=np.array([1]),
             shape=(2, 2),
         )
+
+
+def test_a_ring_from_pole_to_pole_is_cut_and_a_larger_one_refused() -> None:
+    lat = np.arange(-90.0, 90, 5)
+    lon = np.concatenate([np.zeros(lat.size), np.full(lat.size, 10.0)])
+    ring = unit_vectors(lon, np.concatenate([lat, -lat]))
+    corners, counts = np.arange(len(ring)), np.array([len(ring)])
+    for order in (corners, corners[::-1], np.roll(corners, 7)):
+        area = areas(polygons(ring, order, counts))[0]
+        assert area == pytest.approx(2 * np.radians(10), rel=1e-12)
+    around = np.arange(0.0, 360, 5)
+    for equator in (around, np.delete(around, slice(2, 9))):
+        ring = unit_vectors(equator, np.zeros(equator.size))
+        with pytest.raises(NarcfError, match="half a sphere"):
+            polygons(ring, np.arange(equator.size), np.array([equator.size]))
