@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from narcf_geo.kernels.clip import near
 from narcf_geo.kernels.polygons import FANOUT, BoxTree, Floats, Integers
 
 _INSIDE = 1e-10
@@ -119,35 +120,15 @@ def _locate(
     cell = np.full(targets.shape[0], -1, np.int64)
     local = np.zeros((targets.shape[0], 2))
     corners, trial = np.empty((4, 3)), np.empty(2)
-    levels = starts.shape[0] - 1
-    stack = np.empty((FANOUT * levels + 1, 2), np.int64)
-    margin = _NEARLY
+    stack, leaves = np.empty((FANOUT * starts.shape[0], 2), np.int64), np.empty(starts[1], np.int32)
+    box, no_edges = np.empty(6), np.empty((0, 7))
     for i in range(targets.shape[0]):
         if not use[i]:
             continue
-        x, y, z = targets[i, 0], targets[i, 1], targets[i, 2]
+        for axis in range(3):
+            box[axis], box[3 + axis] = targets[i, axis] - _NEARLY, targets[i, axis] + _NEARLY
         best = _NEARLY
-        depth = 1
-        stack[0, 0], stack[0, 1] = levels - 1, 0
-        while depth > 0:
-            depth -= 1
-            level, node = stack[depth, 0], stack[depth, 1]
-            b = starts[level] + node
-            if (
-                boxes[b, 0] > x + margin
-                or boxes[b, 1] > y + margin
-                or boxes[b, 2] > z + margin
-                or boxes[b, 3] < x - margin
-                or boxes[b, 4] < y - margin
-                or boxes[b, 5] < z - margin
-            ):
-                continue
-            if level > 0:
-                last = min((node + 1) * FANOUT, starts[level] - starts[level - 1])
-                for child in range(node * FANOUT, last):
-                    stack[depth, 0], stack[depth, 1] = level - 1, child
-                    depth += 1
-                continue
+        for node in leaves[: near(boxes, starts, box, no_edges, 0, stack, leaves)]:
             for j in range(node * FANOUT, min((node + 1) * FANOUT, parts.shape[0])):
                 n = 3 if parts[j, 3] == parts[j, 2] else 4
                 for k in range(4):
