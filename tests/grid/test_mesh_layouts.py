@@ -85,6 +85,29 @@ def test_fields_on_nodes_are_no_cells() -> None:
         cells_of(ds)
 
 
+def test_names_of_ugrid_coordinates_do_not_outweigh_what_they_say() -> None:
+    ds = ugrid(0, False, False, True, False).rename(nx="flat_x", ny="flat_y")
+    ds.topology.attrs["node_coordinates"] = "flat_x flat_y"
+    assert found(ds).matches(TRUTH, 1e-9)
+
+
+@pytest.mark.parametrize(("units", "per_radian"), [("Degrees", 180 / np.pi), ("gon", 200 / np.pi)])
+def test_mpas_of_any_angle(units: str, per_radian: float) -> None:
+    # Near 0 N 0 E degrees taken for radians are still latitudes.
+    lon, lat = np.array([0.1, 0.3, 0.3, 0.1]), np.array([0.2, 0.2, 0.5, 0.5])
+    attrs = {"units": units}
+    ds = xr.Dataset(
+        {
+            "lonVertex": ("nVertices", np.radians(lon) * per_radian, attrs),
+            "latVertex": ("nVertices", np.radians(lat) * per_radian, attrs),
+            "verticesOnCell": (("nCells", "maxEdges"), [[1, 2, 3, 4]]),
+            "nEdgesOnCell": ("nCells", [4]),
+            "v": ("nCells", [1.0]),
+        }
+    )
+    assert found(ds).extent == pytest.approx((0.2, 0.5, 0.1, 0.3))
+
+
 @pytest.mark.parametrize("stated", [True, False])
 def test_mpas(stated: bool) -> None:
     table = padded(REGIONS, 0, 1)
