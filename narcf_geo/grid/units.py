@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +34,7 @@ def degrees_per(units: str, where: str) -> float:
     Raises
     ------
     FieldError
-        When the unit is not one of an angle.
+        When the unit is not one of an angle, or counts to the south or to the west.
 
     Examples
     --------
@@ -41,6 +42,11 @@ def degrees_per(units: str, where: str) -> float:
     (1.0, 57.29578)
     """
     text = units.strip().lower()
+    if re.fullmatch(r"deg(?:ree)?s?(?:_?(?:w|west|south)|_s)", text):
+        raise FieldError(
+            f"expected degrees to the north and to the east in {where!r}, found {units!r}; change "
+            "the sign of the values and the attribute units"
+        )
     if text in UNSAID or text.startswith("deg"):
         return 1.0
     return _scale(text, "degree", where, "degrees or radians")

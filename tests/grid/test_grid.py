@@ -14,7 +14,7 @@ from pyproj import CRS, Transformer
 from strategies import rotated_grids
 
 from narcf_geo.core.constants import EARTH_RADIUS
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import FieldError, NarcfError, UsageError
 from narcf_geo.grid import Grid, Mesh
 
 REAL = Path(__file__).parents[2] / "../shared/data/real"
@@ -224,6 +224,19 @@ def test_a_repeated_meridian_is_two_half_columns() -> None:
     grid = Grid.from_dataset(axes(np.arange(-85, 90, 10.0), np.arange(0, 361, 20.0)))
     assert grid.lon_b[[0, 1, -2, -1]].tolist() == [0, 10, 350, 360]
     assert grid.area.sum() == pytest.approx(SPHERE, rel=1e-13)
+
+
+@pytest.mark.parametrize(("axis", "unit"), [("lon", "degrees_west"), ("lat", "degree_S")])
+def test_degrees_to_the_west_and_to_the_south_are_refused(axis: str, unit: str) -> None:
+    lat, lon = {"units": "degrees_north"}, {"units": "degrees_east"}
+    ds = xr.Dataset(
+        {"v": (("lat", "lon"), np.zeros((2, 3)))},
+        coords={"lat": ("lat", [40, 41], lat), "lon": ("lon", [100, 101, 102], lon)},
+    )
+    assert Grid.from_dataset(ds).lon_b[0] == 99.5
+    ds[axis].attrs["units"] = unit
+    with pytest.raises(FieldError, match=f"'{axis}', found '{unit}'"):
+        Grid.from_dataset(ds)
 
 
 def test_float32_axes_go_round_once() -> None:
