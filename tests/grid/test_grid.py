@@ -239,6 +239,20 @@ def test_degrees_to_the_west_and_to_the_south_are_refused(axis: str, unit: str) 
         Grid.from_dataset(ds)
 
 
+@pytest.mark.parametrize("step", [1, 5, 10])
+def test_a_globe_in_radians_without_a_unit_is_refused(step: int) -> None:
+    grid = Grid.regular(-180, -90, 180, 90, step)
+    radians = {"lat": np.radians(grid.lat), "lon": np.radians(grid.lon) % (2 * np.pi)}
+    ds = xr.Dataset({"v": (("lat", "lon"), np.zeros(grid.shape))}, coords=radians).sortby("lon")
+    with pytest.raises(FieldError, match="whole globe in radians"):
+        Grid.from_dataset(ds)
+    # A few degrees around 0 N 0 E that are said to be degrees, or do not go round.
+    assert Grid.from_dataset(ds.isel(lon=slice(None, -grid.shape[1] // 4))).extent[1] < 1.6
+    for name, unit in (("lat", "degrees_north"), ("lon", "degrees_east")):
+        ds[name].attrs["units"] = unit
+    assert Grid.from_dataset(ds).extent[1] < 1.6
+
+
 def test_float32_axes_go_round_once() -> None:
     lat = (np.arange(3600) * 0.05 - 89.975).astype("float32")
     lon = (np.arange(7200) * 0.05 - 179.975).astype("float32")

@@ -12,6 +12,7 @@ from meshes import R2, four, lonlat_of, padded, swath, triangles, voronoi, xyz_o
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid import Grid, Mesh, cells_of
+from narcf_geo.grid.connectivity import padded_corners
 from narcf_geo.grid.layouts.gaussian import gaussian_mesh
 from narcf_geo.grid.layouts.healpix import healpix_mesh
 
@@ -83,6 +84,19 @@ def test_fields_on_nodes_are_no_cells() -> None:
     ds["depth"] = ("node", LON_V, {"mesh": "topology", "location": "node"})
     with pytest.raises(NarcfError, match="location node"):
         cells_of(ds)
+
+
+def test_icon_without_a_unit_is_refused() -> None:
+    lon_v, lat_v = (np.radians(v) for v in padded_corners(TRUTH) or ())
+    ds = xr.Dataset(
+        {"v": ("cell", VALUES)},
+        coords={"clat": ("cell", np.radians(LAT)), "clon": ("cell", np.radians(LON))},
+    ).assign(clat_vertices=(("cell", "nv"), lat_v), clon_vertices=(("cell", "nv"), lon_v))
+    with pytest.raises(NarcfError, match="whole globe in radians"):
+        cells_of(ds)
+    for name in ("clat", "clon"):
+        ds[name].attrs["units"] = "radian"
+    np.testing.assert_allclose(found(ds).area, TRUTH.area, rtol=1e-9)
 
 
 def test_names_of_ugrid_coordinates_do_not_outweigh_what_they_say() -> None:
