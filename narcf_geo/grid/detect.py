@@ -24,7 +24,7 @@ from narcf_geo.grid.sphere import (
     great_circle_area,
     to_xyz,
 )
-from narcf_geo.grid.units import in_degrees, may_be_angle
+from narcf_geo.grid.units import in_degrees, may_be_angle, require_degrees
 
 UNITS = {
     "latitude": {"degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"},
@@ -156,9 +156,12 @@ def with_degrees(ds: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     FieldError
-        When their unit is not one of an angle.
+        When their unit is not one of an angle, or is not said and radians are likely.
     """
     found = {u: geographic(ds, k) for k, u in DEGREES.items()}
+    lat, lon = found.values()
+    if lat is not None and lon is not None:
+        require_degrees(lat, lon)
     named = {str(a.name): u for u, a in found.items() if a is not None}
     return in_degrees(ds, [a for a in found.values() if a is not None], named)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 UNSAID = ("", "1", "none", "unknown")
 """Unit strings that tell nothing."""
+
+GLOBE = 1.4, 5.9
+"""Radians that latitudes of a globe exceed on either side, and that its longitudes span."""
+
+SLACK = 1e-3
+"""Radians: rounding of the ends of a globe."""
 
 SMALLEST_ORBIT = 1.0
 """Radians beyond which no scan angle of a geostationary satellite lies."""
@@ -33,7 +40,7 @@ def degrees_per(units: str, where: str) -> float:
     Raises
     ------
     FieldError
-        When the unit is not one of an angle.
+        When the unit is not one of an angle, or counts to the south or to the west.
 
     Examples
     --------
@@ -41,9 +48,29 @@ def degrees_per(units: str, where: str) -> float:
     (1.0, 57.29578)
     """
     text = units.strip().lower()
+    if re.fullmatch(r"deg(?:ree)?s?(?:_?(?:w|west|south)|_s)", text):
+        raise FieldError(
+            f"expected degrees to the north and to the east in {where!r}, found {units!r}; change "
+            "the sign of the values and the attribute units"
+        )
     if text in UNSAID or text.startswith("deg"):
         return 1.0
     return _scale(text, "degree", where, "degrees or radians")
+
+
+def require_degrees(lat: xr.DataArray, lon: xr.DataArray) -> None:
+    """Refuse a globe in radians that does not say so: its numbers would be a few degrees."""
+    stated = (str(axis.attrs.get("units", "")).strip().lower() for axis in (lat, lon))
+    if any(unit not in UNSAID for unit in stated):
+        return
+    south, north, west, east = (f(a.values) for a in (lat, lon) for f in (np.nanmin, np.nanmax))
+    poles = -np.pi / 2 - SLACK <= south < -GLOBE[0] and GLOBE[0] < north <= np.pi / 2 + SLACK
+    if poles and GLOBE[1] < east - west <= 2 * np.pi + SLACK:
+        raise FieldError(
+            f"expected units for {lat.name!r} and {lon.name!r}, found none and values from "
+            f"{south:g} to {north:g} and from {west:g} to {east:g}, which look like the whole "
+            "globe in radians; give them units 'radian', or degrees_north and degrees_east"
+        )
 
 
 def may_be_angle(units: str) -> bool:

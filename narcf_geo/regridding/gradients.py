@@ -10,29 +10,64 @@ import numpy as np
 from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import UsageError
 from narcf_geo.grid import Cells, Grid
+from narcf_geo.grid.sphere import EdgeKind
 from narcf_geo.regridding.apply import Rule
 from narcf_geo.regridding.bands import Band, BoxBand, box_neighbours, neighbours
 from narcf_geo.regridding.weights import SparseWeights, Weights, compute_weights, overlap_weights
 
+STRAIGHT = 0.02
+"""Share of the height of a cell by which a great circle may leave the parallel that it replaces."""
 
-def overlaps(source: Cells, target: Cells) -> Weights:
+
+def overlaps(source: Cells, target: Cells, edges: EdgeKind = "parallels") -> Weights:
     """Return the first-order weights to which the moments of `Gradients` belong.
 
-    Parallels are edges between two rectilinear grids, great circles everywhere else.
+    Parameters
+    ----------
+    source, target : Grid or Mesh
+        A source of rows and columns.
+    edges : {"parallels", "great_circles"}
+        On what the cells of a rectilinear grid end in the north and in the south. Parallels are
+        edges between two rectilinear grids only: with any other grid they are great circles, of
+        cells that are narrow enough.
 
     Raises
     ------
     UsageError
-        When the source is a mesh, whose cells have no rows and columns of neighbours.
+        When the source is a mesh, whose cells have no rows and columns of neighbours, or great
+        circles between the corners of a cell would leave its parallels.
     """
     if not isinstance(source, Grid):
         raise UsageError(
             f"expected a source of rows and columns for method 'conservative2', found {source}; "
             "use 'conservative'"
         )
+    if edges == "great_circles":
+        return overlap_weights(source, target)
     if source.is_rectilinear and isinstance(target, Grid) and target.is_rectilinear:
         return compute_weights(source, target)
+    for cells in (source, target):
+        if isinstance(cells, Grid) and cells.is_rectilinear:
+            _require_narrow(cells)
     return overlap_weights(source, target)
+
+
+def _require_narrow(grid: Grid) -> None:
+    """Refuse cells so wide that great circles between their corners are no parallels."""
+    width, lat = float(np.abs(np.diff(grid.lon_b)).max()), np.radians(grid.lat_b)
+    half = np.radians(width / 2)
+    away = np.arctan2(np.sin(lat), np.cos(lat) * np.cos(half)) - lat if half < np.pi / 2 else np.pi
+    off = np.abs(np.degrees(away)) * np.ones(lat.size)
+    share = np.maximum(off[1:], off[:-1]) / np.abs(np.diff(grid.lat_b))
+    if share.max() > STRAIGHT:
+        k = int(share.argmax())
+        raise UsageError(
+            f"expected cells with edges close to great circles for method 'conservative2' between "
+            f"{grid} and a grid of another kind, found cells {width:g} degrees wide whose edges "
+            f"at {grid.lat_b[k]:g} and {grid.lat_b[k + 1]:g} degrees leave their parallels by "
+            f"{100 * share[k]:.0f} % of the height; use 'conservative', narrower cells, or "
+            "edges='great_circles' if that is what you want"
+        )
 
 
 @dataclass(frozen=True, eq=False)

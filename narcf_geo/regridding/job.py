@@ -99,7 +99,7 @@ class Job:
                     f"{self.given}: a weight file does not keep the slopes of {method}; leave the "
                     "file out"
                 )
-            return overlaps(self.source, self.target)
+            return overlaps(self.source, self.target, self.options.edges)
         near: dict[str, Any] = {}
         if method.startswith("nearest"):
             near = {

@@ -105,9 +105,10 @@ def regrid(
         Give cells without a value that of the nearest valid source cell. Their covered fraction
         stays what it is. Needs a whole field in memory.
     edges : {"parallels", "great_circles"}
-        On what the cells of a longitude-latitude grid end in the north and in the south, for
-        ``conservative``: parallels, or great circles between their corners as in ESMF and xESMF.
-        All other edges are great circles. `weights` made before keep their own.
+        On what the cells of a longitude-latitude grid end in the north and in the south:
+        parallels, or great circles between their corners as in ESMF and xESMF. All other edges
+        are great circles, and so are those of ``conservative2`` between a longitude-latitude grid
+        and another, which therefore takes narrow cells only. `weights` made before keep their own.
     weights : optional
         Weights made before: of `compute_weights`, an `xesmf.Regridder`, or the path of a weight
         file, which is written when it is absent and refused when it belongs to other grids, or

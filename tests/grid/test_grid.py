@@ -14,7 +14,7 @@ from pyproj import CRS, Transformer
 from strategies import rotated_grids
 
 from narcf_geo.core.constants import EARTH_RADIUS
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import FieldError, NarcfError, UsageError
 from narcf_geo.grid import Grid, Mesh
 
 REAL = Path(__file__).parents[2] / "../shared/data/real"
@@ -224,6 +224,33 @@ def test_a_repeated_meridian_is_two_half_columns() -> None:
     grid = Grid.from_dataset(axes(np.arange(-85, 90, 10.0), np.arange(0, 361, 20.0)))
     assert grid.lon_b[[0, 1, -2, -1]].tolist() == [0, 10, 350, 360]
     assert grid.area.sum() == pytest.approx(SPHERE, rel=1e-13)
+
+
+@pytest.mark.parametrize(("axis", "unit"), [("lon", "degrees_west"), ("lat", "degree_S")])
+def test_degrees_to_the_west_and_to_the_south_are_refused(axis: str, unit: str) -> None:
+    lat, lon = {"units": "degrees_north"}, {"units": "degrees_east"}
+    ds = xr.Dataset(
+        {"v": (("lat", "lon"), np.zeros((2, 3)))},
+        coords={"lat": ("lat", [40, 41], lat), "lon": ("lon", [100, 101, 102], lon)},
+    )
+    assert Grid.from_dataset(ds).lon_b[0] == 99.5
+    ds[axis].attrs["units"] = unit
+    with pytest.raises(FieldError, match=f"'{axis}', found '{unit}'"):
+        Grid.from_dataset(ds)
+
+
+@pytest.mark.parametrize("step", [1, 5, 10])
+def test_a_globe_in_radians_without_a_unit_is_refused(step: int) -> None:
+    grid = Grid.regular(-180, -90, 180, 90, step)
+    radians = {"lat": np.radians(grid.lat), "lon": np.radians(grid.lon) % (2 * np.pi)}
+    ds = xr.Dataset({"v": (("lat", "lon"), np.zeros(grid.shape))}, coords=radians).sortby("lon")
+    with pytest.raises(FieldError, match="whole globe in radians"):
+        Grid.from_dataset(ds)
+    # A few degrees around 0 N 0 E that are said to be degrees, or do not go round.
+    assert Grid.from_dataset(ds.isel(lon=slice(None, -grid.shape[1] // 4))).extent[1] < 1.6
+    for name, unit in (("lat", "degrees_north"), ("lon", "degrees_east")):
+        ds[name].attrs["units"] = unit
+    assert Grid.from_dataset(ds).extent[1] < 1.6
 
 
 def test_float32_axes_go_round_once() -> None:

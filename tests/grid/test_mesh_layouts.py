@@ -12,6 +12,7 @@ from meshes import R2, four, lonlat_of, padded, swath, triangles, voronoi, xyz_o
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid import Grid, Mesh, cells_of
+from narcf_geo.grid.connectivity import padded_corners
 from narcf_geo.grid.layouts.gaussian import gaussian_mesh
 from narcf_geo.grid.layouts.healpix import healpix_mesh
 
@@ -83,6 +84,42 @@ def test_fields_on_nodes_are_no_cells() -> None:
     ds["depth"] = ("node", LON_V, {"mesh": "topology", "location": "node"})
     with pytest.raises(NarcfError, match="location node"):
         cells_of(ds)
+
+
+def test_icon_without_a_unit_is_refused() -> None:
+    lon_v, lat_v = (np.radians(v) for v in padded_corners(TRUTH) or ())
+    ds = xr.Dataset(
+        {"v": ("cell", VALUES)},
+        coords={"clat": ("cell", np.radians(LAT)), "clon": ("cell", np.radians(LON))},
+    ).assign(clat_vertices=(("cell", "nv"), lat_v), clon_vertices=(("cell", "nv"), lon_v))
+    with pytest.raises(NarcfError, match="whole globe in radians"):
+        cells_of(ds)
+    for name in ("clat", "clon"):
+        ds[name].attrs["units"] = "radian"
+    np.testing.assert_allclose(found(ds).area, TRUTH.area, rtol=1e-9)
+
+
+def test_names_of_ugrid_coordinates_do_not_outweigh_what_they_say() -> None:
+    ds = ugrid(0, False, False, True, False).rename(nx="flat_x", ny="flat_y")
+    ds.topology.attrs["node_coordinates"] = "flat_x flat_y"
+    assert found(ds).matches(TRUTH, 1e-9)
+
+
+@pytest.mark.parametrize(("units", "per_radian"), [("Degrees", 180 / np.pi), ("gon", 200 / np.pi)])
+def test_mpas_of_any_angle(units: str, per_radian: float) -> None:
+    # Near 0 N 0 E degrees taken for radians are still latitudes.
+    lon, lat = np.array([0.1, 0.3, 0.3, 0.1]), np.array([0.2, 0.2, 0.5, 0.5])
+    attrs = {"units": units}
+    ds = xr.Dataset(
+        {
+            "lonVertex": ("nVertices", np.radians(lon) * per_radian, attrs),
+            "latVertex": ("nVertices", np.radians(lat) * per_radian, attrs),
+            "verticesOnCell": (("nCells", "maxEdges"), [[1, 2, 3, 4]]),
+            "nEdgesOnCell": ("nCells", [4]),
+            "v": ("nCells", [1.0]),
+        }
+    )
+    assert found(ds).extent == pytest.approx((0.2, 0.5, 0.1, 0.3))
 
 
 @pytest.mark.parametrize("stated", [True, False])

@@ -15,7 +15,7 @@ from strategies import rectilinear_grids, rotated_grids
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid import Grid
-from narcf_geo.grid.sphere import to_lonlat, to_xyz
+from narcf_geo.grid.sphere import EdgeKind, to_lonlat, to_xyz
 from narcf_geo.kernels.moments import slopes
 from narcf_geo.regridding import bands, regrid
 from narcf_geo.regridding.bands import neighbours
@@ -126,11 +126,20 @@ def test_integrals_are_kept_with_gaps_and_without(source: Grid) -> None:
 grids = st.one_of(rectilinear_grids(whole_globe=True), rotated_grids())
 
 
-@given(grids, st.one_of(rectilinear_grids(), rotated_grids()), st.integers(0, 99))
+@given(
+    grids,
+    st.one_of(rectilinear_grids(), rotated_grids()),
+    st.integers(0, 99),
+    st.sampled_from(("parallels", "great_circles")),
+)
 @settings(max_examples=30, deadline=None)
-def test_constants_stay_and_moments_add_up(source: Grid, target: Grid, seed: int) -> None:
+def test_constants_stay_and_moments_add_up(
+    source: Grid, target: Grid, seed: int, edges: EdgeKind
+) -> None:
+    if source.is_rectilinear != target.is_rectilinear:
+        edges = "great_circles"
     try:
-        weights = overlaps(source, target)
+        weights = overlaps(source, target, edges)
     except NarcfError as error:  # a few cells around the globe have no great circles as edges
         assume("half a sphere" not in str(error))
         raise
@@ -138,7 +147,8 @@ def test_constants_stay_and_moments_add_up(source: Grid, target: Grid, seed: int
         return
     values = np.full(source.shape, 7.25)
     values[np.random.default_rng(seed).random(source.shape) < 0.2] = np.nan
-    out = regrid(on(source, values), target, source=source, method="conservative2", min_coverage=0)
+    out = regrid(on(source, values), target, source=source, method="conservative2", min_coverage=0,
+                 edges=edges)  # fmt: skip
     assert np.nanmax(np.abs(out.values - 7.25), initial=0) < 1e-11
     if source.is_rectilinear or target.is_rectilinear:
         return
@@ -150,6 +160,36 @@ def test_constants_stay_and_moments_add_up(source: Grid, target: Grid, seed: int
     whole = covered > 1 - 1e-10
     scale = weights.source_area.max()
     assert np.abs(inside[whole]).max(initial=0) < 1e-10 * scale
+
+
+def test_wide_cells_between_grids_of_two_kinds_are_refused() -> None:
+    lat = xr.DataArray(turned(COARSE).centers()[1], dims=("y", "x"), name="v", attrs={"units": "K"})
+    options: dict[str, Any] = {"source": turned(COARSE), "method": "conservative2"}
+    wide, narrow = Grid.regular(0, 40, 30, 50, (30, 10)), Grid.regular(0, 40, 30, 50, (2, 2))
+    with pytest.raises(UsageError, match=r"30 degrees wide .* edges='great_circles'"):
+        regrid(lat, wide, **options)
+    with pytest.raises(UsageError, match="360 degrees wide"):
+        regrid(lat, Grid.regular(0, 40, 360, 50, (360, 10)), **options)
+    exact = float(regrid(lat, wide, source=turned(COARSE)).values[0, 0])
+    inside = float(np.average(regrid(lat, narrow, **options), weights=narrow.area))
+    assert abs(inside - exact) < 0.02
+    # Between great circles a cell of 30 degrees lies two thirds of a degree further north.
+    asked = float(regrid(lat, wide, **options, edges="great_circles").values[0, 0])
+    assert 0.6 < asked - exact < 0.7
+
+
+def test_great_circles_between_rectilinear_grids_on_request() -> None:
+    values = np.repeat(COARSE.lat[:, None], COARSE.shape[1], axis=1)
+    box = Grid.regular(0, 40, 30, 50, (30, 10))
+    found = {
+        (method, edges): float(regrid(on(COARSE, values), box, source=COARSE, method=method,
+                                      edges=edges).values[0, 0])
+        for method in ("conservative", "conservative2")
+        for edges in ("parallels", "great_circles")
+    }  # fmt: skip
+    for edges in ("parallels", "great_circles"):
+        assert abs(found["conservative2", edges] - found["conservative", edges]) < 0.05
+    assert 0.6 < found["conservative2", "great_circles"] - found["conservative2", "parallels"] < 0.7
 
 
 @pytest.mark.parametrize("source", [COARSE, turned(COARSE)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from narcf_geo.grid.layouts.common import Layout, attribute, indices, padded
+from narcf_geo.grid.layouts.common import Layout, in_degrees, indices, padded
 from narcf_geo.grid.mesh import Mesh
 
 _NAMES = frozenset(
@@ -40,5 +40,4 @@ def _build(ds: xr.Dataset) -> Mesh:
 
 def _degrees(variable: xr.DataArray) -> np.ndarray:
     """Return degrees: MPAS writes radians, in older files without saying so."""
-    values = variable.values.astype("float64")
-    return values if attribute(variable, "units").startswith("deg") else np.degrees(values)
+    return in_degrees(variable, "radian")

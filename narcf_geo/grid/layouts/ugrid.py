@@ -94,9 +94,10 @@ def _lonlat(ds: xr.Dataset, topology: str, role: str) -> tuple[np.ndarray, np.nd
         if name not in ds.variables:
             continue
         v = ds[name]
-        text = " ".join((attribute(v, "standard_name"), attribute(v, "units"), name)).lower()
-        north = "latitude" in text or "north" in text or "lat" in name.lower()
-        found["lat" if north else "lon"] = in_degrees(v)
+        said = f"{attribute(v, 'standard_name')} {attribute(v, 'units')}".lower()
+        kinds = {"lat": ("latitude", "north"), "lon": ("longitude", "east")}
+        kind = next((k for k, words in kinds.items() if any(w in said for w in words)), None)
+        found[kind or ("lat" if "lat" in name.lower() else "lon")] = in_degrees(v)
     if set(found) != {"lat", "lon"}:
         raise NarcfError(
             f"expected longitudes and latitudes in the {role} of the mesh {topology!r}, found "

@@ -12,6 +12,7 @@ from narcf_geo.grid.grid import Grid
 from narcf_geo.grid.layouts.common import KINDS, Layout, attribute, in_degrees, used_dims
 from narcf_geo.grid.mesh import Mesh
 from narcf_geo.grid.sphere import to_xyz
+from narcf_geo.grid.units import require_degrees
 
 _NAMES = {
     "latitude": (
@@ -108,6 +109,7 @@ def recognise(ds: xr.Dataset) -> Layout | None:
 
 
 def _build(ds: xr.Dataset, at: Positions) -> Grid | Mesh:
+    require_degrees(ds[at.lat], ds[at.lon])
     dims = ds[at.lat].dims
     extra = [d for d in ds[at.lat_v].dims if d not in dims]
     units = [attribute(ds[n], "units") or None for n in (at.lat, at.lon)]
