@@ -27,6 +27,10 @@ ENDS = ("flux_lower", "flux_upper")
 """The ends of an interval of the flux; they change places where the sign is turned."""
 
 
+PACKING = ("_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned")
+"""Attributes that numbers have as they lie in a file, and their values have no longer."""
+
+
 def open_fields(
     source: str | os.PathLike[str] | xr.Dataset | xr.DataArray,
     variables: Iterable[str] | None = None,
@@ -153,12 +157,12 @@ def _with_unit_of_flux(ds: xr.Dataset, where: str, turned: bool) -> xr.Dataset:
 def opened(
     source: str | os.PathLike[str] | xr.Dataset | xr.DataArray,
 ) -> tuple[xr.Dataset, str]:
-    """Return the dataset of a source as it is, and what to call it in an error."""
+    """Return the dataset of a source, packed numbers unpacked, and what to call it in an error."""
     if isinstance(source, xr.Dataset):
-        return source, str(source.encoding.get("source", "the dataset"))
+        return _unpacked(source), str(source.encoding.get("source", "the dataset"))
     if isinstance(source, xr.DataArray):
         name = source.name if source.name is not None else "field"
-        return source.to_dataset(name=name), f"{name!r}"
+        return _unpacked(source.to_dataset(name=name)), f"{name!r}"
     if not isinstance(source, str | os.PathLike):
         raise UsageError(
             f"expected a path, an xarray.Dataset or DataArray, found {type(source).__name__}"
@@ -167,6 +171,17 @@ def opened(
     if not path.exists():
         raise MissingFileError(f"{path}: no such file")
     return open_format(path), str(path)
+
+
+def _unpacked(ds: xr.Dataset) -> xr.Dataset:
+    """Return `ds` with the values of variables that are as they lie in a file, by CF 8.1."""
+    raw = [n for n, v in ds.data_vars.items() if set(PACKING) & set(v.attrs)]
+    raw = [n for n in raw if ds[n].dtype.kind in "fiu"]
+    if not raw:
+        return ds
+    plain = xr.Dataset({n: ds[n].variable for n in raw})
+    decoded = xr.decode_cf(plain, decode_times=False, decode_coords=False, decode_timedelta=False)
+    return ds.assign({n: decoded[n].variable for n in raw})
 
 
 def valid_only(ds: xr.Dataset) -> xr.Dataset:

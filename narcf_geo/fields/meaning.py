@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -20,10 +20,13 @@ MOST_CLASSES = 256
 _NO_UNIT = ("", "1", "-", "unitless", "dimensionless", "none", "n/a")
 _PEOPLE = ("people", "persons", "person", "inhabitants", "individuals", "capita", "heads")
 _COUNTS = ("count", "counts", "number", "numbers", "no.", "#")
-_PER_CELL = re.compile(
+PER_CELL = re.compile(
     r"(?:/\s*|\bper[ _])(?:grid[ _-]?)?(?:cell|pixel|box)\b"
-    r"|\b(?:grid[ _-]?)?(?:cell|pixel|box)\s*(?:\^|\*\*)?\s*-\s*1\b"
+    r"|\b(?:grid[ _-]?)?(?:cell|pixel|box)\s*(?:\^|\*\*)?\s*-\s*1\b",
+    re.IGNORECASE,
 )
+"""What a unit for each cell of a grid has in it."""
+
 _EQUIVALENT = re.compile(r"(?<=CO2)[ _-]?eq?(?:uiv(?:alents?)?)?\b\.?", re.IGNORECASE)
 _COUNTED = re.compile(
     r"(?<![a-z])(counts?|numbers?|num|n_?obs|observations?|pop(ulation)?|people|samples)(?![a-z])"
@@ -121,6 +124,25 @@ def meaning_of(field: xr.DataArray, measures: Iterable[str] = ()) -> Meaning:
     return _of_type(field, units)
 
 
+def with_quantity(meaning: Meaning, quantity: str | None) -> Meaning:
+    """Return a meaning as a quantity asked for all variables has it.
+
+    What a file states to be classes, flags, directions or areas of cells stays that.
+
+    Examples
+    --------
+    >>> with_quantity(Meaning("unclear", "int32 numbers"), "total").kind
+    'extensive'
+    >>> with_quantity(Meaning("direction", "'aspect' in degrees"), "mean").kind
+    'direction'
+    """
+    stated = meaning.kind == "categorical" and meaning.stated
+    if quantity is None or stated or meaning.kind in ("flags", "direction", "cell_area"):
+        return meaning
+    kind: Kind = "extensive" if quantity == "total" else "intensive"
+    return replace(meaning, kind=kind, because=f"quantity {quantity!r}")
+
+
 def area_measures(ds: xr.Dataset) -> set[str]:
     """Return the names of the variables that others name as the area of their cells.
 
@@ -205,7 +227,7 @@ def _turning(field: xr.DataArray, standard: str) -> str:
 
 def _amount(units: str) -> str:
     """Return the units where they are those of an amount in a cell, else nothing."""
-    if units.lower() in _PEOPLE or _PER_CELL.search(units.lower()):
+    if units.lower() in _PEOPLE or PER_CELL.search(units):
         return units
     plain = _EQUIVALENT.sub("", units)
     try:
