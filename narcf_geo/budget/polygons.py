@@ -25,10 +25,11 @@ from narcf_geo.core.errors import FieldError, UsageError
 from narcf_geo.core.progress import Progress, silent
 from narcf_geo.fields import open_fields
 from narcf_geo.fields.axes import with_time
-from narcf_geo.fields.door import opened, valid_only, with_companions
+from narcf_geo.fields.door import opened, with_companions
 from narcf_geo.fields.formats import Opening
 from narcf_geo.fields.regions import open_regions
 from narcf_geo.fields.series import open_series
+from narcf_geo.fields.stored import valid_only
 from narcf_geo.fields.values import Sign
 from narcf_geo.grid import Grid
 from narcf_geo.grid.detect import lacks_crs

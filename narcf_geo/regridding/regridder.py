@@ -12,8 +12,8 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.units import linear
-from narcf_geo.fields.door import PACKING, valid_only
 from narcf_geo.fields.meaning import stored_dtype
+from narcf_geo.fields.stored import PACKING, valid_only
 from narcf_geo.grid import Cells, Grid, cells_of
 from narcf_geo.grid.layouts import geometry_names
 from narcf_geo.grid.planes import plane_values
