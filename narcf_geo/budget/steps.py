@@ -119,10 +119,6 @@ class Steps:
             return np.array(texts, dtype=object)
 
 
-def _bounded(ds: xr.Dataset) -> bool:
-    return "time_bnds" in ds.variables if not ds["time"].ndim else time_bounds(ds) is not None
-
-
 def carbon(
     field: xr.DataArray, steps: Steps, sign: Sign | None, of_cells: bool
 ) -> tuple[np.ndarray | None, str]:

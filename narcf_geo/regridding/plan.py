@@ -89,7 +89,10 @@ def plan(
         except _Refused as reason:
             refused.append(f"{name!r}: {reason}")
     if unknown := sorted(options.names() - {*tasks, *map(str, ds.variables)}):
-        raise UsageError(f"expected options for variables of the data, found {unknown}")
+        raise UsageError(
+            f"expected options for variables of the data, found {unknown}; it has "
+            f"{', '.join(sorted(map(str, ds.data_vars)))}"
+        )
     if refused:
         reasons = "\n  ".join(["", *refused] if refused[1:] else refused)
         raise UsageError(f"cannot regrid {reasons}{_others(list(tasks))}")
