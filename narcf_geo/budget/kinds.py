@@ -9,29 +9,58 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import FieldError
-from narcf_geo.fields.meaning import MOST_CLASSES, meaning_of, nodata_classes, stored_dtype
+from narcf_geo.fields.meaning import (
+    MOST_CLASSES,
+    PER_CELL,
+    meaning_of,
+    nodata_classes,
+    stored_dtype,
+    with_quantity,
+)
 
-Kind = Literal["mean", "total", "classes"]
-"""A mean over each cell, as most fields are; a total of each cell; or a class."""
+Kind = Literal["mean", "total", "classes", "neither"]
+"""A mean over each cell, as most fields are; a total of each cell; a class; or what has no mean and
+no total here."""
 
 _PER_M2 = re.compile(r"(?:\bm(?:\^|\*\*)?-2\b|/\s?m(?:\^|\*\*)?2\b)")
-_PER_CELL = re.compile(r"(?:\bcell(?:\^|\*\*)?-1\b|/\s?cell\b)")
 
 
-def kind_of(field: xr.DataArray) -> Kind:
-    """Return what the values of a field are, by its attributes.
+def kind_of(
+    field: xr.DataArray, quantity: Literal["mean", "total"] | None = None
+) -> tuple[Kind, str]:
+    """Return what the values of a field are, and by what that is known.
+
+    By `narcf_geo.fields.meaning.meaning_of`. Integers of which it is unclear what they are, and
+    numbers of bit flags, are taken as classes: their shares are right whatever they mean.
+
+    Parameters
+    ----------
+    field : xarray.DataArray
+    quantity : {"mean", "total"}, optional
+        What was asked for of all fields.
 
     Examples
     --------
-    >>> [kind_of(xr.DataArray(1.0, attrs={"units": unit})) for unit in ("K", "kg cell-1", "km2")]
-    ['mean', 'total', 'total']
-    >>> kind_of(xr.DataArray(1, attrs={"flag_values": [0, 1], "flag_meanings": "sea land"}))
+    >>> for unit in ("K", "kg cell-1", "km2", "count"):
+    ...     print(kind_of(xr.DataArray(1.0, attrs={"units": unit}))[0])
+    mean
+    total
+    total
+    neither
+    >>> kind_of(xr.DataArray(1, attrs={"flag_values": [0, 1], "flag_meanings": "sea land"}))[0]
     'classes'
     """
-    kind = meaning_of(field).kind
-    if kind == "categorical" or (kind == "unclear" and stored_dtype(field).kind in "iu"):
-        return "classes"
-    return "total" if kind in ("extensive", "cell_area") else "mean"
+    meaning = with_quantity(meaning_of(field), quantity)
+    if meaning.kind in ("categorical", "flags") or (
+        meaning.kind == "unclear" and stored_dtype(field).kind in "iu"
+    ):
+        return "classes", meaning.because
+    if meaning.kind == "direction":
+        return "neither", f"{meaning.because} is a direction, and 359 and 1 degree are neighbours"
+    if meaning.kind == "unclear":
+        say = "say quantity 'mean' or 'total' (--quantity)"
+        return "neither", f"{meaning.because.rstrip('?')} is not stated; {say}"
+    return "total" if meaning.kind in ("extensive", "cell_area") else "mean", meaning.because
 
 
 def missing_of(field: xr.DataArray, kind: Kind) -> list[float]:
@@ -91,7 +120,7 @@ def without_cell(units: str) -> str:
 
     Examples
     --------
-    >>> without_cell("Tg C month-1 cell-1"), without_cell("km2")
-    ('Tg C month-1', 'km2')
+    >>> without_cell("Tg C month-1 cell-1"), without_cell("km2"), without_cell("people per pixel")
+    ('Tg C month-1', 'km2', 'people')
     """
-    return " ".join(_PER_CELL.sub("", units).split()) or "1"
+    return " ".join(PER_CELL.sub("", units).split()) or "1"

@@ -25,10 +25,11 @@ from narcf_geo.core.errors import FieldError, UsageError
 from narcf_geo.core.progress import Progress, silent
 from narcf_geo.fields import open_fields
 from narcf_geo.fields.axes import with_time
-from narcf_geo.fields.door import opened, valid_only, with_companions
+from narcf_geo.fields.door import opened, with_companions
 from narcf_geo.fields.formats import Opening
 from narcf_geo.fields.regions import open_regions
 from narcf_geo.fields.series import open_series
+from narcf_geo.fields.stored import valid_only
 from narcf_geo.fields.values import Sign
 from narcf_geo.grid import Grid
 from narcf_geo.grid.detect import lacks_crs
@@ -44,6 +45,7 @@ Statistic = Literal["mean", "total", "min", "max", "coverage", "fractions"]
 OF_QUANTITIES: tuple[Statistic, ...] = ("mean", "total", "min", "max", "coverage")
 OF_TOTALS: tuple[Statistic, ...] = ("total", "min", "max", "coverage")
 OF_CLASSES: tuple[Statistic, ...] = ("coverage", "fractions")
+OF_NEITHER: tuple[Statistic, ...] = ("coverage",)
 
 VALUES = (
     "units",
@@ -95,12 +97,13 @@ def zonal(
     layer : str, optional
         The layer of a file of polygons that has several.
     statistics : iterable of {"mean", "total", "min", "max", "coverage", "fractions"}, optional
-        By default all but ``fractions`` of quantities, and ``coverage`` and ``fractions`` of
-        classes.
+        By default all but ``fractions`` of quantities, ``coverage`` and ``fractions`` of classes,
+        and ``coverage`` alone of directions and of amounts of which it is unclear whether they are
+        per area or in each cell.
     quantity : {"mean", "total"}, optional
         What the values are: means over each cell, or totals of each cell, such as its population,
-        which have no mean here. By default totals are what has a unit of area or for each cell, or
-        ``area: sum`` among its cell methods. Either makes quantities of whole numbers.
+        which have no mean here. By default as attributes and units tell, as for
+        `narcf_geo.regrid`. Either makes quantities of whole numbers that no file calls classes.
     units : str, optional
         The unit of the values, where the file states none or a wrong one.
     sign : {"to_atmosphere", "uptake"}, optional
@@ -127,7 +130,7 @@ def zonal(
           class 5 in the mapped area. They sum to 1.
 
         Where a polygon has no valid cell, its area is 0 and its values are NaN. ``attrs["notes"]``
-        says why a flux has no budget.
+        says why a flux has no budget, and a field no mean and no total.
 
     Raises
     ------
@@ -252,9 +255,16 @@ class _Sums:
         regions: int,
     ) -> None:
         self.array = array
-        self.kind: Kind = quantity or kind_of(array)
-        default = {"classes": OF_CLASSES, "total": OF_TOTALS, "mean": OF_QUANTITIES}[self.kind]
-        self.chosen = wanted or default
+        self.kind, self.because = kind_of(array, quantity)
+        default: dict[Kind, tuple[Statistic, ...]] = {
+            "classes": OF_CLASSES,
+            "total": OF_TOTALS,
+            "mean": OF_QUANTITIES,
+            "neither": OF_NEITHER,
+        }
+        self.chosen = wanted or default[self.kind]
+        if self.kind == "neither" and {"mean", "total"} & set(self.chosen):
+            raise UsageError(f"{array.name!r}: no mean and no total, since {self.because}")
         if self.kind == "total" and {"mean", "fractions"} & set(self.chosen):
             raise UsageError(
                 f"{array.name!r}: expected statistics among {', '.join(OF_TOTALS)} for totals of "
@@ -300,11 +310,13 @@ class _Sums:
         if "total" in self.chosen:
             per_m2 = without_cell if self.kind == "total" else times_m2
             columns |= {"total": total, "total_units": units and per_m2(units)}
-            to_carbon, why = carbon(self.array, steps, sign)
+            to_carbon, why = carbon(self.array, steps, sign, of_cells=self.kind == "total")
             if to_carbon is not None:
                 columns["flux_TgC"] = total * to_carbon
             elif why:
                 notes.append(f"{self.array.name}: no budget in TgC, since {why}")
+        if self.kind == "neither":
+            notes.append(f"{self.array.name}: no mean and no total, since {self.because}")
         if "coverage" in self.chosen:
             share = np.minimum(self.area / overlap.region_area[:, None], 1.0)
             columns |= {"area_km2": self.area / 1e6, "coverage": share}

@@ -11,7 +11,7 @@ import xarray as xr
 from narcf_geo.budget.totals import TGC_PER_UMOL
 from narcf_geo.core.constants import FLUX_UNITS, SECONDS_PER_DAY
 from narcf_geo.core.errors import NarcfError, TimeError, UsageError
-from narcf_geo.core.units import convert, parse, substance_of
+from narcf_geo.core.units import convert, is_per_cell, parse, substance_of
 from narcf_geo.fields.averages import time_bounds
 from narcf_geo.fields.dates import dated
 from narcf_geo.fields.door import ENDS, SPREADS
@@ -119,22 +119,21 @@ class Steps:
             return np.array(texts, dtype=object)
 
 
-def _bounded(ds: xr.Dataset) -> bool:
-    return "time_bnds" in ds.variables if not ds["time"].ndim else time_bounds(ds) is not None
-
-
-def carbon(field: xr.DataArray, steps: Steps, sign: Sign | None) -> tuple[np.ndarray | None, str]:
-    """Return TgC of each step (n,) for one unit of the field times m2, and why there is none.
+def carbon(
+    field: xr.DataArray, steps: Steps, sign: Sign | None, of_cells: bool
+) -> tuple[np.ndarray | None, str]:
+    """Return TgC of each step (n,) for one unit of the total of a field, and why there is none.
 
     Parameters
     ----------
     field : xarray.DataArray
-        Its last two dimensions are those of the cells. A unit that is for each cell is not
-        multiplied by m2.
+        Its last two dimensions are those of the cells.
     steps : Steps
         Of its dataset.
     sign : {"to_atmosphere", "uptake"}, optional
         What positive means; by default see `sign_of`.
+    of_cells : bool
+        Whether values are amounts in each cell, so that their total has no m2 in it.
 
     Returns
     -------
@@ -144,6 +143,8 @@ def carbon(field: xr.DataArray, steps: Steps, sign: Sign | None) -> tuple[np.nda
         Why not; empty where the field is no CO2 flux at all.
     """
     units = str(field.attrs.get("units", "")).strip()
+    if of_cells and units and not is_per_cell(units):
+        units = f"{units} cell-1"
     of = substance_of(str(field.attrs.get("standard_name", "")))
     others = [d for d in field.dims if d not in field.dims[-2:]]
     one = xr.DataArray(1.0, attrs={"units": units})
@@ -160,6 +161,8 @@ def carbon(field: xr.DataArray, steps: Steps, sign: Sign | None) -> tuple[np.nda
         except NarcfError:
             return None, ""
         return None, "an amount of a month, without months" if monthly else ""
+    if is_per_cell(units) and not of_cells:
+        return None, f"values of {units!r} are amounts in each cell, not means"
     if field.name in (*SPREADS, *ENDS):
         return None, "uncertainties of cells do not add up to that of their total"
     if steps.seconds is None:

@@ -125,6 +125,8 @@ def parse(text: str) -> Unit:
     plain = re.sub(r"(?i)\bdeg(?:rees?)?[ _]?(?:celsius|c)\b", "degC", plain)
     plain = re.sub(r"(?i)\bdeg(?:rees?)?[ _]?(?:kelvin|k)\b", "K", plain)
     plain = re.sub(r"(?i)\bus[ _-]survey[ _-]f(?:oo|ee)?t\b", "survey_foot", plain)
+    if substance or plain != "kt":  # alone it is a knot
+        plain = re.sub(r"\bkt\b", "kilotonne", plain)
     plain = re.sub(r"°?[A-Za-z_°]+", lambda word: _WORDS.get(word[0].lower(), word[0]), plain)
     counted = []
     for name in ("month", "cell"):

@@ -25,7 +25,7 @@ from narcf_geo.fields import (
     on_month_axis,
     on_one_grid,
 )
-from narcf_geo.fields.door import valid_only
+from narcf_geo.fields.stored import valid_only
 from narcf_geo.fields.values import in_flux_units
 from narcf_geo.grid import Grid
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
 from narcf_geo.core.constants import FLUX_UNITS
@@ -14,6 +13,7 @@ from narcf_geo.core.errors import MissingFileError, UsageError
 from narcf_geo.core.units import is_convertible, substance_of
 from narcf_geo.fields.axes import in_house_order
 from narcf_geo.fields.formats import open_format
+from narcf_geo.fields.stored import unpacked, valid_only
 from narcf_geo.fields.time import on_month_axis
 from narcf_geo.fields.values import Sign, flux_field, in_flux_units, sign_of
 
@@ -153,12 +153,12 @@ def _with_unit_of_flux(ds: xr.Dataset, where: str, turned: bool) -> xr.Dataset:
 def opened(
     source: str | os.PathLike[str] | xr.Dataset | xr.DataArray,
 ) -> tuple[xr.Dataset, str]:
-    """Return the dataset of a source as it is, and what to call it in an error."""
+    """Return the dataset of a source, packed numbers unpacked, and what to call it in an error."""
     if isinstance(source, xr.Dataset):
-        return source, str(source.encoding.get("source", "the dataset"))
+        return unpacked(source), str(source.encoding.get("source", "the dataset"))
     if isinstance(source, xr.DataArray):
         name = source.name if source.name is not None else "field"
-        return source.to_dataset(name=name), f"{name!r}"
+        return unpacked(source.to_dataset(name=name)), f"{name!r}"
     if not isinstance(source, str | os.PathLike):
         raise UsageError(
             f"expected a path, an xarray.Dataset or DataArray, found {type(source).__name__}"
@@ -167,42 +167,6 @@ def opened(
     if not path.exists():
         raise MissingFileError(f"{path}: no such file")
     return open_format(path), str(path)
-
-
-def valid_only(ds: xr.Dataset) -> xr.Dataset:
-    """Return `ds` with NaN for what the attributes of a variable call invalid.
-
-    ``valid_range``, ``valid_min`` and ``valid_max`` are in the unit of the packed values (CF
-    2.5.1).
-    """
-    found = {}
-    for name, array in ds.data_vars.items():
-        limits = _limits(array)
-        if limits is None or array.dtype.kind not in "fiu":
-            continue
-        low, high = limits
-        attrs = {k: v for k, v in array.attrs.items() if not k.startswith("valid_")}
-        encoding = array.encoding
-        found[name] = array.where((array >= low) & (array <= high))
-        found[name].attrs, found[name].encoding = attrs, encoding
-    return ds.assign(found)
-
-
-def _limits(array: xr.DataArray) -> tuple[float, float] | None:
-    attrs = array.attrs
-    try:
-        low, high = attrs.get("valid_range", (-np.inf, np.inf))
-        ends = float(attrs.get("valid_min", low)), float(attrs.get("valid_max", high))
-    except (TypeError, ValueError):
-        return None
-    if ends == (-np.inf, np.inf):
-        return None
-    scale = float(array.encoding.get("scale_factor", 1.0))
-    offset = float(array.encoding.get("add_offset", 0.0))
-    low, high = sorted(end * scale + offset for end in ends)
-    # The rounding of unpacked values must not throw out the ends.
-    margin = 1e-6 * max(abs(v) for v in (low, high) if np.isfinite(v))
-    return low - margin, high + margin
 
 
 def flux_name(ds: xr.Dataset, where: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -20,17 +20,28 @@ MOST_CLASSES = 256
 _NO_UNIT = ("", "1", "-", "unitless", "dimensionless", "none", "n/a")
 _PEOPLE = ("people", "persons", "person", "inhabitants", "individuals", "capita", "heads")
 _COUNTS = ("count", "counts", "number", "numbers", "no.", "#")
+PER_CELL = re.compile(
+    r"(?:/\s*|\bper[ _])(?:grid[ _-]?)?(?:cell|pixel|box)\b"
+    r"|\b(?:grid[ _-]?)?(?:cell|pixel|box)\s*(?:\^|\*\*)?\s*-\s*1\b",
+    re.IGNORECASE,
+)
+"""What a unit for each cell of a grid has in it."""
+
+_EQUIVALENT = re.compile(r"(?<=CO2)[ _-]?eq?(?:uiv(?:alents?)?)?\b\.?", re.IGNORECASE)
 _COUNTED = re.compile(
     r"(?<![a-z])(counts?|numbers?|num|n_?obs|observations?|pop(ulation)?|people|samples)(?![a-z])"
 )
 _TURNING = re.compile(
-    r"(?<![a-z])(direction|azimuth|aspect|bearing|heading|wdir|wind_?dir)(?![a-z])"
+    r"(?<![a-z])((?:wind|wave|flow)?direction|azimuth|aspect|bearing|heading|wdir|wind_?dir)(?![a-z])"
 )
-_DEGREES = ("degree", "degrees", "deg", "degree_true", "degrees_true", "radian", "radians", "rad")
+_DEGREES = re.compile(
+    r"(?:°|deg(?:ree)?s?)(?:[ _]?(?:t|true|north|from[ _]north))?|rad(?:ian)?s?", re.IGNORECASE
+)
 _AREA_NAMES = ("cell_area", "areacella", "areacello", "gridarea", "grid_area", "area")
-_SUMMED = re.compile(r"\b(?:area|lat: lon|lon: lat|latitude: longitude|y: x|x: y)\s*:\s*sum\b")
-_AVERAGED = re.compile(r"\barea\s*:\s*mean\b")
-_TYPICAL = re.compile(r"\barea\s*:\s*mode\b")
+_AREA = r"\b(?:area|lat: lon|lon: lat|latitude: longitude|longitude: latitude|y: x|x: y)\s*:\s*"
+_SUMMED, _AVERAGED, _TYPICAL = (
+    re.compile(rf"{_AREA}(?:\w+:\s*)*{how}\b") for how in ("sum", "mean", "mode")
+)
 
 
 @dataclass(frozen=True)
@@ -106,11 +117,30 @@ def meaning_of(field: xr.DataArray, measures: Iterable[str] = ()) -> Meaning:
         return Meaning("intensive", "cell_methods 'area: mean'")
     if _SUMMED.search(methods):
         return Meaning("extensive", "cell_methods 'area: sum'")
-    if units.lower() in _DEGREES and (word := _turning(field, standard)):
+    if _DEGREES.fullmatch(units) and (word := _turning(field, standard)):
         return Meaning("direction", f"{word!r} in degrees")
     if amount := _amount(units):
         return Meaning("extensive", f"units {amount!r}, an amount per cell")
     return _of_type(field, units)
+
+
+def with_quantity(meaning: Meaning, quantity: str | None) -> Meaning:
+    """Return a meaning as a quantity asked for all variables has it.
+
+    What a file states to be classes, flags, directions or areas of cells stays that.
+
+    Examples
+    --------
+    >>> with_quantity(Meaning("unclear", "int32 numbers"), "total").kind
+    'extensive'
+    >>> with_quantity(Meaning("direction", "'aspect' in degrees"), "mean").kind
+    'direction'
+    """
+    stated = meaning.kind == "categorical" and meaning.stated
+    if quantity is None or stated or meaning.kind in ("flags", "direction", "cell_area"):
+        return meaning
+    kind: Kind = "extensive" if quantity == "total" else "intensive"
+    return replace(meaning, kind=kind, because=f"quantity {quantity!r}")
 
 
 def area_measures(ds: xr.Dataset) -> set[str]:
@@ -197,10 +227,11 @@ def _turning(field: xr.DataArray, standard: str) -> str:
 
 def _amount(units: str) -> str:
     """Return the units where they are those of an amount in a cell, else nothing."""
-    if units.lower() in _PEOPLE:
+    if units.lower() in _PEOPLE or PER_CELL.search(units):
         return units
+    plain = _EQUIVALENT.sub("", units)
     try:
-        read, powers = parse(units), _powers(units)
+        read, powers = parse(plain), _powers(plain)
     except UnitError:
         return ""
     if read.per_cell:
@@ -216,12 +247,20 @@ def _powers(units: str) -> dict[str, int]:
     return {str(k): v for k, v in parse(units).unit.dimensionality.items()}
 
 
+def _is_discharge(units: str) -> bool:
+    """Tell whether a unit is one of a volume per time, as that of a river."""
+    try:
+        return _powers(units) == {"[length]": 3, "[time]": -1}
+    except UnitError:
+        return False
+
+
 def _of_type(field: xr.DataArray, units: str) -> Meaning:
     """Recognise a field that states nothing else by the type of its numbers."""
     stored = stored_dtype(field)
     if units.lower() in _COUNTS:
         return Meaning("unclear", f"units {units!r}: a number in each cell, or per area?")
-    if units.replace("**", "") in ("m3 s-1", "m3/s", "m^3 s^-1"):
+    if _is_discharge(units):
         return Meaning("unclear", f"units {units!r}: made in each cell, or passing through it?")
     if units.lower() not in _NO_UNIT:
         return Meaning("intensive", f"units {units!r}")

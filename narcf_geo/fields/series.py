@@ -16,9 +16,9 @@ from narcf_geo.core.errors import FieldError, MissingFileError, NarcfError, Usag
 from narcf_geo.core.filenames import date_in, expand, without_date
 from narcf_geo.fields.axes import time_name, with_time
 from narcf_geo.fields.dates import dated
-from narcf_geo.fields.door import valid_only
 from narcf_geo.fields.formats import Opening, open_format
 from narcf_geo.fields.joined import concatenated, in_unit_of
+from narcf_geo.fields.stored import valid_only
 from narcf_geo.grid.detect import plane_dims
 
 F = TypeVar("F")

@@ -11,6 +11,7 @@ from narcf_geo.core.constants import FLUX_SIGN, FLUX_UNITS, IGBP
 from narcf_geo.core.errors import FieldError, NarcfError, UnitError, UsageError
 from narcf_geo.core.units import convert, is_per_cell, linear, substance_of
 from narcf_geo.fields.axes import in_house_order
+from narcf_geo.fields.stored import PACKING, unpacked, valid_only
 from narcf_geo.fields.time import on_month_axis
 from narcf_geo.grid import Grid
 
@@ -234,7 +235,10 @@ def whole_classes(values: np.ndarray, where: str = "biome") -> np.ndarray:
 
 def _labelled(field: object, where: str) -> xr.DataArray:
     if isinstance(field, xr.DataArray):
-        return field
+        if not any(key in PACKING or str(key).startswith("valid_") for key in field.attrs):
+            return field
+        name = field.name if field.name is not None else "field"
+        return valid_only(unpacked(field.to_dataset(name=name)))[name].rename(field.name)
     hint = "; choose a variable of it" if isinstance(field, xr.Dataset) else ""
     raise UsageError(f"{where}: expected an xarray.DataArray, found {type(field).__name__}{hint}")
 

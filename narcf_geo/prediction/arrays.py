@@ -13,7 +13,7 @@ from narcf_geo.core.errors import FieldError, NarcfError, TimeError, UsageError
 from narcf_geo.core.months import gaps
 from narcf_geo.core.units import linear
 from narcf_geo.fields import area_field, class_field, in_house_order, on_month_axis
-from narcf_geo.fields.door import valid_only
+from narcf_geo.fields.stored import valid_only
 from narcf_geo.fields.values import whole_classes
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.samples.features import LAND_CLASSES

@@ -19,7 +19,7 @@ from narcf_geo.core.addresses import shown
 from narcf_geo.core.errors import GridMismatchError, NarcfError, UnitError
 from narcf_geo.core.months import with_month_axis
 from narcf_geo.core.units import linear
-from narcf_geo.fields.door import valid_only
+from narcf_geo.fields.stored import valid_only
 from narcf_geo.grid.sphere import places_differ
 from narcf_geo.prediction.parts import Part, open_part, parts_of, stamps
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import xarray as xr
 
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.methods import METHODS, OF_KINDS, Method, method_named
-from narcf_geo.fields.meaning import Meaning, area_measures, meaning_of
+from narcf_geo.fields.meaning import Meaning, area_measures, meaning_of, with_quantity
 from narcf_geo.regridding.options import Options
 
 CELL_AREA = Method("cell_area", "areas of the target cells", frozenset({"cell_area"}))
@@ -89,9 +89,13 @@ def plan(
         except _Refused as reason:
             refused.append(f"{name!r}: {reason}")
     if unknown := sorted(options.names() - {*tasks, *map(str, ds.variables)}):
-        raise UsageError(f"expected options for variables of the data, found {unknown}")
+        raise UsageError(
+            f"expected options for variables of the data, found {unknown}; it has "
+            f"{', '.join(sorted(map(str, ds.data_vars)))}"
+        )
     if refused:
-        raise UsageError("cannot regrid " + "\n  ".join(["", *refused] if refused[1:] else refused))
+        reasons = "\n  ".join(["", *refused] if refused[1:] else refused)
+        raise UsageError(f"cannot regrid {reasons}{_others(list(tasks))}")
     return tasks
 
 
@@ -100,6 +104,8 @@ def _task(name: str, meaning: Meaning, options: Options, given: str | None) -> T
     quantity = "total" if meaning.kind == "extensive" else "mean"
     own = options.named("method", name)
     asked = own or options.common("method")
+    if meaning.kind == "unclear" and asked in ("majority", "fractions"):
+        meaning = Meaning("categorical", f"method {asked!r}")
     if meaning.kind == "cell_area" and own is None:
         return Task(name, CELL_AREA, "total", meaning)
     if asked is None and given is not None and meaning.kind in ("intensive", "extensive"):
@@ -134,16 +140,20 @@ def _as_asked(name: str, meaning: Meaning, options: Options) -> Meaning:
     if name in options.categorical:
         return Meaning("categorical", "asked for")
     own, common = options.named("quantity", name), options.common("quantity")
-    quantity = own or common
-    if quantity is None:
-        return meaning
-    fixed = meaning.kind == "flags" or (meaning.kind == "categorical" and meaning.stated)
-    if own is not None and fixed:
+    if own is None:
+        return with_quantity(meaning, common)
+    if meaning.kind == "flags" or (meaning.kind == "categorical" and meaning.stated):
         raise _Refused(f"{meaning.because}; class numbers and bits have no mean and no total")
-    if own is None and (fixed or meaning.kind in ("direction", "cell_area")):
-        return meaning
-    kind = "extensive" if quantity == "total" else "intensive"
-    return replace(meaning, kind=kind, because=f"quantity {quantity!r}")  # type: ignore[arg-type]
+    return with_quantity(Meaning("unclear", meaning.because), own)
+
+
+def _others(names: list[str]) -> str:
+    """Say how to regrid what can be."""
+    if not names:
+        return ""
+    shown = " ".join(f"--variables {name}" for name in names[:6])
+    more = f" ... ({len(names)} in all)" if len(names) > 6 else ""
+    return f"\nTo regrid only the others: {shown}{more}; in Python ds[{names[:6]}]{more}"
 
 
 def _question(name: str, meaning: Meaning) -> str:

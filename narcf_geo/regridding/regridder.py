@@ -12,8 +12,8 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.units import linear
-from narcf_geo.fields.door import valid_only
 from narcf_geo.fields.meaning import stored_dtype
+from narcf_geo.fields.stored import PACKING, valid_only
 from narcf_geo.grid import Cells, Grid, cells_of
 from narcf_geo.grid.layouts import geometry_names
 from narcf_geo.grid.planes import plane_values
@@ -42,7 +42,6 @@ STALE_ATTRS = (
     "ancillary_variables",
 )
 CRS_NAME = "spatial_ref"
-PACKING = ("_FillValue", "missing_value", "scale_factor", "add_offset")
 
 
 def regrid(
@@ -208,14 +207,35 @@ def valid(ds: xr.Dataset) -> xr.Dataset:
 
     Of a file that was opened without decoding, packed values are unpacked too.
     """
+    ds = ds.assign({n: _unsigned(v) for n, v in ds.data_vars.items() if "_Unsigned" in v.attrs})
     limited = [
         name
         for name, array in ds.data_vars.items()
         if array.dtype.kind in "iu" and any(str(key).startswith("valid_") for key in array.attrs)
     ]
-    ds = valid_only(ds.assign({n: ds[n].astype(result_dtype(ds[n].dtype)) for n in limited}))
+    ds = valid_only(ds.assign({n: _as_floats(ds[n]) for n in limited}))
     raw = [n for n, v in ds.data_vars.items() if set(PACKING) & set(v.attrs)]
     return ds.assign({n: _decoded(ds[n]) for n in raw if ds[n].dtype.kind in "fiu"})
+
+
+def _unsigned(array: xr.DataArray) -> xr.DataArray:
+    """Return numbers that stand for unsigned ones in a format without these as what they are."""
+    attrs = dict(array.attrs)
+    if str(attrs.pop("_Unsigned")).lower() != "true" or array.dtype.kind != "i":
+        return array
+    dtype = np.dtype(f"u{array.dtype.itemsize}")
+    for key in PACKING[:2]:
+        if key in attrs:
+            attrs[key] = np.asarray(attrs[key]).astype(dtype)
+    result = array.astype(dtype)
+    result.attrs, result.encoding = attrs, array.encoding
+    return result
+
+
+def _as_floats(array: xr.DataArray) -> xr.DataArray:
+    values = array.astype(result_dtype(array.dtype))
+    values.encoding = {**array.encoding, "dtype": stored_dtype(array)}
+    return values
 
 
 def _decoded(array: xr.DataArray) -> xr.DataArray:
@@ -223,7 +243,7 @@ def _decoded(array: xr.DataArray) -> xr.DataArray:
     attrs = {k: v for k, v in array.attrs.items() if k not in PACKING}
     packing = {k: array.attrs[k] for k in PACKING if k in array.attrs}
     missing = [v for k in PACKING[:2] if k in packing for v in np.atleast_1d(packing[k])]
-    values = array.astype(result_dtype(array.dtype))
+    values = _as_floats(array)
     if missing:
         values = values.where(~array.isin(missing))
     scale, offset = packing.get("scale_factor", 1.0), packing.get("add_offset", 0.0)

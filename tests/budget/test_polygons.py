@@ -392,6 +392,70 @@ def test_a_budget_needs_steps_of_known_length() -> None:
     assert "flux_TgC" not in zonal(ends_of_interval, shapes)
 
 
+def test_carbon_of_means_and_of_amounts_in_cells() -> None:
+    flux = field(np.abs(values(3, 5, 6)), "umol m-2 s-1").rename("nee")
+    shapes = polygons(A=box(-111.5, 30.2, -98, 44))
+    wanted = zonal(flux, shapes)["flux_TgC"]
+    rate = 12.011e-9 * Grid.from_corners(LON_B, LAT_B).area  # kg C s-1 of a cell
+    days = flux["time"].dt.days_in_month
+    amounts = {
+        "kg C s-1": flux * rate,
+        "kg C s-1 cell-1": flux * rate,
+        "Tg C month-1": flux * rate * days * 86400e-9,
+    }
+    for units, amount in amounts.items():
+        amount = amount.assign_attrs(units=units).rename("nee")
+        np.testing.assert_allclose(zonal(amount, shapes)["flux_TgC"], wanted, rtol=1e-5)
+    # What contradicts its unit has no budget, rather than one that is wrong by an area.
+    assert "flux_TgC" not in zonal(flux, shapes, quantity="total")
+    assert "flux_TgC" not in zonal(flux.assign_attrs(cell_methods="area: sum"), shapes)
+    table = zonal(
+        amounts["kg C s-1"].assign_attrs(units="kg C s-1 cell-1"), shapes, quantity="mean"
+    )
+    assert "flux_TgC" not in table
+    assert "amounts in each cell" in table.attrs["notes"][0]
+
+
+def test_what_has_no_mean() -> None:
+    shapes = polygons(A=box(-111.5, 30.2, -98, 44))
+    wind = field(values() % 360, "degrees").rename("wind_from_direction")
+    for quantity in (None, "mean"):
+        table = zonal(wind, shapes, quantity=quantity)
+        assert "coverage" in table
+        assert not {"mean", "total", "min"} & set(table)
+        assert "is a direction" in table.attrs["notes"][0]
+    with pytest.raises(UsageError, match="is a direction"):
+        zonal(wind, shapes, statistics=["mean"])
+    counted = field(np.abs(values()), "").rename("population")
+    table = zonal(counted, shapes)
+    assert not {"mean", "total"} & set(table)
+    assert "--quantity" in table.attrs["notes"][0]
+    assert "total" in zonal(counted, shapes, quantity="total")
+    bits = field(np.arange(30).reshape(5, 6) % 4, "").assign_attrs(flag_masks=[1, 2])
+    table = zonal(bits, shapes, quantity="mean")
+    assert "mean" not in table
+    assert table.filter(like="fraction_").sum(axis=1)[0] == pytest.approx(1)
+
+
+def test_people_per_pixel_are_added_up() -> None:
+    people = field(np.abs(values()), "people per pixel")
+    row = zonal(people, polygons(cut=box(-110.5, 30, -109, 33))).iloc[0]
+    assert row["total"] == pytest.approx(float(people[0, 0]) / 2, rel=1e-12)
+    assert row["total_units"] == "people"
+
+
+def test_numbers_as_they_lie_in_a_file() -> None:
+    shapes = polygons(A=box(-111.5, 30.2, -98, 44))
+    stored = np.random.default_rng(5).integers(0, 250, (5, 6)).astype("uint8")
+    stored[1, 2] = 255
+    packing = {"scale_factor": 0.1, "add_offset": 270.0, "_FillValue": np.int8(-1)}
+    raw = field(stored.view("int8")).assign_attrs(_Unsigned="true", **packing)
+    plain = np.where(stored == 255, np.nan, stored * 0.1 + 270)
+    wanted = zonal(field(plain), shapes)
+    for source in (raw, raw.chunk(2), raw.to_dataset()):
+        pd.testing.assert_frame_equal(zonal(source, shapes), wanted, rtol=1e-6)
+
+
 def test_other_calendars_keep_their_dates() -> None:
     time = xr.date_range("2001-02-29", periods=3, calendar="360_day", use_cftime=True)
     table = zonal(

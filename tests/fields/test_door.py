@@ -20,7 +20,8 @@ from narcf_geo.core.errors import (
     UsageError,
 )
 from narcf_geo.fields import open_fields, open_flux
-from narcf_geo.fields.door import flux_name, valid_only
+from narcf_geo.fields.door import flux_name
+from narcf_geo.fields.stored import valid_only
 
 VALUES = np.arange(1.0, 13.0).reshape(3, 4)
 

@@ -71,10 +71,21 @@ def test_values_per_area_or_without_one_are_measures(units: str) -> None:
         "persons",
         "kg C / month",
         "tonnes",
+        "t CO2eq yr-1",
+        "Gg CO2-eq",
+        "kt yr-1",
+        "people cell-1",
+        "persons per grid cell",
+        "Fires/pixel",
     ],
 )
 def test_amounts_in_a_cell_are_added_up(units: str) -> None:
     assert kind(units=units) == "extensive"
+
+
+@pytest.mark.parametrize("units", ["m3 s-1", "m3/s", "m**3 s**-1", "m3 day-1", "km3 yr-1"])
+def test_volumes_per_time_are_asked_about(units: str) -> None:
+    assert kind(units=units) == "unclear"
 
 
 def test_cell_methods_say_more_than_units() -> None:
@@ -82,7 +93,10 @@ def test_cell_methods_say_more_than_units() -> None:
     assert kind(units="kg", cell_methods="area: mean") == "intensive"
     assert kind(units="1", cell_methods="area: mode") == "categorical"
     assert kind("i4", units="1", cell_methods="lat: lon: sum") == "extensive"
+    assert kind(units="1", cell_methods="longitude: latitude: sum") == "extensive"
+    assert kind(units="1", cell_methods="area: time: sum") == "extensive"
     assert kind(units="1", cell_methods="time: sum") == "intensive"
+    assert kind(units="1", cell_methods="area: mean time: sum") == "intensive"
 
 
 @pytest.mark.parametrize("dtype", ["i1", "u1", "f4", "f8", "i4"])
@@ -144,6 +158,9 @@ def test_directions() -> None:
     assert kind(units="degree", standard_name="wind_from_direction") == "direction"
     assert kind(units="degrees", name="mwd", long_name="Mean wave direction") == "direction"
     assert kind(units="radians", name="aspect") == "direction"
+    for units in ("°", "Degree true", "degrees_true", "degree_T", "rad"):
+        assert kind(units=units, name="winddirection") == "direction", units
+    assert kind(units="degrees_east", name="direction") == "intensive"
     assert kind(units="degrees", name="slope") == "intensive"
     assert kind(units="m s-1", name="direction") == "intensive"
 

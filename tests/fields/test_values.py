@@ -134,6 +134,32 @@ def test_the_sign_by_argument_goes_before_the_name() -> None:
         flux_field(cells(VALUES, units=FLUX_UNITS), sign="sink")
 
 
+def test_numbers_as_they_lie_in_a_file_are_unpacked() -> None:
+    values = np.array([[1.5, -2.25], [np.nan, 0.75]])
+    raw = xr.DataArray(
+        np.where(np.isnan(values), -999, values * 100).astype("int16"),
+        {"lat": [40.5, 41.5], "lon": [0.5, 1.5]},
+        ("lat", "lon"),
+        attrs={"units": FLUX_UNITS, "scale_factor": 0.01, "_FillValue": np.int16(-999)},
+    )
+    np.testing.assert_allclose(flux_field(raw), values, rtol=1e-6)
+    assert flux_field(raw).name is None
+    # Of an earlier file, which the attributes of now go before.
+    again = raw.copy()
+    again.encoding = {"_FillValue": 7, "scale_factor": 3.0}
+    np.testing.assert_allclose(flux_field(again), values, rtol=1e-6)
+    limited = raw.assign_attrs(valid_range=[-200, 200])
+    np.testing.assert_allclose(
+        flux_field(limited), np.where(values < -2, np.nan, values), rtol=1e-6
+    )
+    area = raw.assign_attrs(units="km2")
+    np.testing.assert_allclose(area_field(area), values * 1e6, rtol=1e-6)
+    classes = xr.DataArray(
+        np.array([[1, 255], [5, 16]], "uint8"), raw.coords, raw.dims, attrs={"_FillValue": 255}
+    )
+    assert class_field(classes).values.tolist() == [[1, -1], [5, 16]]
+
+
 def test_a_standard_deviation_has_no_sign() -> None:
     std = cells(abs(VALUES), units="mol m-2 s-1", standard_name="surface_downward_x")
     found = in_flux_units(std, signed=False)

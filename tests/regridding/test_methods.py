@@ -225,6 +225,47 @@ def test_what_is_unclear_is_asked_about_by_name() -> None:
         regrid(count, COARSE, method="conservative")
 
 
+def test_a_refusal_says_how_to_regrid_the_others() -> None:
+    ds = xr.Dataset(
+        {"t": on(FINE, ints() * 1.0, units="K"), "qc": on(FINE, ints().astype("int16"))}
+    )
+    with pytest.raises(
+        UsageError, match=r"'qc': int16.*\n.*the others: --variables t; .*ds\[\['t'\]\]"
+    ):
+        regrid(ds, COARSE)
+    with pytest.raises(UsageError) as only:
+        regrid(ds[["qc"]], COARSE)
+    assert "others" not in str(only.value)
+
+
+@pytest.mark.parametrize("method", ["majority", "fractions"])
+def test_a_method_of_classes_makes_integers_classes(method: str) -> None:
+    numbers = ints().astype("int16")
+    numbers[::2, ::3] = -1
+    cover = on(FINE, numbers)
+    asked = regrid(cover, COARSE, method=method)
+    said = regrid(cover, COARSE, method=method, categorical=["v"])
+    xr.testing.assert_identical(asked, said)
+    # The control: where -1 is a class it takes part.
+    named = regrid(cover.assign_attrs(flag_values=[-1, 1, 2, 3, 4, 5]), COARSE, method=method)
+    assert named.shape != asked.shape or not np.array_equal(named, asked, equal_nan=True)
+
+
+def test_numbers_as_they_lie_in_a_file() -> None:
+    stored = np.random.default_rng(6).integers(0, 250, FINE.shape).astype("uint8")
+    stored[0, :2] = 255
+    plain = on(FINE, np.where(stored == 255, np.nan, stored * 0.1 + 270), units="K")
+    raw = on(FINE, stored.view("int8"), units="K", _Unsigned="true", _FillValue=np.int8(-1))
+    raw.attrs.update(scale_factor=0.1, add_offset=270.0)
+    wanted = regrid(plain, COARSE)
+    np.testing.assert_allclose(regrid(raw, COARSE), wanted, rtol=1e-6)
+    np.testing.assert_allclose(regrid(raw.chunk(3), COARSE), wanted, rtol=1e-6)
+    limited = regrid(raw.assign_attrs(valid_range=[0, 200]), COARSE)
+    np.testing.assert_allclose(limited, regrid(plain.where(stored <= 200), COARSE), rtol=1e-6)
+    cover = on(FINE, (stored % 5).astype("uint8"), valid_range=[0, 3])
+    assert regrid(cover, COARSE).encoding["dtype"] == "int16"
+
+
 def test_methods_that_would_spoil_a_variable_are_refused() -> None:
     classes = on(FINE, ints().astype("uint8"), flag_values=[1, 2, 3, 4, 5])
     for method in ("conservative", "bilinear", "min", "std", "nearest_d2s"):

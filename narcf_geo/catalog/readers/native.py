@@ -12,10 +12,10 @@ import xarray as xr
 from narcf_geo.core.errors import NarcfError, UnreadableError, UsageError
 from narcf_geo.core.variables import VARIABLES
 from narcf_geo.fields.axes import time_name
-from narcf_geo.fields.door import valid_only
 from narcf_geo.fields.formats import Opening, open_format
 from narcf_geo.fields.joined import in_unit_of
 from narcf_geo.fields.series import alike, along_time, joined_along
+from narcf_geo.fields.stored import valid_only
 from narcf_geo.grid.detect import plane_dims
 
 if TYPE_CHECKING:
