@@ -123,6 +123,7 @@ def join_series(datasets: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Data
         ds = _named_as(ds, name, axis, first)
         _require_same(ds, name, first, names[0], axis)
         ds = _counted_as(ds, name, first, axis)
+        ds = _placed_as(ds, first, axis)
         converted = {
             n: in_unit_of(a, first[n], f"{name}: variable {n!r}")
             for n, a in ds.data_vars.items()
@@ -199,7 +200,7 @@ def _require_same(ds: xr.Dataset, name: str, first: xr.Dataset, of: str, axis: s
             f"{name}: expected the variables of {of}, found it {' and '.join(found)}; regrid files "
             "of other variables by themselves"
         )
-    dim = first[axis].dims[0]
+    dim, places = first[axis].dims[0], _places(first)
     # Coordinates first: what differs on another grid is the grid.
     for key in (*first.coords, *first.data_vars):
         one = first.variables[key]
@@ -211,7 +212,7 @@ def _require_same(ds: xr.Dataset, name: str, first: xr.Dataset, of: str, axis: s
                 f"{name}: expected variable {key!r} along {one.dims} as in {of}, found it along "
                 f"{other.dims}"
             )
-        if dim not in one.dims and not _alike(one, other):
+        if dim not in one.dims and not _alike(one, other, place=str(key) in places):
             if key in ds.coords or key in _of_grid(ds):
                 raise GridMismatchError(
                     f"{name}: expected the {key} of {of} ({_range(one)}), found another "
@@ -223,22 +224,39 @@ def _require_same(ds: xr.Dataset, name: str, first: xr.Dataset, of: str, axis: s
             )
 
 
-def _alike(one: xr.Variable, other: xr.Variable) -> bool:
+def _places(ds: xr.Dataset) -> set[str]:
+    """Return the names of latitudes and longitudes, and of their bounds."""
+    found = [geographic(ds, kind) for kind in ("latitude", "longitude")]
+    named = [axis for axis in found if axis is not None]
+    bounds = [p["bounds"] for a in named for p in (a.attrs, a.encoding) if "bounds" in p]
+    return {*(str(a.name) for a in named), *map(str, bounds)}
+
+
+def _alike(one: xr.Variable, other: xr.Variable, *, place: bool) -> bool:
+    """Tell whether two files have the same values; positions but for rounding and whole turns."""
     if one.shape != other.shape:
         return False
-    if one.dtype.kind == "f" and other.dtype.kind == "f" and one.ndim:
-        a, b = one.values, other.values
-        gaps = np.isnan(a)
-        if not np.array_equal(gaps, np.isnan(b)):
-            return False
-        return not places_differ(np.where(gaps, 0, a), np.where(gaps, 0, b), 1e-6)
-    return bool(np.array_equal(one.values, other.values))
+    a, b = one.values, other.values
+    if a.dtype.kind != "f" or b.dtype.kind != "f":
+        return bool(np.array_equal(a, b))
+    gaps = np.isnan(a)
+    if not place or not a.ndim:
+        return bool(np.array_equal(a, b, equal_nan=True))
+    if not np.array_equal(gaps, np.isnan(b)):
+        return False
+    return not places_differ(np.where(gaps, 0, a), np.where(gaps, 0, b), 1e-6)
 
 
 def _range(variable: xr.Variable) -> str:
     if variable.dtype.kind not in "fiu" or not variable.size:
         return f"{variable.size} values"
     return f"{np.nanmin(variable.values):g} to {np.nanmax(variable.values):g}, {variable.shape}"
+
+
+def _placed_as(ds: xr.Dataset, first: xr.Dataset, axis: str) -> xr.Dataset:
+    """Return `ds` with the labels of the first file, which are the same but for rounding."""
+    labels = {n: first[n] for n in first.xindexes if n in ds.xindexes and n != axis}
+    return ds.assign_coords({n: a for n, a in labels.items() if first[axis].dims[0] not in a.dims})
 
 
 def _counted_as(ds: xr.Dataset, name: str, first: xr.Dataset, axis: str) -> xr.Dataset:

@@ -20,7 +20,7 @@ from narcf_geo.core.progress import Progress, silent
 from narcf_geo.fields.joined import shown_names
 from narcf_geo.grid import Cells
 from narcf_geo.regridding.attributes import as_stored, described
-from narcf_geo.regridding.inputs import Location, expand, in_blocks, open_inputs
+from narcf_geo.regridding.inputs import Location, expand, groups_of, in_blocks, open_inputs
 from narcf_geo.regridding.job import Job
 from narcf_geo.regridding.meshes import as_rows, fields_as_rows, without_rows
 from narcf_geo.regridding.options import Options, RegridOptions
@@ -313,11 +313,13 @@ class _OneFile:
         kept = {str(d) for field in fields for d in field.dims}
         lost = [n for n in found.copied if self.output.kind == "geotiff" and n not in kept]
         copied = [n for n in found.copied if n not in lost]
+        groups = dict.fromkeys(f"{g}/" for file in self.files for g in groups_of(file))
         return [
             *(Summary(n, "copied", "no dimension of a grid", path) for n in copied),
             *(Summary(n, "dropped", "a GeoTIFF holds one field", path) for n in lost),
             *(Summary(n, "replaced", "the target has its own", path) for n in found.replaced),
             *(Summary(n, "dropped", reason, path) for n, reason in found.dropped.items()),
+            *(Summary(n, "dropped", "groups are not read", path) for n in groups),
         ]
 
     def _history(self, found: Sorted, goal: Cells, tasks: dict[str, Task]) -> str:

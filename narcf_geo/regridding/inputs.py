@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import xarray as xr
 
 from narcf_geo.core.addresses import address_problem, is_address, shown
-from narcf_geo.core.errors import MissingFileError, UsageError
+from narcf_geo.core.errors import MissingFileError, NarcfError, UsageError
 from narcf_geo.fields.formats import DRIVERS, Opening, open_format
 from narcf_geo.fields.joined import join_series
 
@@ -137,11 +137,29 @@ def _named_by(variable: xr.Variable) -> list[str]:
 
 def _opened(file: Path | RemoteFile) -> xr.Dataset:
     ds = open_format(file, how=Opening(chunks="none", decode_times=False))
+    if not ds.variables and (groups := groups_of(file)):
+        raise NarcfError(
+            f"{file}: expected variables, found them only in groups ({', '.join(groups)}), which "
+            f"are not read; take one out first, as with `ncks -G : -g {groups[0]}`"
+        )
     if set(ds.data_vars) != {"band_data"} or "band" not in ds.dims:
         return ds
     name = re.sub(r"\W", "_", PurePosixPath(file.name).stem)
     raster = ds.rename(band_data=name)
     return raster.squeeze("band", drop=True) if ds.sizes["band"] == 1 else raster
+
+
+def groups_of(file: Path | RemoteFile) -> list[str]:
+    """Return the groups of a NetCDF file here, whose variables are not read."""
+    if not isinstance(file, Path) or DRIVERS.get(file.suffix.lower()) != "netcdf":
+        return []
+    import netCDF4
+
+    try:
+        with netCDF4.Dataset(file) as opened:
+            return list(opened.groups)
+    except OSError:  # opened by another library
+        return []
 
 
 def in_blocks(ds: xr.Dataset, names: Iterable[str], plane: Sequence[str]) -> xr.Dataset:

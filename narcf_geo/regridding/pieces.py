@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Protocol
@@ -149,15 +150,17 @@ def work(plan: Plan, number: int, piece: Piece) -> tuple[int, dict[str, float]]:
         arrays.append(part.rechunk(tuple(min(s, n) for s, n in zip(step, part.shape, strict=True))))
         places.append(plan.places[layer.name])
         regions.append((*lead, *(slice(0, n) for n in part.shape[len(lead) :])))
-    # Outside of the main thread dask would start four threads more than there are cores.
-    scheduler = "threads" if plan.threads > 1 else "sync"
-    with dask.config.set(scheduler=scheduler, num_workers=plan.threads):
-        stored = da.store(arrays, places, regions=regions, lock=False, compute=False)
-        sums = {name: array[lead].sum() for name, array in field.sums.items()}
-        if field.ends:
-            values = field.layers[0].data[lead]
-            sums |= {"low": da.nanmin(values), "high": da.nanmax(values)}
-        _, found = dask.compute(stored, sums)
+    stored = da.store(arrays, places, regions=regions, lock=False, compute=False)
+    sums = {name: array[lead].sum() for name, array in field.sums.items()}
+    if field.ends:
+        values = field.layers[0].data[lead]
+        sums |= {"low": da.nanmin(values), "high": da.nanmax(values)}
+    if plan.threads == 1:
+        _, found = dask.compute(stored, sums, scheduler="sync")
+    else:
+        # Threads of its own have ended when an error is raised: none writes on into a closed file.
+        with ThreadPoolExecutor(plan.threads) as pool:
+            _, found = dask.compute(stored, sums, scheduler="threads", pool=pool)
     return number, {name: float(value) for name, value in found.items()}
 
 

@@ -128,7 +128,8 @@ def create_store(
     with warnings.catch_warnings():
         # Texts have no place in version 3 of the format yet; a user can do nothing about it.
         warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification")
-        template.to_zarr(path, mode="w", compute=False, consolidated=False, encoding=encoding)
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        template.to_zarr(path, mode="w", compute=False, consolidated=True, encoding=encoding)
     _array.cache_clear()
 
 

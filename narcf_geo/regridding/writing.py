@@ -103,6 +103,12 @@ class _Writer:
                         f"valid_fraction: expected none for {result.name!r} in a GeoTIFF, whose "
                         f"bands are classes, found {output.valid_fraction}"
                     )
+                packing = self.packing(result)
+                if output.valid_fraction == "band" and packing and packing.dtype.kind != "f":
+                    raise UsageError(
+                        f"valid_fraction: expected file or none for {result.name!r} in a GeoTIFF, "
+                        f"whose bands are all {packing.dtype}, found band; or give --dtype float32"
+                    )
 
     def packing(self, result: Result, ends: Mapping[str, float] | None = None) -> Packing | None:
         """Return how the values of a field are stored; None when that depends on their range."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import netCDF4
@@ -222,3 +223,31 @@ def test_chunks_and_compression(plain: Path, expected: np.ndarray, tmp_path: Pat
     ):
         with pytest.raises(UsageError, match=text):
             regrid_file(plain, tmp_path / "wrong.nc", grid=4, **wrong)  # type: ignore[arg-type]
+
+
+def test_bands_of_classes_do_not_cut_off_their_fraction(tmp_path: Path) -> None:
+    """All bands of a GeoTIFF have one dtype: of 0.75 an integer keeps nothing."""
+    classes = np.random.default_rng(2).integers(1, 4, SOURCE.shape).astype("i1")
+    attrs = {"flag_values": np.array([1, 2, 3], "i1"), "flag_meanings": "a b c"}
+    ds = xr.Dataset({"lc": (SOURCE.dims, classes, attrs)}, SOURCE.coords())
+    ds.to_netcdf(tmp_path / "lc.nc")
+    how = {"grid": 3, "bounds": (-121, 19, -61, 58), "min_coverage": 0.1, "valid_fraction": "band"}
+    with pytest.raises(UsageError, match="whose bands are all int16"):
+        regrid_file(tmp_path / "lc.nc", tmp_path / "lc.tif", **how)  # type: ignore[arg-type]
+    assert not (tmp_path / "lc.tif").exists()
+    regrid_file(tmp_path / "lc.nc", tmp_path / "lc.tif", dtype="float32", **how)  # type: ignore[arg-type]
+    regrid_file(tmp_path / "lc.nc", tmp_path / "out.nc", **how)  # type: ignore[arg-type]
+    with rasterio.open(tmp_path / "lc.tif") as tif, netCDF4.Dataset(tmp_path / "out.nc") as out:
+        fraction = out["lc_valid_fraction"][:][::-1]
+        assert 0 < fraction.min() < 1
+        np.testing.assert_array_equal(tif.read(2), fraction)
+        np.testing.assert_array_equal(tif.read(1), out["lc"][:][::-1])
+
+
+def test_a_store_opens_without_a_warning(plain: Path, tmp_path: Path) -> None:
+    """Its metadata lie in one place, as readers over https need them."""
+    regrid_file(plain, tmp_path / "out.zarr", grid=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with xr.open_zarr(tmp_path / "out.zarr") as ds:
+            assert ds["t"].dims == ("time", "lat", "lon")

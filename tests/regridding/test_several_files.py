@@ -136,6 +136,41 @@ def test_files_that_are_no_series_are_refused(tmp_path: Path) -> None:
             regrid_file(address, out, grid=4)
 
 
+@pytest.mark.parametrize(("one", "other"), [(10.0, 370.0), (1e-8, 3e-8)])
+def test_a_static_field_is_no_position(tmp_path: Path, one: float, other: float) -> None:
+    """Whole turns and small differences are rounding of a longitude alone."""
+    for number, value in enumerate((one, other)):
+        height = xr.DataArray(np.full(SOURCE.shape, value, "f4"), dims=SOURCE.dims)
+        month(number, height=height).to_netcdf(tmp_path / f"a_{number}.nc")
+    with pytest.raises(FieldError, match=r"height of .*a_0\.nc"):
+        regrid_file(tmp_path / "a_*.nc", tmp_path / "out.nc", grid=4)
+
+
+@pytest.mark.parametrize("shift", [360.0, 1e-9])
+def test_the_same_places_written_otherwise(tmp_path: Path, shift: float) -> None:
+    month(0).to_netcdf(tmp_path / "a_0.nc")
+    moved = month(1)
+    moved["lon"] = moved["lon"] + shift
+    moved["lon_bnds"] = moved["lon_bnds"] + shift
+    moved.to_netcdf(tmp_path / "a_1.nc")
+    regrid_file(tmp_path / "a_*.nc", tmp_path / "out.nc", grid=4)
+    found = opened(tmp_path / "out.nc")
+    np.testing.assert_array_equal(found["lon"], np.arange(-118.0, -60, 4))
+    np.testing.assert_array_equal(found["t"][1], regrid(month(1), 4)["t"][0])
+
+
+def test_groups_are_named(tmp_path: Path) -> None:
+    month(0).to_netcdf(tmp_path / "in.nc")
+    month(0).to_netcdf(tmp_path / "in.nc", group="model", mode="a")
+    rows = regrid_file(tmp_path / "in.nc", tmp_path / "out.nc", grid=4)
+    assert [(r.fate, r.how) for r in rows if r.variable == "model/"] == [
+        ("dropped", "groups are not read")
+    ]
+    month(0).to_netcdf(tmp_path / "only.nc", group="model")
+    with pytest.raises(NarcfError, match=r"only\.nc: expected variables, .* groups \(model\)"):
+        regrid_file(tmp_path / "only.nc", tmp_path / "out2.nc", grid=4)
+
+
 def test_a_folder_takes_each_file_by_itself(tmp_path: Path) -> None:
     paths = written(tmp_path, range(2))
     rows = regrid_file(paths, f"{tmp_path}/out/", grid=4)
