@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS, READ_SECONDS = 30, 60
 """How long to wait for a connection, and for the next bytes."""
+
+FINISH_SECONDS = 5
+"""How long to wait for other requests after one has failed."""
 
 _SIGNED_SECONDS = 24 * 3600
 _DESCRIBED_BY = ("zarr.json", ".zmetadata")
@@ -287,6 +292,7 @@ def open_remote(file: RemoteFile, how: Opening) -> xr.Dataset:
             given = {**how.xarray_kwargs, "driver": "GTiff"}
             ds = open_raster(file.raster(), replace(unchunked, xarray_kwargs=given))
     except Exception as error:  # each engine raises its own kinds
+        _finish_requests()
         raise file.error(error) from None
     ds = ds.assign({n: _guarded(a.variable, file) for n, a in ds.data_vars.items()})
     others = {n: a for n, a in ds.coords.items() if n not in ds.indexes}
@@ -300,6 +306,24 @@ def open_remote(file: RemoteFile, how: Opening) -> xr.Dataset:
         for dim, size in array.encoding.get("preferred_chunks", {}).items()
     }
     return ds.chunk({d: n for d, n in {**stored, **chunks}.items() if d in ds.dims})
+
+
+def _finish_requests() -> None:
+    """Wait for what zarr still asks of a server after an error.
+
+    zarr asks for several files at once and gives up at the first error. If the process ended with
+    the other requests under way, aiohttp would print a traceback.
+    """
+    if "zarr" not in sys.modules:
+        return
+    from zarr.core.sync import sync
+
+    async def finish() -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=FINISH_SECONDS)
+
+    sync(finish())
 
 
 def _guarded(variable: xr.Variable, file: RemoteFile) -> xr.Variable:
@@ -324,6 +348,7 @@ class _Guarded(BackendArray):
         try:
             return np.asarray(self.variable[key].values)
         except Exception as error:  # each engine raises its own kinds
+            _finish_requests()
             raise self.file.error(error) from None
 
     def __dask_tokenize__(self) -> str:

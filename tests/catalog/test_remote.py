@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -40,6 +41,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.folder, self.asked = folder, list[str]()
         self.answers: dict[str, int] = {}
+        self.delays: dict[str, float] = {}
         self.bytes_sent = 0
 
     @property
@@ -61,6 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         name = self.path.partition("?")[0].lstrip("/")
         self.server.asked.append(name)
         path = self.server.folder / name
+        time.sleep(next((s for part, s in self.server.delays.items() if part in name), 0))
         code = next((c for part, c in self.server.answers.items() if part in name), 200)
         if code == 200 and not path.is_file():
             code = 404
@@ -223,6 +226,23 @@ def test_listing_asks_nothing(server: Server, entry: Callable[..., Entry], tmp_p
     )
     assert "remote" in done.stdout
     assert server.asked == []
+
+
+def test_requests_under_way_at_an_error_end_before_the_process(
+    server: Server, entry: Callable[..., Entry], tmp_path: Path
+) -> None:
+    server.answers, server.delays = {"refused": 403}, {".z": 0.3}
+    entry(f"{server.url}/refused.zarr", "zarr", **TEMP)
+    done = subprocess.run(
+        [*COMMAND, "show", "it", "--catalog", "data_catalog.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert any(name.startswith("refused.zarr/.z") for name in server.asked)
+    assert "access is refused" in done.stderr
+    assert "Event loop" not in done.stderr
 
 
 def test_failures_are_sentences_without_secrets(
