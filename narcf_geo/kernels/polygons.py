@@ -217,9 +217,14 @@ def _normalise_parts(vertices: Any, parts: Any) -> Any:
 @nb.njit(cache=True, nogil=True)
 def bounding_box(polygon: Any, n: int, box: Any) -> None:
     """Box (minimum x, y, z, maximum x, y, z) that holds a spherical polygon, its bulge included."""
-    # A point of the polygon is a point of the corners' hull pushed out to the sphere, and no
-    # point of the hull is nearer to the sphere's centre than its depth along the mean direction.
-    bulge = 1.0 - farthest(polygon, n) + 4e-15
+    # A point of the polygon is a point of the corners' hull pushed out to the sphere, and no point
+    # of the hull is farther from the sphere than this, half the square of the longest chord.
+    squared = 0.0
+    for k in range(1, n):
+        x, y, z = polygon[k, 0], polygon[k, 1], polygon[k, 2]
+        dx, dy, dz = x - polygon[0, 0], y - polygon[0, 1], z - polygon[0, 2]
+        squared = max(squared, dx * dx + dy * dy + dz * dz)
+    bulge = 0.5 * squared + 4e-15
     for axis in range(3):
         low, high = polygon[0, axis], polygon[0, axis]
         for k in range(1, n):
@@ -261,6 +266,14 @@ def _build_boxes(vertices: Any, parts: Any, starts: Any) -> Any:
     return boxes
 
 
+def _sorting(codes: Integers) -> Integers:
+    """Return the indices that sort codes: faster than argsort where both fit in a number."""
+    bits = codes.size.bit_length()
+    if int(codes.max()) >> (63 - bits):
+        return np.argsort(codes, kind="stable")
+    return np.sort(codes << bits | np.arange(codes.size)) & ((1 << bits) - 1)
+
+
 @dataclass(frozen=True)
 class BoxTree:
     """Packed tree of boxes in three dimensions: the poles and the dateline are nothing special.
@@ -283,7 +296,7 @@ class BoxTree:
         are neighbours on the sphere; 0 for cells in any order.
         """
         along = z_order_of_index(owner, columns) if columns else z_order(vertices, parts)
-        order = np.argsort(along)
+        order = _sorting(along)
         parts = parts[order]
         counts = [-(-len(parts) // FANOUT)]
         while counts[-1] > 1:

@@ -142,9 +142,8 @@ def test_a_box_holds_its_polygon_and_little_more(plane: list, first: int) -> Non
     held = np.vstack([inside_points(corners), corners])
     assert (held >= box[:3]).all()
     assert (held <= box[3:]).all()
-    # No wider than the corners by the height of the cap through them.
-    middle = corners.sum(axis=0)
-    bulge = 1 - (corners @ middle).min() / np.linalg.norm(middle)
+    # No wider than the corners by the height of the cap around the first that holds the others.
+    bulge = 1 - (corners @ corners[0]).min()
     assert_allclose(box[:3], corners.min(axis=0) - bulge, atol=1e-13)
     assert_allclose(box[3:], corners.max(axis=0) + bulge, atol=1e-13)
 
