@@ -65,6 +65,7 @@ def open_fields(
 
     Examples
     --------
+    >>> import numpy as np
     >>> raw = xr.Dataset({"nee": (("latitude", "longitude", "t"), np.ones((2, 3, 1)))},
     ...                  {"latitude": [1.0, 0.0], "longitude": [358.0, 359.0, 0.0],
     ...                   "t": np.array(["2014-07-16"], "datetime64[ns]")})
