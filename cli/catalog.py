@@ -246,6 +246,7 @@ def fetch(
     from rich.table import Table
 
     from narcf_geo.catalog import fetch as fetching
+    from narcf_geo.catalog.download import size as size_of
     from narcf_geo.cli.show import console
 
     catalog = _open(directory, values, file)
@@ -254,12 +255,12 @@ def fetch(
         table = Table("source", "address", "to", "size")
         total = 0
         for download in downloads:
-            size = fetching.size(download)
+            size = size_of(download)
             total += size or 0
             text = "unknown" if size is None else f"{size / 1e6:.1f} MB"
             if download.path.exists():
                 text += ", there already"
-            _add(table, download.source, download.url, str(download.path), text)
+            _add(table, download.source, str(download), str(download.path), text)
         console.print(table)
         console.print(f"{len(downloads)} files, {total / 1e6:.1f} MB; nothing was fetched")
         return

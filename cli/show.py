@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from narcf_geo.core.plain import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +31,15 @@ MOST_TABLES = 4
 SHOWN_ROWS = 8
 """Rows of a long table that are shown."""
 
-console = Console(highlight=False, soft_wrap=True)
+
+class _Plain(Console):
+    """A console to which names from data are text alone, whatever is in them."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
+
+
+console = _Plain(highlight=False, soft_wrap=True)
 
 
 @contextmanager
