@@ -54,7 +54,7 @@ def test_secrets_of_the_environment_are_told_nowhere(monkeypatch: pytest.MonkeyP
 
 
 HOSTS = {
-    "loopback": "127.9.9.9 2130706433 0177.0.0.1 0.0.0.0 LOCALHOST. a.localhost :: ::1 2002:7f00:1::",
+    "loopback": "127.9.9.9 2130706433 0177.0.0.1 0.0.0.0 LOCALHOST. a.localhost :: ::1",
     "link-local": "169.254.0.1 fe80::1%1 fd00:ec2::254 metadata.google.internal 100.100.100.200",
     "private": "192.168.1.1 172.16.0.1 fc00::1 100.64.0.1 224.0.0.1",
     "public": "1.1.1.1 2606:4700::1 example.org",
