@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int | None], None]
 """Called with a file's name, the bytes it has, and those it will have where known."""
 
-TOKEN = "EARTHDATA_TOKEN"
+TOKEN = "EARTHDATA_TOKEN"  # noqa: S105 the name of a variable # nosec B105
 _ATTEMPTS, _REDIRECTS, _TIMEOUT, _CHUNK = 5, 10, (10, 60), 1 << 16
 _LOGIN_HOSTS = (".earthdata.nasa.gov", ".earthdatacloud.nasa.gov")
 

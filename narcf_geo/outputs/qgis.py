@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
+import xml.etree.ElementTree as ET  # XML is written, none is read # nosec B405
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
