@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -121,6 +122,12 @@ def _continue(session: Session, download: Download, part: Path, progress: Progre
         version = response.headers.get("ETag") or response.headers.get("Last-Modified")
         stated = _length(response)
         total = None if stated is None else have + stated
+        free = shutil.disk_usage(part.parent).free
+        if stated is not None and stated > free:
+            raise NarcfError(
+                f"{download}: expected room for {stated:,} bytes in {part.parent}, found {free:,}; "
+                "make room and run the same command again"
+            )
         mark.unlink(missing_ok=True)
         with part.open("ab" if have else "wb") as file:
             if version and not version.startswith("W/"):

@@ -151,6 +151,10 @@ def address_problem(address: str, driver: str) -> str | None:
             "expected a path on this computer, or an address that starts with https://, s3:// or "
             f"gs://, found one that starts with {address.partition(':')[0]}:; {fetch}"
         )
+    if parts.scheme in ("http", "https") and reach(parts.hostname or "", numeric=True) == (
+        "link-local"
+    ):
+        return "refused a link-local address, where cloud machines find their keys"
     if not parts.netloc or not parts.path.strip("/"):
         return "expected an address with a host (or bucket) and a path after it"
     if parts.scheme in ("http", "https") and re.search(r"[*{}]", parts.path):

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import io
 import json
+import shutil
 import threading
 import time
 import traceback
@@ -381,6 +382,16 @@ def test_a_file_that_was_not_fetched_is_not_replaced(catalog: Callable, tmp_path
     assert (tmp_path / "data" / "a.nc").read_bytes() == b"mine"
     (tmp_path / "data" / "a.nc").write_bytes(BODY)
     assert len(run(catalog("a.nc", sha256={"a.nc": SHA}))) == 1
+
+
+def test_more_than_there_is_room_for_is_not_begun(
+    catalog: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(downloading.shutil, "disk_usage", lambda _: usage._replace(free=9))
+    with pytest.raises(NarcfError, match=r"expected room for 768,000 bytes .* found 9"):
+        run(catalog("a.nc"))
+    assert names(tmp_path / "data") == []
 
 
 def test_a_hidden_folder_is_refused(catalog: Callable, server: Server) -> None:

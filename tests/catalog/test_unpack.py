@@ -7,13 +7,17 @@ import gzip
 import io
 import lzma
 import os
+import re
 import stat
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from narcf_geo.catalog import unpack as unpacking
 from narcf_geo.catalog.unpack import unpack
@@ -148,6 +152,26 @@ def test_names_that_are_refused(
     archive: Callable, make: Make, names: list[str], words: str
 ) -> None:
     refused(archive(make("good.nc", *names)), words)
+
+
+TRICKY = st.text("ab./\\:~ \0\n\u202e\uff0e\uff0fA\u0301é", max_size=8)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(TRICKY.filter(bool), min_size=1, max_size=4), st.booleans())
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_any_names_give_plain_files_below_or_nothing(names: list[str], as_zip: bool) -> None:
+    content = zipped(*names) if as_zip else tarred(*names)
+    with tempfile.TemporaryDirectory() as top:
+        path = Path(top) / "in" / "archive"
+        path.parent.mkdir()
+        path.write_bytes(content)
+        try:
+            held = set(unpack(path))
+        except NarcfError:
+            held = set()
+        assert set(files(Path(top))) == {"in/archive", *(f"in/{name}" for name in held)}
+        assert not [name for name in held if re.search(r"(^|/)\.|[\\\0\n]|\.(/|$)", name)]
 
 
 def test_a_name_that_ends_at_a_nul_is_refused(archive: Callable) -> None:

@@ -96,9 +96,13 @@ def test_a_name_that_steers_terminals_is_shown_written_out(
     tmp_path: Path, in_process: Callable
 ) -> None:
     (tmp_path / "c.yaml").write_text(
-        'sources:\n  a:\n    description: "x\\e[2Jy [bold]z"\n    driver: netcdf\n'
+        'sources:\n  a:\n    description: "x\\e[2Jy [bold]z :cat:"\n    driver: netcdf\n'
         "    args: {urlpath: no.nc}\n    metadata: {role: predictor, variables: {temp: {}}}\n"
     )
-    done = in_process("catalog", "list", "--catalog", tmp_path / "c.yaml")
-    assert r"x\x1b[2Jy [bold]z" in done.stdout
+    folder = tmp_path / "a[bold]b[" / "red]"
+    folder.mkdir(parents=True)
+    (tmp_path / "c.yaml").rename(folder / "c.yaml")
+    done = in_process("catalog", "list", "--catalog", folder / "c.yaml")
+    assert f"Catalog: {folder}/c.yaml" in done.stdout
+    assert r"x\x1b[2Jy [bold]z :cat:" in done.stdout
     assert "\x1b" not in done.stdout
