@@ -14,18 +14,24 @@ def main() -> None:
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
         app()
-    except NarcfError as error:
-        if debug:
-            raise
-        _fail(f"Error: {error}", error.exit_code)
     except KeyboardInterrupt:
         _fail("Interrupted; what was finished stays, run again to go on", 130)
     except Exception as error:
         if debug:
-            raise
-        _fail(f"Error: {type(error).__name__}: {error}\nRun again with --debug for details", 1)
+            import traceback
+
+            message = "".join(traceback.format_exception(error)).rstrip()
+        elif isinstance(error, NarcfError):
+            message = f"Error: {error}"
+        else:
+            kind = type(error).__name__
+            message = f"Error: {kind}: {error}\nRun again with --debug for details"
+        _fail(message, error.exit_code if isinstance(error, NarcfError) else 1)
 
 
 def _fail(message: str, code: int) -> None:
-    print(message, file=sys.stderr)
+    from narcf_geo.core.addresses import without_secrets
+    from narcf_geo.core.plain import visible
+
+    print(visible(without_secrets(message)), file=sys.stderr)
     sys.exit(code)

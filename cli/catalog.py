@@ -10,8 +10,6 @@ import typer
 from narcf_geo.cli.options import Directory, Values, parameters
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from narcf_geo.catalog.catalog import Catalog
 
 app = typer.Typer(
@@ -54,13 +52,6 @@ def _chosen(catalog: Catalog, names: list[str] | None) -> list[str]:
                 f"{catalog.path}: no source {name!r}{hint}; it has: {', '.join(catalog)}"
             )
     return list(dict.fromkeys(names)) if names else list(catalog)
-
-
-def _add(table: Table, *cells: str) -> None:
-    """Add a row of plain text, in which brackets mean nothing."""
-    from rich.markup import escape
-
-    table.add_row(*map(escape, cells))
 
 
 @app.command(name="list")
@@ -108,7 +99,7 @@ def list_sources(
     for heading in ("role", *seen, "files", "description"):
         table.add_column(heading)
     for row in rows:
-        _add(table, *row, catalog.source(row[0]).description)
+        table.add_row(*row, catalog.source(row[0]).description)
     console.print(table, soft_wrap=False)
     console.print(f"Catalog: {catalog.path}")
     if len(present) > len(opened):
@@ -136,14 +127,14 @@ def show(
     _chosen(catalog, [name])
     description = describe(catalog[name])
     for label, text in description.facts.items():
-        console.print(f"[bold]{label:<12}[/bold]", end=" ")
+        console.print(f"{label:<12}", end=" ", style="bold")
         console.print(text, markup=False)
     table = Table("variable", "in the file", "unit there", "unit here")
     for heading in ("minimum", "mean", "maximum", "missing"):
         table.add_column(heading, justify="right")
     for row in description.variables:
         numbers = (f"{value:.4g}" for value in (row.minimum, row.mean, row.maximum))
-        _add(table, *row[:4], *numbers, f"{row.missing:.1%}")
+        table.add_row(*row[:4], *numbers, f"{row.missing:.1%}")
     console.print(table)
     console.print(sketch(description.grid), markup=False)
     console.print("# grid on land, + grid at sea, . other land")
@@ -191,7 +182,7 @@ def check(
             if present is not None:
                 months[name] = present
             odd = [f"warning: {text}" for text in ([] if found else warnings_of(catalog[name]))]
-            _add(table, name, "\n".join([*found, *odd]) or "good")
+            table.add_row(name, "\n".join([*found, *odd]) or "good")
     console.print(table)
     if months:
         _print_periods(months)
@@ -223,7 +214,7 @@ def _print_periods(months: dict) -> None:
     for name, present in months.items():
         absent = "; ".join(f"{gap.first:%Y-%m} to {gap.last:%Y-%m}" for gap in gaps(present))
         ends = (f"{month:%Y-%m}" for month in (present[0], present[-1]))
-        _add(table, name, *ends, str(present.size), absent or "none")
+        table.add_row(name, *ends, str(present.size), absent or "none")
     console.print(table)
     shared = shared_months(months)
     if len(shared):
@@ -246,6 +237,7 @@ def fetch(
     from rich.table import Table
 
     from narcf_geo.catalog import fetch as fetching
+    from narcf_geo.catalog.download import size as size_of
     from narcf_geo.cli.show import console
 
     catalog = _open(directory, values, file)
@@ -254,16 +246,16 @@ def fetch(
         table = Table("source", "address", "to", "size")
         total = 0
         for download in downloads:
-            size = fetching.size(download)
+            size = size_of(download)
             total += size or 0
             text = "unknown" if size is None else f"{size / 1e6:.1f} MB"
             if download.path.exists():
                 text += ", there already"
-            _add(table, download.source, download.url, str(download.path), text)
+            table.add_row(download.source, str(download), str(download.path), text)
         console.print(table)
         console.print(f"{len(downloads)} files, {total / 1e6:.1f} MB; nothing was fetched")
         return
-    columns = TextColumn("{task.description}"), BarColumn(20), DownloadColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(20), DownloadColumn()
     with Progress(*columns, TransferSpeedColumn(), console=console, transient=True) as bars:
         tasks: dict = {}
 

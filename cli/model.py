@@ -23,8 +23,9 @@ def show(
     from rich.markdown import Markdown
 
     from narcf_geo.cli.show import console
+    from narcf_geo.core.plain import visible
     from narcf_geo.model.bundle import Bundle
     from narcf_geo.model.card import model_card
 
     card = model_card(Bundle.load(model or directory / "model"))
-    console.print(Markdown(card) if console.is_terminal else card, markup=False)
+    console.print(Markdown(visible(card)) if console.is_terminal else card, markup=False)

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from narcf_geo.core.plain import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +31,15 @@ MOST_TABLES = 4
 SHOWN_ROWS = 8
 """Rows of a long table that are shown."""
 
-console = Console(highlight=False, soft_wrap=True)
+
+class _Plain(Console):
+    """A console to which names from data are text alone, whatever is in them."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
+
+
+console = _Plain(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 @contextmanager
@@ -221,8 +232,6 @@ def zonal_table(table: pd.DataFrame, output: Path) -> None:
 
 def _zonal_rows(name: str, table: pd.DataFrame) -> None:
     """Show the first rows of a variable; its units once, so that numbers fit into 80 columns."""
-    from rich.markup import escape
-
     table = table.dropna(axis="columns", how="all")
     flux = "flux_TgC" in table
     units = table["units"].iloc[0] if "units" in table else "no unit"
@@ -234,10 +243,10 @@ def _zonal_rows(name: str, table: pd.DataFrame) -> None:
     shown = Table(box=SIMPLE_HEAD)
     for column in columns:
         right = table[column].dtype.kind == "f"
-        heading = escape(column.replace("fraction_", "class "))
+        heading = column.replace("fraction_", "class ")
         shown.add_column(heading, justify="right" if right else "left", no_wrap=column != "region")
     for _, row in table.head(SHOWN_ROWS).iterrows():
-        shown.add_row(*(escape(_short(row[c])) for c in columns))
+        shown.add_row(*(_short(row[c]) for c in columns))
     console.print(shown)
     more = [f"{len(table) - SHOWN_ROWS:,} more rows"] if len(table) > SHOWN_ROWS else []
     more += [f"{len(classes) - 4} more classes"] if len(classes) > 4 else []

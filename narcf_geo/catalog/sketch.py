@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -88,10 +88,11 @@ def plot(ds: xr.Dataset, grid: Grid, name: str) -> Figure:
             axes.plot(x + turn, y, color="0.2", linewidth=0.6)
     axes.set(xlim=(west, east), ylim=(south, north), xlabel="longitude", ylabel="latitude")
     axes.xaxis.set_major_formatter(lambda x, _: f"{(x + 180) % 360 - 180:g}")
-    axes.set_title(str(ds.attrs.get("source", name)), fontsize=10)
+    literal: dict[str, Any] = {"parse_math": False, "usetex": False}  # names from data, no formulas
+    axes.set_title(str(ds.attrs.get("source", name)), fontsize=10, **literal)
     axes.set_aspect(1 / max(np.cos(np.radians((south + north) / 2)), 0.5))
     label = f"{field.attrs.get('long_name', name)} ({field.attrs.get('units', '')})"
-    figure.colorbar(mesh, ax=axes, label=label, shrink=0.7)
+    figure.colorbar(mesh, ax=axes, shrink=0.7).set_label(label, **literal)
     return figure
 
 

@@ -31,6 +31,9 @@ _WORKER_ENVIRONMENT = {
 """dask has glibc give every freed array back to the system and page the next one in anew; these,
 the second the largest that glibc takes, keep it for the next array."""
 
+LOOPBACK = "127.0.0.1"
+"""Where workers of this machine and their dashboard listen: other machines do not reach them."""
+
 WORKERS_WITHIN = 60
 """Seconds to wait for the first worker of a cluster."""
 
@@ -159,7 +162,8 @@ def open_pool(
     Parameters
     ----------
     workers : int, optional
-        Processes of this machine, with one thread each.
+        Processes of this machine, with one thread each. They listen on its loopback address alone;
+        other users of the machine reach that, so use threads where they are not trusted.
     scheduler : str or distributed.deploy.Cluster, optional
         Address of a dask scheduler, such as ``tcp://host:8786``, or a cluster, such as a
         ``dask_jobqueue.SLURMCluster``.
@@ -201,7 +205,9 @@ def _local(workers: int) -> Iterator[Client]:
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
-            dashboard_address=":0",
+            host=LOOPBACK,
+            interface=None,
+            dashboard_address=f"{LOOPBACK}:0",
             memory_limit=0,
             silence_logs=logging.CRITICAL,
         ) as cluster,

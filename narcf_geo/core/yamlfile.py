@@ -187,8 +187,10 @@ def _explain(
             close = difflib.get_close_matches(str(location[-1]), known, n=1)
             if close:
                 message = f"unknown key; did you mean {close[0]!r}?"
-        elif problem["type"] not in ("missing", "union_tag_invalid") and not isinstance(
-            problem["input"], dict | list
+        elif (
+            problem["type"] not in ("missing", "union_tag_invalid")
+            and not isinstance(problem["input"], dict | list)
+            and "storage_options" not in location  # where someone may have put a secret
         ):
             found = problem["input"]
             message += f" (found {(shown(found) if isinstance(found, str) else found)!r})"

@@ -11,6 +11,7 @@ import pandas as pd
 from narcf_geo.core.files import atomic_path
 from narcf_geo.experiment.plan import OWN, Experiment
 from narcf_geo.experiment.run import Outcome, versions
+from narcf_geo.outputs.tables import csv_text
 
 LINE = ("preset", "features", "split", "protocol")
 """What names a line of the table."""
@@ -169,7 +170,7 @@ def write(
     )
     made_by = "; ".join(f"{name} {number}" for name, number in versions().items())
     texts = {
-        "table.csv": table.to_csv(index=False, float_format="%.6g"),
+        "table.csv": csv_text(table, float_format="%.6g"),
         "table.md": "\n\n".join(parts) + "\n",
         "settings.yaml": f"# made by {made_by}\n{settings}",
     }

@@ -54,6 +54,7 @@ def scatter(
         When no pair is complete.
     """
     from matplotlib.colors import LogNorm
+    from matplotlib.ticker import LogFormatter
 
     pair = Pair.of(estimate, observed, area)
     estimate, observed = pair.estimate, pair.observed
@@ -101,7 +102,8 @@ def scatter(
         ax.set_xlabel(f"{labels[1]} ({style.UNITS_TEXT};  ← uptake   release →)")
         ax.set_ylabel(f"{labels[0]} ({style.UNITS_TEXT};  ← uptake   release →)")
         cax = fig.add_axes((5.3 / width, 1.2 / height, 0.14 / width, 3.2 / height))
-        bar = fig.colorbar(bins, cax=cax)
+        bar = fig.colorbar(bins, cax=cax, format=LogFormatter())
+        cax.yaxis.set_minor_formatter(LogFormatter())
         bar.set_label("cells and months in the bin")
         bar.outline.set_linewidth(0.5)
         ax.text(

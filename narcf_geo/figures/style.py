@@ -12,6 +12,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import atomic_path
+from narcf_geo.core.plain import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,6 +70,9 @@ RC: dict[Any, Any] = {
     "legend.frameon": False,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
+    # Names from data are shown as they are: a $ in one begins no formula.
+    "text.parse_math": False,
+    "text.usetex": False,
 }
 
 
@@ -192,11 +196,15 @@ def save_figure(fig: Figure, path: str | PathLike[str], dpi: int = 200) -> Path:
     UsageError
         When the suffix is none of the three.
     """
+    from matplotlib.text import Text
+
     path = Path(path)
     if path.suffix not in _WITHOUT_DATE:
         raise UsageError(
             f"expected a figure file ending in {', '.join(_WITHOUT_DATE)}, found {path.name!r}"
         )
+    for text in fig.findobj(Text):
+        text.set_text(visible(text.get_text()))  # control characters would break an SVG
     with atomic_path(path) as temporary:
         fig.savefig(temporary, dpi=dpi, metadata=_WITHOUT_DATE[path.suffix])
     return path

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -94,12 +94,12 @@ class Side:
 
     def corners(self, rows: slice, columns: slice) -> tuple[Floats, Floats]:
         """Return longitudes and latitudes of the corners of a window of cells."""
-        assert not isinstance(self.grid, Mesh)
+        grid = cast(Grid, self.grid)
         y, x = slice(rows.start, rows.stop + 1), slice(columns.start, columns.stop + 1)
-        if self.grid.is_rectilinear:
-            lon, lat = np.meshgrid(self.grid.lon_b[x], self.grid.lat_b[y])
+        if grid.is_rectilinear:
+            lon, lat = np.meshgrid(grid.lon_b[x], grid.lat_b[y])
             return lon, lat
-        lon, lat = self.grid.corners()
+        lon, lat = grid.corners()
         return lon[y, x], lat[y, x]
 
     def polygons(self, rows: slice, columns: slice) -> Polygons:
@@ -234,8 +234,7 @@ def _overlaps_with_parallels(
     source: Side, polygons: Polygons, threads: int
 ) -> tuple[Integers, Integers, Floats]:
     """Return target cell, source cell and area of all overlaps."""
-    cells = source.cells()
-    assert isinstance(cells, RectilinearCells)
+    cells = cast(RectilinearCells, source.cells())
     near = cells.touching(polygons.box)
     count, row, area = overlaps(polygons, near, threads)
     return row, np.repeat(near.owner, count), area

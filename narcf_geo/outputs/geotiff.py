@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.sax.saxutils import escape
 
 import numpy as np
 import pandas as pd
@@ -143,7 +143,9 @@ def write_biomes_geotiff(biome: xr.DataArray, path: str | os.PathLike[str]) -> P
         raster.write_colormap(1, {n: _rgb(cls.color) for n, cls in enumerate(IGBP)})
 
     _write_cog(path, values[None], transform, _BIOME_NODATA, tags, fill, _CLASS_COG)
-    names = "".join(f"      <Category>{escape(f'{c.code} {c.name}')}</Category>\n" for c in IGBP)
+    names = "".join(
+        f"      <Category>{escape(f'{c.code} {c.name}', quote=False)}</Category>\n" for c in IGBP
+    )
     with atomic_path(path.with_name(path.name + ".aux.xml")) as temporary:
         temporary.write_text(
             '<PAMDataset>\n  <PAMRasterBand band="1">\n    <CategoryNames>\n'

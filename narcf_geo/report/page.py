@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import math
@@ -60,11 +61,13 @@ def write_report(path: str | PathLike[str], context: ReportContext) -> Path:
         "count": _count,
         "percent": percent,
     }
+    script = _scripts(folder, context.map is not None)
     page = environment.get_template("page.html.j2").render(
         context=context,
         version=VERSION,
         css=(folder / "page.css").read_text(encoding="utf-8"),
-        script=_scripts(folder, context.map is not None),
+        script=script,
+        script_hash=_csp_hash(script),
         map_data=_json(context.map),
         figures=[_figure(figure) for figure in context.figures],
         skill=skill_rows(context),
@@ -80,6 +83,12 @@ def write_report(path: str | PathLike[str], context: ReportContext) -> Path:
 def _scripts(folder: Traversable, with_map: bool) -> str:
     names = ["page.js", "map.js"] if with_map else ["page.js"]
     return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+
+
+def _csp_hash(script: str) -> str:
+    """Return what allows this script, and no other, under a Content-Security-Policy."""
+    digest = hashlib.sha256(script.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
 def _json(value: Mapping[str, Any] | None) -> str:

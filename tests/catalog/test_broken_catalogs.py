@@ -233,3 +233,12 @@ def test_a_thousand_entries_in_two_seconds(tmp_path: Path) -> None:
     assert done.stdout.count("air_") >= 1000
     # Its own time, since other work on the machine counts for nothing here.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+
+
+def test_storage_options_are_not_quoted(tmp_path: Path) -> None:
+    for option in ("anon: s3cr3t", "endpoint_url: s3cr3t", "secret: s3cr3t", "s3cr3t"):
+        args = f"urlpath: flux.csv, storage_options: {{{option}}}"
+        (tmp_path / "c.yaml").write_text(GOOD.replace("urlpath: flux.csv", args))
+        with pytest.raises(UsageError, match=r"c\.yaml:19: .*storage_options") as caught:
+            Catalog.open(tmp_path / "c.yaml")
+        assert ("s3cr3t" in str(caught.value)) == (option == "s3cr3t")  # a key is named

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import io
-import tarfile
+import json
+import shutil
 import threading
 import time
+import traceback
 import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
+from narcf_geo.catalog import download as downloading
 from narcf_geo.catalog import fetch as fetching
 from narcf_geo.catalog.catalog import Catalog
 from narcf_geo.core.errors import NarcfError, UsageError
@@ -31,7 +35,9 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.seen: list[tuple[str, str, str | None]] = []
+        self.logins: list[str | None] = []
         self.pieces = [300_000, 300_000]
+        self.archive = b""
         self.version = '"one"'
 
     def count(self, path: str) -> int:
@@ -49,6 +55,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.seen.append((self.command, self.path, self.headers.get("Range")))
+        self.server.logins.append(self.headers.get("Authorization"))
         name = self.path.rpartition("/")[2]
         if name.startswith("missing"):
             return self.answer(404, b"")
@@ -60,12 +67,16 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(302, b"", Location=f"/elsewhere/{name[6:]}")
         if name.startswith("tofile"):
             return self.answer(302, b"", Location="file:///etc/passwd")
+        if name.startswith("inward"):
+            return self.answer(302, b"", Location=f"http://{name[7:]}/x?key=s3cr3t")
         if name.startswith("circle"):
             return self.answer(302, b"", Location=self.path)
         if name.startswith("slow") and self.server.count(self.path) < 2:
             time.sleep(0.6)
         if name.startswith("page"):
             return self.answer(200, b"<html>", **{"Content-Type": "text/html; charset=utf-8"})
+        if name.startswith("archive"):
+            return self.answer(200, self.server.archive)
         if name.startswith("breaks"):
             return self.ranged()
         return self.answer(200, BODY)
@@ -96,7 +107,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with Server() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server
         server.shutdown()
 
@@ -123,6 +134,13 @@ def catalog(tmp_path: Path, server: Server) -> Callable[..., Catalog]:
 
 def run(catalog: Catalog) -> list[Path]:
     return fetching.fetch(fetching.plan(catalog, "it"), lambda *_: None, wait=0.01)
+
+
+def zipped(name: str, content: bytes) -> bytes:
+    with io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(name, content)
+        return file.getvalue()
 
 
 def names(folder: Path) -> list[str]:
@@ -189,7 +207,7 @@ def test_a_busy_server_is_asked_again(catalog: Callable, server: Server) -> None
 def test_a_slow_server_is_left_and_asked_again(
     catalog: Callable, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetching, "_TIMEOUT", (1, 0.2))
+    monkeypatch.setattr(downloading, "_TIMEOUT", (1, 0.2))
     (path,) = run(catalog("slow.nc"))
     assert path.read_bytes() == BODY
     assert len(server.seen) == 2
@@ -207,6 +225,9 @@ def test_a_wrong_checksum_leaves_nothing(catalog: Callable, tmp_path: Path) -> N
         ("missing.nc", "HTTP status 404.*fetch.url"),
         ("locked.nc", "HTTP status 401.*login"),
         ("tofile.nc", "refused to follow its redirect from http:// to file:///etc/passwd"),
+        ("inward_169.254.169.254", r"redirect to the link-local address http://169\.254\S+/x;"),
+        ("inward_0xa9fea9fe", "redirect to the link-local address"),
+        ("inward_10.0.0.7", "redirect to the private address"),
         ("page.nc", "found a web page"),
         ("circle.nc", "more than 10 redirects"),
     ],
@@ -231,7 +252,7 @@ def test_ctrl_c_stops_the_others_and_keeps_their_parts(
 ) -> None:
     """The interrupt reaches the main thread, here when the first file is written down."""
 
-    def interrupt(_: object) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fetching, "_write_lock", interrupt)
@@ -247,24 +268,161 @@ def test_ctrl_c_stops_the_others_and_keeps_their_parts(
     assert not {"b.nc", "c.nc"} & set(names(tmp_path / "data"))
 
 
-@pytest.mark.parametrize("file", ["..%2F..%2Fevil.nc", "%2e%2e", ".hidden", "", "a%5Cb.nc"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        *("..%2F..%2Fevil.nc", "%2e%2e", ".hidden", "", "a%5Cb.nc", "a%00.nc", "C:a", "nul.nc"),
+        *("narcf.yaml", "Data_Catalog.yaml", "fetched.lock.json", "a%0Ab"),
+    ],
+)
 def test_names_that_lead_elsewhere(catalog: Callable, server: Server, file: str) -> None:
     with pytest.raises(UsageError, match="ends in a file name"):
         run(catalog(file))
     assert server.seen == []
 
 
+def test_a_public_server_leads_to_no_private_one(
+    catalog: Callable, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server of these tests is taken for a public one; what it leads to is this computer."""
+    real = downloading._reach
+    monkeypatch.setattr(
+        downloading, "_reach", lambda url: "public" if "/folder/" in url else real(url)
+    )
+    with pytest.raises(NarcfError, match="redirect to the loopback address"):
+        run(catalog("moved_a.nc"))
+    assert len(server.seen) == 1
+    monkeypatch.undo()
+    assert len(run(catalog("moved_a.nc"))) == 1
+
+
+def test_where_cloud_machines_find_their_keys_is_never_asked(tmp_path: Path) -> None:
+    url = "http://169.254.169.254/latest/a.nc"
+    download = downloading.Download("it", url, tmp_path / "a.nc", None, None, False)
+    with pytest.raises(UsageError, match="refused to ask a link-local address"):
+        downloading.size(download)
+
+
+SECRETS = ("s3cr3t", "al%69ce", "alice", "p%40ss", "p@ss")
+
+
+@pytest.mark.parametrize(
+    "file", ["a.nc", "missing.nc", "page.nc", "circle.nc", "tofile.nc", "locked.nc", "moved_a.nc"]
+)
+def test_logins_and_queries_of_addresses_are_told_nowhere(
+    catalog: Callable, server: Server, tmp_path: Path, file: str, in_process: Callable
+) -> None:
+    catalog(f"{file}?key=s3cr3t")
+    path = tmp_path / "c.yaml"
+    path.write_text(path.read_text().replace("//127", "//al%69ce:p%40ss@127"))
+    server.pieces.clear()
+    said = []
+    for options in ((), ("--dry-run",), ("--debug",)):
+        done = in_process("catalog", "fetch", "it", "--catalog", path, *options)
+        said.append(done.stdout + done.stderr)
+    said += [p.read_text(errors="replace") for p in tmp_path.rglob("*.json")]
+    assert "folder/" in "".join(said)
+    assert [secret for secret in SECRETS if secret in "".join(said)] == []
+    # They were sent all the same.
+    assert server.logins[0] == "Basic " + base64.b64encode(b"alice:p@ss").decode()
+    assert server.seen[0][1].endswith("?key=s3cr3t")
+
+
+def test_a_server_that_is_gone_is_told_of_without_secrets(tmp_path: Path) -> None:
+    closed = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    closed.server_close()
+    url = f"http://alice:p%40ss@127.0.0.1:{closed.server_port}/a.nc?key=s3cr3t#s3cr3t"
+    download = downloading.Download("it", url, tmp_path / "a.nc", None, None, False)
+    with pytest.raises(NarcfError, match="the server cannot be reached") as caught:
+        fetching.fetch([download], lambda *_: None, wait=0.01)
+    said = "".join(traceback.format_exception(caught.value)) + repr(download)
+    assert [secret for secret in SECRETS if secret in said] == []
+
+
+def test_a_login_of_netrc_is_not_sent_in_the_open(
+    catalog: Callable, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login alice password p@ss\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    run(catalog("a.nc"))
+    assert server.logins == [None]
+
+
 def test_the_token_goes_to_its_host_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EARTHDATA_TOKEN", "secret")
-    download = fetching.Download("a", "", Path("a"), None, "earthdata", False)
-    assert fetching._token("https://urs.earthdata.nasa.gov/x", download)
+    monkeypatch.setenv("EARTHDATA_TOKEN", " secret\r\n")
+    download = downloading.Download("a", "", Path("a"), None, "earthdata", False)
+    sent = {"Authorization": "Bearer secret"}
+    assert downloading._token("https://urs.earthdata.nasa.gov/x", download) == sent
     for url in (
         "http://urs.earthdata.nasa.gov/x",
         "https://earthdata.nasa.gov.evil.org/x",
         "https://evilearthdata.nasa.gov.org/",
         "https://example.org/urs.earthdata.nasa.gov",
     ):
-        assert not fetching._token(url, download)
+        assert not downloading._token(url, download)
+
+
+@pytest.mark.parametrize("token", ["s3cr3t\nHost: evil", "s3cr3t p", "s3cr3té", "s3cr3t\x7f"])
+def test_what_cannot_be_a_token_is_refused_unseen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, token: str
+) -> None:
+    monkeypatch.setenv("EARTHDATA_TOKEN", token)
+    url = "https://data.earthdata.nasa.gov/a.nc"
+    download = downloading.Download("it", url, tmp_path / "a.nc", None, "earthdata", False)
+    with pytest.raises(UsageError, match="EARTHDATA_TOKEN: expected a token") as caught:
+        downloading._token(url, download)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_file_that_was_not_fetched_is_not_replaced(catalog: Callable, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.nc").write_bytes(b"mine")
+    with pytest.raises(NarcfError, match=r"a\.nc: expected nothing, or a file of .*move it away"):
+        run(catalog("a.nc", sha256={"a.nc": SHA}))
+    assert (tmp_path / "data" / "a.nc").read_bytes() == b"mine"
+    (tmp_path / "data" / "a.nc").write_bytes(BODY)
+    assert len(run(catalog("a.nc", sha256={"a.nc": SHA}))) == 1
+
+
+def test_more_than_there_is_room_for_is_not_begun(
+    catalog: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(downloading.shutil, "disk_usage", lambda _: usage._replace(free=9))
+    with pytest.raises(NarcfError, match=r"expected room for 768,000 bytes .* found 9"):
+        run(catalog("a.nc"))
+    assert names(tmp_path / "data") == []
+
+
+def test_a_hidden_folder_is_refused(catalog: Callable, server: Server) -> None:
+    with pytest.raises(UsageError, match=r"does not begin with a dot, found \.ssh"):
+        run(catalog("authorized_keys", folder="../somewhere/.ssh"))
+    assert server.seen == []
+
+
+def test_a_part_that_is_a_link_is_not_written_to(
+    catalog: Callable, server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "data" / ".a.nc.part").symlink_to(tmp_path / "mine")
+    with pytest.raises(NarcfError, match="found a link"):
+        run(catalog("a.nc"))
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_an_archive_is_unpacked_again_where_it_changed(
+    catalog: Callable, server: Server, tmp_path: Path
+) -> None:
+    for content in (b"old", b"new"):
+        server.archive = zipped("b.nc", content=content)
+        run(catalog("archive.zip", unpack=True))
+        assert (tmp_path / "data" / "b.nc").read_bytes() == content
+        lock = fetching.read_lock(tmp_path / "data")
+        assert list(lock["archive.zip"]["unpacked"]) == ["b.nc"]
+        (tmp_path / "data" / "archive.zip").unlink()
+        lock["archive.zip"].pop("sha256")
+        (tmp_path / "data" / fetching.LOCK).write_text(json.dumps(lock))
 
 
 def test_dry_run_fetches_nothing(
@@ -286,57 +444,11 @@ def test_a_size_that_cannot_be_asked_for(tmp_path: Path) -> None:
     closed = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     closed.server_close()
     url = f"http://127.0.0.1:{closed.server_port}/a.nc"
-    download = fetching.Download("it", url, tmp_path / "a.nc", None, None, False)
+    download = downloading.Download("it", url, tmp_path / "a.nc", None, None, False)
     with pytest.raises(NarcfError, match="cannot be reached"):
-        fetching.size(download)
+        downloading.size(download)
 
 
 def test_nothing_is_put_into_the_package() -> None:
     with pytest.raises(UsageError, match="narcf-geo init DIR"):
         fetching.plan(Catalog.open(), "narr")
-
-
-def zipped(member: str) -> bytes:
-    with io.BytesIO() as file:
-        with zipfile.ZipFile(file, "w") as archive:
-            archive.writestr(member, "1 2")
-        return file.getvalue()
-
-
-def tarred(member: str, kind: bytes = tarfile.REGTYPE) -> bytes:
-    with io.BytesIO() as file:
-        with tarfile.open(fileobj=file, mode="w:gz") as archive:
-            info = tarfile.TarInfo(member)
-            info.type, info.linkname = kind, "/etc/passwd"
-            archive.addfile(info)
-        return file.getvalue()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        zipped("../evil"),
-        zipped("/evil"),
-        zipped("a/../../evil"),
-        zipped("..\\evil"),
-        tarred("../evil"),
-        tarred("/evil"),
-        tarred("link", tarfile.SYMTYPE),
-        tarred("link", tarfile.LNKTYPE),
-        b"no archive",
-    ],
-)
-def test_archives_that_lead_elsewhere(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "in" / "a.bin"
-    path.parent.mkdir()
-    path.write_bytes(content)
-    with pytest.raises(NarcfError, match=r"refused to unpack|found neither"):
-        fetching.unpack(path)
-    assert names(tmp_path) == ["in"]
-    assert names(path.parent) == ["a.bin"]
-
-
-def test_a_good_archive(tmp_path: Path) -> None:
-    (tmp_path / "a.zip").write_bytes(zipped("deep/b.asc"))
-    fetching.unpack(tmp_path / "a.zip")
-    assert (tmp_path / "deep" / "b.asc").read_text() == "1 2"

@@ -191,6 +191,8 @@ def test_a_picture_is_no_cog(server: Server, entry: Callable[..., Entry]) -> Non
         ("reference::s3://a/x.json", "zarr", "starts with https://"),
         ("https://a.org/x.csv", "csv", "only zarr, netcdf, rasterio"),
         ("https://a.org/x.grib", "grib", "catalog fetch"),
+        ("https://169.254.169.254/x.nc", "netcdf", "link-local"),
+        ("https://0xa9fea9fe/x.nc", "netcdf", "link-local"),
         ("https://a.org", "netcdf", "a host"),
         ("https://a.org/air_{year}.nc", "netcdf", "list each address"),
         ("https://a.org/air_*.nc", "netcdf", "list each address"),

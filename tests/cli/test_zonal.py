@@ -123,6 +123,30 @@ def test_geotiffs_and_polygons_to_a_budget_table(folder: Path, in_process: Calla
     np.testing.assert_allclose(ratio[:3], [1, 28 / 29, 1], rtol=1e-12)
 
 
+def test_names_that_are_formulas_are_text_in_csv_and_themselves_elsewhere(
+    folder: Path, in_process: Callable
+) -> None:
+    names = ["=HYPERLINK('http://a')", "@SUM(A1)", "-5", "Iowa"]
+    states = gpd.read_file(folder / "states.gpkg").assign(name=names)
+    states.to_file(folder / "hostile.gpkg")
+    raster(folder / "one.tif", values(1), units="-m")
+    rasters = folder / "one.tif"
+    in_process("zonal", rasters, folder / "hostile.gpkg", folder / "out.csv")
+    rows = [line.split(",") for line in (folder / "out.csv").read_text().splitlines()]
+    place = rows[0].index("region")
+    assert [row[place] for row in rows[1:]] == ["'=HYPERLINK('http://a')", "'@SUM(A1)", *names[2:]]
+    assert {row[rows[0].index("units")] for row in rows[1:]} == {"'-m"}
+    assert float(rows[1][rows[0].index("mean")]) == pytest.approx(
+        ng.zonal(rasters, folder / "hostile.gpkg")["mean"][0], rel=1e-15
+    )
+    in_process("zonal", rasters, folder / "hostile.gpkg", folder / "out.gpkg")
+    table = gpd.read_file(folder / "out.gpkg", layer="statistics")
+    assert table["region"].tolist() == names
+    pytest.importorskip("pyarrow", reason="pyarrow is in the extra 'parquet'")
+    in_process("zonal", rasters, folder / "hostile.gpkg", folder / "out.parquet")
+    assert pd.read_parquet(folder / "out.parquet")["region"].tolist() == names
+
+
 def test_a_geopackage_has_each_shape_once_and_a_layer_by_month(
     folder: Path, in_process: Callable
 ) -> None:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
+
+import matplotlib
+import matplotlib.text
 import numpy as np
 import pandas as pd
 import pytest
@@ -119,3 +123,22 @@ def test_bars_and_bands_show_the_intervals_that_are_given(small_prediction):
     band = cycle.axes[0].collections[0].get_paths()[0].vertices
     assert band[:, 1].min() == pytest.approx(6 - 2), "January: the mean of 0 and 12, less 2"
     assert "band: 95 % interval of Estimate" in texts(cycle)
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png"])
+def test_names_are_drawn_as_they_are(tmp_path, suffix):
+    """No formula of mathtext or TeX, no element of SVG, whatever a product is called."""
+    name = r"$\frac{1}{2}$ $\undefined <script>alert(1)</script>--><a href='x'> \x1b"
+    months = pd.date_range("2014-01-01", periods=12, freq="MS")
+    values = pd.Series(np.arange(12.0), index=months)
+    with matplotlib.rc_context({"text.usetex": True}):
+        figure = charts.seasonal_cycle({name: values}, title=name)
+        path = save_figure(figure, tmp_path / f"season{suffix}")
+    drawn = [t for t in figure.findobj(matplotlib.text.Text) if "frac" in t.get_text()]
+    assert len(drawn) == 2
+    assert [t.get_text() for t in drawn] == 2 * [name.replace("\x1b", r"\x1b")]
+    assert not any(t.get_parse_math() or t.get_usetex() for t in drawn)
+    if suffix == ".svg":
+        tags = {element.tag.rpartition("}")[2] for element in ET.parse(path).iter()}
+        assert "path" in tags
+        assert not tags & {"script", "a", "foreignObject", "image"}

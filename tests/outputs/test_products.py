@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import xml.etree.ElementTree as ET
 import zipfile
 
@@ -51,6 +52,39 @@ def test_everything_is_written_and_named_in_the_item(small_prediction, fraction,
     assert raster["proj:shape"] == [4, 5]
     assert raster["proj:transform"] == [1.0, 0.0, -101.0, 0.0, -1.0, 44.0]
     assert [band["name"] for band in raster["bands"]] == ["2015-01", "2015-02"]
+
+
+def test_a_title_from_data_is_text_in_the_project_and_the_item(small_prediction, tmp_path):
+    title = "<Macros>&amp;]]> \"[% env('HOME') %]\" \x1b </title><properties>"
+    boxes = {"name": [title], "geometry": [shapely.box(-100, 41, -97, 43)]}
+    regions = gpd.GeoDataFrame(boxes, crs=4326)
+    ds = small_prediction.assign_attrs(title=title)
+    write_products(ds, tmp_path / "hostile", regions=regions)
+    write_products(small_prediction, tmp_path / "plain", regions=regions)
+    found, plain = (document(tmp_path / name / "narcf.qgz") for name in ("hostile", "plain"))
+    assert [e.tag for e in found.iter()] == [e.tag for e in plain.iter()]
+    assert found.findtext("title") == title.replace("\x1b", r"\x1b")
+    # It is nowhere else, so that nothing in QGIS evaluates it.
+    texts = [t for e in found.iter() for t in (e.text or "", *e.attrib.values())]
+    assert [t for t in texts if "[%" in t] == 2 * [found.findtext("title")]
+    for name in ("item", "collection"):
+        content = json.loads((tmp_path / "hostile" / f"{name}.json").read_text(encoding="utf-8"))
+        assert title in (content.get("title"), content.get("properties", {}).get("title"))
+
+
+def test_a_project_runs_nothing_and_reaches_nowhere(small_prediction, tmp_path):
+    """No macros, actions, expressions or forms; only files beside it."""
+    write_products(small_prediction, tmp_path)
+    root = document(tmp_path / "narcf.qgz")
+    active = "macro|action|expression|datadefined|ddproperties|form|python|maptip|variable"
+    assert [e.tag for e in root.iter() if re.search(active, e.tag.lower())] == []
+    sources = [e.text for e in root.iter("datasource")]
+    sources += [e.get("source") for e in root.iter("layer-tree-layer")]
+    assert len(sources) > 10
+    for source in sources:
+        name = re.fullmatch(r"\./([\w.]+)(\|layername=\w+)?", source)[1]
+        assert (tmp_path / name).is_file()
+    assert root.findtext("properties/Paths/Absolute") == "false"
 
 
 def test_the_item_and_collection_are_valid(small_prediction, tmp_path):

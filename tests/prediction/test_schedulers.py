@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from distributed import LocalCluster
 
 from narcf_geo.core import pool as scheduler
 from narcf_geo.core.errors import NarcfError, UsageError
@@ -62,14 +64,28 @@ def test_processes_write_the_same_bytes(
     assert seen[-1] == 18
 
 
+def listening(processes: list[psutil.Process]) -> set[str]:
+    """The addresses that processes listen on."""
+    connections = [c for p in processes for c in p.net_connections("inet")]
+    return {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+
+
+def test_workers_and_their_dashboard_listen_on_loopback_alone() -> None:
+    before = listening([psutil.Process()])
+    with open_pool(workers=1):
+        tree = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        assert listening(tree) - before == {"127.0.0.1"} - before
+        assert listening(tree[1:]) == {"127.0.0.1"}
+    with LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=50):
+        assert "0.0.0.0" in listening([psutil.Process()])  # what dask does when it is not told
+
+
 def test_a_cluster_of_the_caller(
     stored: Path, bundle_folder: Path, tmp_path: Path, contents: Callable
 ) -> None:
-    from distributed import LocalCluster
-
     threads = predicted(stored, tmp_path / "threads.zarr", bundle_folder)
     with (
-        LocalCluster(n_workers=2, processes=False, dashboard_address=None) as own,
+        LocalCluster(n_workers=2, processes=False, dashboard_address="127.0.0.1:0") as own,
         open_pool(scheduler=own) as pool,
     ):
         found = predicted(stored, tmp_path / "cluster.zarr", bundle_folder, pool=pool)

@@ -69,6 +69,22 @@ def test_tables_are_written_as_csv_and_polygons(project, tmp_path, monkeypatch):
     assert list(biomes.columns[:2]) == ["igbp_class", "biome"]
 
 
+def test_no_table_begins_a_cell_with_a_formula(project, tmp_path):
+    cube, prediction = open_cube(project).load(), open_prediction(project).load()
+    budgets = tables.project_budgets(project, cube, prediction)
+    named = budgets.regions.assign(
+        region=lambda t: "=" + t["region"], name=lambda t: "+" + t["name"]
+    )
+    elsewhere = dataclasses.replace(project, directory=tmp_path)
+    tables.write_budgets(dataclasses.replace(budgets, regions=named), prediction, elsewhere)
+    back = pd.read_csv(tmp_path / "report" / "region_budget.csv")
+    assert set(back["region"]) == {f"'={name}" for name in ("west", "east", "rest", "all")}
+    assert back["name"].str.startswith("'+").all()
+    # Fluxes are negative numbers, and stay so to the last digit.
+    assert (back["flux_TgC"] < 0).any()
+    assert back["flux_TgC"].tolist() == budgets.regions["flux_TgC"].tolist()
+
+
 def test_tables_are_written_as_parquet_too_where_it_can_be(project, tmp_path):
     pytest.importorskip("pyarrow", reason="pyarrow is in the extra 'parquet'")
     cube, prediction = open_cube(project).load(), open_prediction(project).load()

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
+import json
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
-from narcf_geo.report import ReportFigure, write_report
+from narcf_geo.report import OtherRun, ReportFigure, interactive_map, write_report
 
 
 class Page(HTMLParser):
@@ -91,6 +96,76 @@ def test_text_is_escaped_and_pictures_are_described(context, tmp_path):
     picture = Page(path).all("img")[0]
     assert picture["alt"] == 'A map with "quotes"'
     assert (picture["width"], picture["height"]) == ("3", "2")
+
+
+HOSTILE = "</script><img src=x onerror=\"alert('a')\">{{ 7 * 7 }}]]>--><svg/onload=alert(1)>"
+
+
+def hostile(context):
+    """A report in which every name from data is a piece of HTML."""
+    table = context.biomes.assign(name=[f"{name} {HOSTILE}" for name in context.biomes["name"]])
+    regions = table.rename(columns={"biome": "region"})
+    metrics = context.metrics | {
+        "by_region": {HOSTILE: context.metrics["test"]},
+        "by_biome": {"12": context.metrics["by_biome"]["12"] | {"name": HOSTILE}},
+    }
+    flux, biome = fluxes()
+    return dataclasses.replace(
+        context,
+        **dict.fromkeys(("title", "synthetic", "target", "reference"), HOSTILE),
+        metrics=metrics,
+        biomes=table,
+        regions=regions,
+        figures=[dataclasses.replace(context.figures[0], title=HOSTILE, alt=HOSTILE)],
+        provenance=[(HOSTILE, HOSTILE)],
+        summary={HOSTILE: HOSTILE},
+        warnings=[HOSTILE],
+        citation=[HOSTILE],
+        files={HOSTILE: HOSTILE},
+        other=OtherRun(HOSTILE, metrics, table),
+        map=interactive_map({HOSTILE: flux, f"2 {HOSTILE}": flux}, biome),
+    )
+
+
+def fluxes():
+    """A flux of 3 x 4 cells and 12 months, and its biomes."""
+    flux = xr.DataArray(
+        np.random.default_rng(1).normal(size=(12, 3, 4)),
+        dims=("time", "lat", "lon"),
+        coords={
+            "time": pd.date_range("2013-01", periods=12, freq="MS"),
+            "lat": np.arange(40.5, 43),
+            "lon": np.arange(-100.5, -97),
+        },
+    )
+    return flux, xr.full_like(flux[0], 4).drop_vars("time")
+
+
+def test_names_from_data_are_text_and_nothing_else(context, tmp_path):
+    path = write_report(tmp_path / "index.html", hostile(context))
+    source, page = path.read_text(encoding="utf-8"), Page(path)
+    plain = dataclasses.replace(hostile(context), title="plain")
+    assert HOSTILE not in source
+    assert page.text.count("onerror=\"alert('a')\">{{ 7 * 7 }}") > 20
+    assert [attrs["alt"] for attrs in page.all("img")] == [HOSTILE]
+    assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
+    assert len(page.all("script")) == 2
+    assert len(Page(write_report(tmp_path / "plain.html", plain)).tags) == len(page.tags)
+    data = source.split('id="map-data">')[1].split("</script>")[0]
+    assert json.loads(data)["fields"][0]["name"] == HOSTILE
+
+
+def test_no_script_but_its_own_may_run(context, tmp_path):
+    source = write_report(tmp_path / "index.html", context).read_text(encoding="utf-8")
+    script = re.findall(r"<script>(.*?)</script>", source, re.DOTALL)[-1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = (
+        a["content"] for a in Page(tmp_path / "index.html").all("meta") if "http-equiv" in a
+    )
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["script-src"] == f"'sha256-{digest}'"
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert "table.sortable" in script
 
 
 def test_it_can_be_read_with_a_keyboard_and_a_screen_reader(context, tmp_path):

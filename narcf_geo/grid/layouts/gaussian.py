@@ -109,7 +109,7 @@ def gaussian_mesh(
         raise NarcfError(
             f"expected {number[row[k]]} cells evenly around the row at {lat[k]:g} degrees, found "
             f"longitude {lon[k]:g} at place {k}; parts of a reduced grid have no cell edges of "
-            "their own: select from the regridded field"
+            "their own: regrid the whole and take a part of that"
         )
     edges = gaussian_edges(rows)
     edges = np.clip(edges_from_centers(rows), -90, 90) if edges is None else edges
