@@ -12,6 +12,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import atomic_path
+from narcf_geo.core.lock import hold_output
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -197,7 +198,7 @@ def save_figure(fig: Figure, path: str | PathLike[str], dpi: int = 200) -> Path:
         raise UsageError(
             f"expected a figure file ending in {', '.join(_WITHOUT_DATE)}, found {path.name!r}"
         )
-    with atomic_path(path) as temporary:
+    with hold_output(path), atomic_path(path) as temporary:
         fig.savefig(temporary, dpi=dpi, metadata=_WITHOUT_DATE[path.suffix])
     return path
 

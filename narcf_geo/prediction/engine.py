@@ -19,7 +19,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import require_replaceable
-from narcf_geo.core.lock import hold
+from narcf_geo.core.lock import hold_output
 from narcf_geo.core.pool import Pool, Threads, memory_bytes, threads
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.fields.formats import Opening, open_zarr
@@ -145,7 +145,7 @@ def predict_file(
     if limit is not None:
         task.require_memory(limit, 1)
     described = {**task.source.frame().attrs, **(attrs or {})}
-    with _writing(output), hold(folder / "lock", str(output)):
+    with _writing(output), hold_output(output):
         journal = Journal(folder, output, task.key())
         if force:
             journal.forget()

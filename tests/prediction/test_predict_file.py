@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import remove
-from narcf_geo.core.lock import hold
+from narcf_geo.core.lock import hold_output
 from narcf_geo.core.pool import Threads
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.prediction import predict, predict_file
@@ -289,11 +290,12 @@ def test_another_bundle_computes_all_again(
 def test_a_store_that_someone_else_writes(
     stored: Path, bundle_folder: Path, tmp_path: Path
 ) -> None:
-    lock = tmp_path / ".out.zarr" / "lock"
+    lock = tmp_path / ".out.zarr.lock"
     with (
-        hold(lock, "out.zarr"),
+        hold_output(tmp_path / "out.zarr"),
+        ThreadPoolExecutor(1) as other,
         pytest.raises(NarcfError, match=rf"in use by process {os.getpid()} on .* since"),
     ):
-        predicted(stored, tmp_path / "out.zarr", bundle_folder)
+        other.submit(predicted, stored, tmp_path / "out.zarr", bundle_folder).result()
     predicted(stored, tmp_path / "out.zarr", bundle_folder)
     assert not lock.exists()
