@@ -252,7 +252,7 @@ def write(directory: Path, features: Features, members: Sequence[Path], **inform
     }
     text = json.dumps(content, indent=2, allow_nan=False)
     contents.check(json.loads(text), directory / contents.FILE)
-    (directory / contents.FILE).write_text(text, encoding="utf-8")
+    (directory / contents.FILE).write_bytes(text.encode())
 
 
 def _require_file(path: Path, digest: str) -> None:
