@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narcf_geo.core.archives import require_regular
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import NarcfError, UsageError, reason
 from narcf_geo.core.files import atomic_path
 from narcf_geo.model import contents
 from narcf_geo.model.network.ensemble import Ensemble, Estimate
@@ -257,8 +257,6 @@ def write(directory: Path, features: Features, members: Sequence[Path], **inform
 
 def _require_file(path: Path, digest: str) -> None:
     """Refuse a file of a bundle that is absent, lies elsewhere, is huge or was changed."""
-    if not path.exists():
-        raise NarcfError(f"{path}: no such file, though {contents.FILE} names it; {contents.AGAIN}")
     if path.resolve().parent != path.parent.resolve():
         raise NarcfError(
             f"{path}: expected a file in this folder, found a link to {path.resolve()}; copy the "
@@ -266,9 +264,14 @@ def _require_file(path: Path, digest: str) -> None:
         )
     try:
         require_regular(path, MAX_BYTES)
-    except ValueError as error:
-        raise NarcfError(f"{path}: {error}; {contents.AGAIN}") from None
-    if (found := _sha256(path)) != digest:
+        found = _sha256(path)
+    except FileNotFoundError:
+        raise NarcfError(
+            f"{path}: no such file, though {contents.FILE} names it; {contents.AGAIN}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise NarcfError(f"{path}: {reason(error)}; {contents.AGAIN}") from None
+    if found != digest:
         raise NarcfError(
             f"{path}: sha256 {found[:12]}..., expected {digest[:12]}...; the file was changed "
             "after training: train again"

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from narcf_geo.core.archives import require_regular
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import NarcfError, reason
 from narcf_geo.project.settings import DerivedFeature
 
 FILE = "bundle.json"
@@ -144,13 +144,15 @@ def read(directory: Path) -> dict[str, Any]:
         message names the file and the field.
     """
     path = directory / FILE
-    if not path.exists():
-        raise NarcfError(f"{path}: no such file; train a model with `narcf-geo train` or ng.train")
     try:
         require_regular(path, MAX_BYTES)
         found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+    except (FileNotFoundError, NotADirectoryError):
+        raise NarcfError(
+            f"{path}: no such file; train a model with `narcf-geo train` or ng.train"
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise NarcfError(f"{path}: cannot be read as JSON ({error}); {AGAIN}") from None
+        raise NarcfError(f"{path}: cannot be read as JSON ({reason(error)}); {AGAIN}") from None
     if not isinstance(found, dict):
         raise NarcfError(
             f"{path}: expected an object with the keys bundle_version, features, members, ..., "
@@ -162,8 +164,8 @@ def read(directory: Path) -> dict[str, Any]:
         found = {"noise": 0.0, "calibration": {}, "recipe": {}, **found}
     elif version != VERSION:
         raise NarcfError(
-            f"{path}: bundle version {version}, expected {VERSION} or 1; it was written by "
-            f"another version of narcf-geo: use that one, or {AGAIN}"
+            f"{path}: bundle version {reason(version, 20)}, expected {VERSION} or 1; it was "
+            f"written by another version of narcf-geo: use that one, or {AGAIN}"
         )
     check(found, path)
     return found
@@ -183,8 +185,8 @@ def check(content: dict[str, Any], path: Path) -> None:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         words = first["msg"].removeprefix("Value error, ")
-        where = f"{path}: {field}" if field else str(path)
-        raise NarcfError(f"{where}: {words}; {AGAIN}") from None
+        where = reason(f"{field}: {words}" if field else words)
+        raise NarcfError(f"{path}: {where}; {AGAIN}") from None
 
 
 def _no_number(name: str) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from narcf_geo.core.archives import open_zip, read_array
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import NarcfError, reason
 from narcf_geo.core.files import atomic_path
 
 APPLICABILITY = "applicability.npz"
@@ -184,17 +182,10 @@ class Applicability:
             raise NarcfError(
                 f"{path}: no such file; train a model with `narcf-geo train`"
             ) from None
-        except (
-            OSError,
-            ValueError,
-            NotImplementedError,
-            BadZipFile,
-            EOFError,
-            zlib.error,
-        ) as error:
+        except Exception as error:  # ZIP and NumPy let many kinds through
             raise NarcfError(
-                f"{path}: expected an area of applicability, found another file ({error}); train "
-                "again with `narcf-geo train`"
+                f"{path}: expected an area of applicability, found another file "
+                f"({reason(error)}); train again with `narcf-geo train`"
             ) from None
         return cls(**{n: v if v.ndim else v.item() for n, v in values.items()})
 

@@ -19,7 +19,7 @@ import xarray as xr
 
 from narcf_geo.core.archives import require_regular
 from narcf_geo.core.constants import EARTH_RADIUS
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import NarcfError, UsageError, reason
 from narcf_geo.core.files import atomic_path
 from narcf_geo.statistics.blocks import (
     calendar_years,
@@ -284,10 +284,10 @@ class ErrorModel:
             length, degrees, months = (_positive(ds.attrs, name) for name in _NUMBERS)
             if months != int(months) or 12 % int(months):
                 raise ValueError(f"block_months: expected a divisor of 12, found {months:g}")
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError) as error:
+        except Exception as error:  # HDF5 and decoding let many kinds through
             raise NarcfError(
-                f"{path}: expected the errors of a model, found another file ({error}); train "
-                "again with `narcf-geo train`"
+                f"{path}: expected the errors of a model, found another file ({reason(error)}); "
+                "train again with `narcf-geo train`"
             ) from None
         return cls(standardised, scale, common, length, degrees, int(months))
 

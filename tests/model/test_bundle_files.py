@@ -258,6 +258,10 @@ MEMBERS: dict[str, tuple[Callable[[dict[str, bytes]], Any], str]] = {
     "other shape": (weights(replaced(KERNEL, data=np.ones((3, 3), "f4"))), "expected shape"),
     "integers": (weights(replaced(KERNEL, data=np.ones((20, 6), int))), "floating-point"),
     "text": (weights(replaced(KERNEL, data="text")), "floating-point"),
+    "too large": (
+        weights(replaced(KERNEL, data=np.full((20, 6), 1e300))),
+        "too large for single precision",
+    ),
     "vast": (weights(replaced(KERNEL, shape=(10**7, 10**7), dtype="f4", chunks=(1, 1))), "itself"),
     "one missing": (weights(lambda file: file.__delitem__(KERNEL)), KERNEL),
     "a group for an array": (weights(linked(h5py.SoftLink("/layers"))), KERNEL),

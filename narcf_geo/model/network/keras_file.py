@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from narcf_geo.core.archives import open_zip
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import NarcfError, reason
 
 if TYPE_CHECKING:
     import keras
@@ -147,10 +147,7 @@ def read(path: Path) -> list[tuple[Layer, Values]]:
                 return list(_with_weights(layers, weights))
     except FileNotFoundError:
         raise NarcfError(f"{path}: no such file; train again with `narcf-geo train`") from None
-    except (
-        OSError, KeyError, TypeError, ValueError, RuntimeError, NotImplementedError, BadZipFile,
-        RecursionError,
-    ) as error:  # fmt: skip
+    except Exception as error:  # HDF5 and ZIP let many kinds through
         raise NarcfError(
             f"{path}: expected a model saved by narcf-geo, found something else "
             f"({_words(error)}); train again with `narcf-geo train`"
@@ -159,9 +156,9 @@ def read(path: Path) -> list[tuple[Layer, Values]]:
 
 def _words(error: Exception) -> str:
     if not isinstance(error, ValidationError):
-        return f"no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        return reason(f"no {error}" if isinstance(error, KeyError) else error)
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return reason(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
 
 
 def _layers(content: Any) -> list[Layer]:

@@ -15,6 +15,7 @@ from typing import get_args
 
 import numpy as np
 
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.model.network import keras_file
 
 ACTIVATIONS: tuple[str, ...] = get_args(keras_file.Activation)
@@ -44,15 +45,24 @@ class Network:
         Raises
         ------
         NarcfError
-            As `narcf_geo.model.network.keras_file.read`.
+            As `narcf_geo.model.network.keras_file.read`, or when weights exceed single precision.
         """
         steps = [_step(layer, values) for layer, values in keras_file.read(path)]
         first = steps[0]
         assert isinstance(first, _Affine)  # a file that begins otherwise was refused
-        mean = (-first.shift / first.scale).astype(np.float32)
+        with np.errstate(over="ignore"):
+            mean = (-first.shift / first.scale).astype(np.float32)
         # Folded in, the mean of a feature that varies little would cost digits to cancellation.
         steps[0] = _Affine(first.scale, np.zeros_like(first.shift))
-        return cls(tuple(_fold(steps)), mean)
+        with np.errstate(over="ignore", invalid="ignore"):
+            layers = tuple(_fold(steps))
+        for values in (mean, *(v for layer in layers for v in (layer.kernel, layer.bias))):
+            if not np.isfinite(values).all():
+                raise NarcfError(
+                    f"{path}: the weights are too large for single precision; train again with "
+                    "`narcf-geo train`"
+                )
+        return cls(layers, mean)
 
     @property
     def n_outputs(self) -> int:
