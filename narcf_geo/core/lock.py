@@ -149,7 +149,7 @@ def _has_system_locks(folder: Path) -> bool:
         import fcntl
     except ImportError:  # Windows
         return False
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".lock") as probe:
+    with tempfile.TemporaryFile(dir=folder) as probe:
         try:
             fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -306,6 +306,7 @@ def _check(task: Task, output: Path) -> None:
     require_replaceable(output, [*files_of(task.source.parts), task.model], store=True)
     corner = task.source.read(task.names, (slice(0, 1), slice(0, 1), slice(0, 1)))
     bundle = task.predictor.bundle
+    _ = bundle.ensemble, bundle.applicability  # a damaged file is refused before all others
     inputs(bundle.features.prepare(corner), bundle)
     task.source.require(task.names)
     require_months_in_a_row(pd.DatetimeIndex(task.source.months), bundle, "the cube")
