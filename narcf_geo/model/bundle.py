@@ -78,8 +78,10 @@ with `narcf-geo train` or ng.train
         directory = Path(directory)
         information = contents.read(directory)
         path = directory / contents.FILE
-        for name, digest in {**information["members"], **information.get("files", {})}.items():
-            _require_file(directory / name, digest)
+        digests = {**information["members"], **information.get("files", {})}
+        there = [name for name in FILES if (directory / name).exists()]
+        for name in dict.fromkeys((*digests, *there)):
+            _require_file(directory / name, digests.get(name))
         features = Features.from_json(information["features"])
         names = tuple(information["features"]["names"])
         if names != features.names:
@@ -255,8 +257,11 @@ def write(directory: Path, features: Features, members: Sequence[Path], **inform
     (directory / contents.FILE).write_bytes(text.encode())
 
 
-def _require_file(path: Path, digest: str) -> None:
-    """Refuse a file of a bundle that is absent, lies elsewhere, is huge or was changed."""
+def _require_file(path: Path, digest: str | None) -> None:
+    """Refuse a file of a bundle that is absent, lies elsewhere, is huge or was changed.
+
+    Bundles of earlier versions have no digest of files that are no members.
+    """
     if path.resolve().parent != path.parent.resolve():
         raise NarcfError(
             f"{path}: expected a file in this folder, found a link to {path.resolve()}; copy the "
@@ -271,7 +276,7 @@ def _require_file(path: Path, digest: str) -> None:
         ) from None
     except (OSError, ValueError) as error:
         raise NarcfError(f"{path}: {reason(error)}; {contents.AGAIN}") from None
-    if found != digest:
+    if digest is not None and found != digest:
         raise NarcfError(
             f"{path}: sha256 {found[:12]}..., expected {digest[:12]}...; the file was changed "
             "after training: train again"

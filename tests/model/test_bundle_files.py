@@ -312,6 +312,10 @@ def test_what_is_no_file(copy: Path, name: str, tmp_path: Path) -> None:
     if name != "bundle.json":
         path.symlink_to(kept)
         refused(copy, name, "found a link to")
+    if name == "errors.nc":  # without its checksum too
+        content = json.loads((copy / "bundle.json").read_text())
+        (copy / "bundle.json").write_text(json.dumps({**content, "files": {}}))
+        refused(copy, name, "found a link to")
 
 
 ARRAYS: dict[str, tuple[dict[str, Any], str]] = {
