@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 
 def main() -> None:
@@ -12,6 +13,8 @@ def main() -> None:
 
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    if not debug:
+        warnings.formatwarning = _sentence
     try:
         app()
     except KeyboardInterrupt:
@@ -27,6 +30,17 @@ def main() -> None:
             kind = type(error).__name__
             message = f"Error: {kind}: {error}\nRun again with --debug for details"
         _fail(message, error.exit_code if isinstance(error, NarcfError) else 1)
+
+
+def _sentence(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """Return a warning without the line of code that gave it."""
+    return f"Warning: {message}\n"
 
 
 def _fail(message: str, code: int) -> None:

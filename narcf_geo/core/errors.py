@@ -43,6 +43,19 @@ class MissingFileError(UsageError, FileNotFoundError):
     """A file that was named and is not there (exit code 2)."""
 
 
+def reason(error: object, most: int = 300) -> str:
+    """Return what an error of a library says, short and printable: it may quote a hostile file.
+
+    Examples
+    --------
+    >>> reason(ValueError("no\\0 header")), reason(ValueError("x" * 1000), 8), reason(EOFError())
+    ('no\\\\x00 header', 'xxxxxxxx...', 'EOFError')
+    """
+    text = str(error) or type(error).__name__
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: most + 1])
+    return shown if len(shown) <= most else f"{shown[:most]}..."
+
+
 def prefix(where: str) -> str:
     """Return the beginning of a message that says where the fault is; empty where unknown.
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 
-from narcf_geo.core.errors import UsageError
+from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.partial import partial_path
+
+_ATTEMPTS = 20
 
 
 def remove(path: Path) -> None:
@@ -39,7 +44,8 @@ def quiet_stderr() -> Iterator[None]:
 def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place when the block ends well.
 
-    Works for a file and for a folder (a Zarr store). When the block raises, the temporary path is
+    Works for a file and for a folder (a Zarr store); several processes may write the same one, the
+    last stays. When the block raises, the temporary path is
     removed and whatever stood at `path` stays as it was.
 
     Examples
@@ -53,16 +59,37 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    remove(temporary)
+    temporary = partial_path(path)
     try:
         yield temporary
+        _put(temporary, path)
     except BaseException:
         remove(temporary)
         raise
-    if temporary.is_dir():
-        remove(path)
-    temporary.replace(path)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Move a file or a folder to its place, where another process may put one too."""
+    for attempt in range(_ATTEMPTS):
+        old = partial_path(path)
+        try:
+            if temporary.is_dir():
+                with suppress(FileNotFoundError):
+                    path.replace(old)
+            temporary.replace(path)
+            return
+        except PermissionError as error:  # Windows: another program has it open
+            if attempt == _ATTEMPTS - 1:
+                raise NarcfError(
+                    f"{path}: cannot be replaced ({error.strerror}); close what has it open, or "
+                    "give another name"
+                ) from None
+            time.sleep(0.02)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == _ATTEMPTS - 1:
+                raise
+        finally:
+            remove(old)
 
 
 def require_replaceable(

@@ -23,7 +23,7 @@ class Journal:
     output: Path
     key: str
 
-    kept: ClassVar[tuple[str, ...]] = ("lock",)
+    kept: ClassVar[tuple[str, ...]] = ()
     """Names in the folder that `clear` leaves there."""
 
     @property

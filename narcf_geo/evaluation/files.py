@@ -14,6 +14,7 @@ from narcf_geo.budget.totals import grid_area
 from narcf_geo.core.constants import FLUX_UNITS
 from narcf_geo.core.errors import FieldError, NarcfError, UsageError
 from narcf_geo.core.files import atomic_path, require_replaceable
+from narcf_geo.core.lock import hold_output
 from narcf_geo.evaluation.comparison import (
     by_biome,
     by_month,
@@ -122,7 +123,7 @@ def evaluate_files(
         metrics["by_region"] = by_region(e, o, area, regions, name=region_name)
     metrics = for_json(metrics)
     if out is not None:
-        with atomic_path(Path(out)) as temporary:
+        with hold_output(Path(out)), atomic_path(Path(out)) as temporary:
             temporary.write_text(json.dumps(metrics, indent=2), encoding="utf-8")
     return metrics
 

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.files import atomic_path, remove
+from narcf_geo.core.lock import hold
 from narcf_geo.core.progress import Progress, silent
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.experiment.leaky import LeakyTraining, leaky_split, shuffled, zero_for_missing
@@ -88,33 +89,37 @@ def run_experiment(
     UsageError
         When a feature set or split does not fit the project.
     NarcfError
-        When the cube cannot be built, or a case cannot be fitted.
+        When the cube cannot be built, a case cannot be fitted, or another process runs one.
     """
     cases = experiment.cases(project.settings.seed)
     settings = {case: settings_of(case, experiment, project.settings) for case in cases}
     run(project, "cube", progress=progress)
-    work = project.path(".narcf", "experiment")
-    bench = _Bench(open_cube(project).load(), work, experiment.epochs)
-    outcomes = []
-    for number, case in enumerate(cases):
+    lock = project.path(".narcf", "experiment.lock")
+    with hold(lock, f"the experiment of {project.directory.resolve()}"):
+        work = project.path(".narcf", "experiment")
+        bench = _Bench(open_cube(project).load(), work, experiment.epochs)
+        outcomes = []
+        for number, case in enumerate(cases):
 
-        def told(done: int, total: int, text: str, number: int = number, case: Case = case) -> None:
-            part = _STEPS * done // max(total, 1)
-            progress(
-                _STEPS * number + part,
-                _STEPS * len(cases),
-                f"case {number + 1} of {len(cases)}: {case}; {text}",
+            def told(
+                done: int, total: int, text: str, number: int = number, case: Case = case
+            ) -> None:
+                part = _STEPS * done // max(total, 1)
+                progress(
+                    _STEPS * number + part,
+                    _STEPS * len(cases),
+                    f"case {number + 1} of {len(cases)}: {case}; {text}",
+                )
+
+            told(0, 1, "")
+            path = project.path("experiment", "cases", f"{bench.key(case, settings[case])}.json")
+            if not path.exists():
+                bench.run(case, settings[case], path, told)
+            content = json.loads(path.read_text(encoding="utf-8"))
+            outcomes.append(
+                Outcome(case, content["scores"], content["histories"], path.with_suffix(".nc"))
             )
-
-        told(0, 1, "")
-        path = project.path("experiment", "cases", f"{bench.key(case, settings[case])}.json")
-        if not path.exists():
-            bench.run(case, settings[case], path, told)
-        content = json.loads(path.read_text(encoding="utf-8"))
-        outcomes.append(
-            Outcome(case, content["scores"], content["histories"], path.with_suffix(".nc"))
-        )
-    remove(work)
+        remove(work)
     return outcomes
 
 

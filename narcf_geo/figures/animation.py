@@ -14,6 +14,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import atomic_path
+from narcf_geo.core.lock import hold_output
 from narcf_geo.figures.layout import Scale
 from narcf_geo.figures.maps import flux_map
 from narcf_geo.figures.panels import drawable
@@ -78,7 +79,7 @@ def save_frames(
     images = [_image(figure, dpi) for figure in frames]
     if not images:
         raise NarcfError("expected at least one month to animate, found none; check the period")
-    with atomic_path(path) as temporary:
+    with hold_output(path), atomic_path(path) as temporary:
         (_write_gif if path.suffix == ".gif" else _write_mp4)(images, temporary, ms)
     return path
 

@@ -12,6 +12,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import atomic_path
+from narcf_geo.core.lock import hold_output
 from narcf_geo.core.plain import visible
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def save_figure(fig: Figure, path: str | PathLike[str], dpi: int = 200) -> Path:
         )
     for text in fig.findobj(Text):
         text.set_text(visible(text.get_text()))  # control characters would break an SVG
-    with atomic_path(path) as temporary:
+    with hold_output(path), atomic_path(path) as temporary:
         fig.savefig(temporary, dpi=dpi, metadata=_WITHOUT_DATE[path.suffix])
     return path
 

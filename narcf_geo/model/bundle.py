@@ -14,17 +14,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.archives import require_regular
+from narcf_geo.core.errors import NarcfError, UsageError, reason
 from narcf_geo.core.files import atomic_path
+from narcf_geo.model import contents
 from narcf_geo.model.network.ensemble import Ensemble, Estimate
 from narcf_geo.model.samples.features import Features
 from narcf_geo.statistics.applicability import APPLICABILITY, Applicability
+from narcf_geo.statistics.error_model import FILE as ERRORS
 from narcf_geo.statistics.error_model import ErrorModel
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 2
+CROSS_VALIDATION = "cross_validation.nc"
+FILES = (ERRORS, APPLICABILITY, CROSS_VALIDATION)
+"""What stands beside ``bundle.json`` and the members, where it could be told."""
+
+MAX_BYTES = 2**30
+"""Of a file of a bundle."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,8 @@ class Bundle:
         Raises
         ------
         NarcfError
-            When it is absent, of another version, or a member is not the file that was written.
+            When it is absent or of another version, a field is not what it must be, or a file is
+            not the one that was written.
 
         Examples
         --------
@@ -67,38 +76,12 @@ class Bundle:
 with `narcf-geo train` or ng.train
         """
         directory = Path(directory)
-        path = directory / "bundle.json"
-        if not path.exists():
-            raise NarcfError(
-                f"{path}: no such file; train a model with `narcf-geo train` or ng.train"
-            )
-        try:
-            information = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise NarcfError(
-                f"{path}: cannot be read as JSON ({error}); train again with `narcf-geo train`"
-            ) from None
-        found = information.get("bundle_version")
-        if found == 1:
-            # The first version knew one output, no noise and no calibration.
-            information = {"noise": 0.0, "calibration": {}, "recipe": {}, **information}
-        elif found != VERSION:
-            raise NarcfError(
-                f"{path}: bundle version {found}, expected {VERSION} or 1; it was written by "
-                "another version of narcf-geo: use that one, or train again with `narcf-geo train`"
-            )
-        for name, digest in information["members"].items():
-            if not (directory / name).exists():
-                raise NarcfError(
-                    f"{directory / name}: no such file, though {path.name} names it; train again "
-                    "with `narcf-geo train`"
-                )
-            found = hashlib.sha256((directory / name).read_bytes()).hexdigest()
-            if found != digest:
-                raise NarcfError(
-                    f"{directory / name}: sha256 {found[:12]}..., expected {digest[:12]}...; the "
-                    "file was changed after training: train again"
-                )
+        information = contents.read(directory)
+        path = directory / contents.FILE
+        digests = {**information["members"], **information.get("files", {})}
+        there = [name for name in FILES if (directory / name).exists()]
+        for name in dict.fromkeys((*digests, *there)):
+            _require_file(directory / name, digests.get(name))
         features = Features.from_json(information["features"])
         names = tuple(information["features"]["names"])
         if names != features.names:
@@ -130,7 +113,10 @@ with `narcf-geo train` or ng.train
         if target.resolve() != self.directory.resolve():
             require_bundle_or_nothing(target)
             with atomic_path(target) as temporary:
-                shutil.copytree(self.directory, temporary)
+                temporary.mkdir()
+                for name in (contents.FILE, *self.information["members"], *FILES):
+                    if (self.directory / name).exists():
+                        shutil.copyfile(self.directory / name, temporary / name)
         return Bundle.load(target)
 
     def __repr__(self) -> str:
@@ -156,7 +142,8 @@ with `narcf-geo train` or ng.train
         Raises
         ------
         NarcfError
-            When a network takes another number of features than the bundle names.
+            When a network takes another number of features than the bundle names, or members
+            differ in what they give.
         """
         paths = [self.directory / name for name in self.information["members"]]
         ensemble = Ensemble.load(paths, self.information["noise"])
@@ -167,13 +154,27 @@ with `narcf-geo train` or ng.train
                     f"{path}: the network takes {network.mean.size} features, bundle.json names "
                     f"{expected}; train again with `narcf-geo train`"
                 )
+        outputs = {network.n_outputs for network in ensemble.networks}
+        if len(outputs) > 1:
+            raise NarcfError(
+                f"{self.directory}: expected members of as many outputs, found some with 1 and "
+                f"some with 2; {contents.AGAIN}"
+            )
         return ensemble
 
     @cached_property
     def applicability(self) -> Applicability | None:
         """Where the model may be trusted; None when it could not be told."""
         path = self.directory / APPLICABILITY
-        return Applicability.load(path) if path.exists() else None
+        if not path.exists():
+            return None
+        found, expected = Applicability.load(path), len(self.features.names)
+        if found.mean.size != expected:
+            raise NarcfError(
+                f"{path}: for {found.mean.size} features, bundle.json names {expected}; "
+                f"{contents.AGAIN}"
+            )
+        return found
 
     @cached_property
     def errors(self) -> ErrorModel | None:
@@ -239,17 +240,49 @@ def require_bundle_or_nothing(directory: Path) -> None:
 
 
 def write(directory: Path, features: Features, members: Sequence[Path], **information: Any) -> None:
-    """Copy ``.keras`` files into `directory` and describe them (use it under `atomic_path`)."""
+    """Copy ``.keras`` files into `directory` and describe what is there (under `atomic_path`)."""
     directory.mkdir(parents=True, exist_ok=True)
-    digests = {}
-    for number, member in enumerate(members):
-        path = directory / f"member_{number}.keras"
-        shutil.copyfile(member, path)
-        digests[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    names = [f"member_{number}.keras" for number in range(len(members))]
+    for member, name in zip(members, names, strict=True):
+        shutil.copyfile(member, directory / name)
     content = {
-        "bundle_version": VERSION,
+        "bundle_version": contents.VERSION,
         "features": features.to_json(),
-        "members": digests,
+        "members": {name: _sha256(directory / name) for name in names},
+        "files": {n: _sha256(directory / n) for n in FILES if (directory / n).exists()},
         **information,
     }
-    (directory / "bundle.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+    text = json.dumps(content, indent=2, allow_nan=False)
+    contents.check(json.loads(text), directory / contents.FILE)
+    (directory / contents.FILE).write_bytes(text.encode())
+
+
+def _require_file(path: Path, digest: str | None) -> None:
+    """Refuse a file of a bundle that is absent, lies elsewhere, is huge or was changed.
+
+    Bundles of earlier versions have no digest of files that are no members.
+    """
+    if path.resolve().parent != path.parent.resolve():
+        raise NarcfError(
+            f"{path}: expected a file in this folder, found a link to {path.resolve()}; copy the "
+            "file here"
+        )
+    try:
+        require_regular(path, MAX_BYTES)
+        found = _sha256(path)
+    except FileNotFoundError:
+        raise NarcfError(
+            f"{path}: no such file, though {contents.FILE} names it; {contents.AGAIN}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise NarcfError(f"{path}: {reason(error)}; {contents.AGAIN}") from None
+    if digest is not None and found != digest:
+        raise NarcfError(
+            f"{path}: sha256 {found[:12]}..., expected {digest[:12]}...; the file was changed "
+            "after training: train again"
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -97,7 +97,7 @@ class Diagnostics:
             reason = None
         return {
             "importance": {
-                name: {k: float(v) for k, v in found.items()}
+                name: _finite({k: float(v) for k, v in found.items()})
                 for name, found in importance.to_dict("index").items()
             },
             "groups": groups,

@@ -17,6 +17,7 @@ from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path
 from narcf_geo.core.progress import Progress
 from narcf_geo.core.provenance import VERSION
+from narcf_geo.model.network import keras_file
 from narcf_geo.model.network.ensemble import Ensemble
 from narcf_geo.model.samples.splits import Split
 from narcf_geo.model.samples.table import Table
@@ -120,7 +121,7 @@ class EnsembleTraining:
             with atomic_path(path.with_suffix(".json")) as temporary:
                 temporary.write_text(json.dumps(history), encoding="utf-8")
             with atomic_path(path) as temporary:
-                fit.model.save(temporary)
+                keras_file.save(fit.model, temporary)
         return path
 
     def _key(self, split: Split, seed: int) -> str:

@@ -18,6 +18,7 @@ from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.progress import Progress, silent
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.model import bundle
+from narcf_geo.model.bundle import CROSS_VALIDATION
 from narcf_geo.model.diagnostics import Diagnostics
 from narcf_geo.model.ensemble_training import EnsembleTraining, Fitted
 from narcf_geo.model.network.ensemble import Estimate
@@ -25,8 +26,6 @@ from narcf_geo.model.samples.features import Features
 from narcf_geo.model.samples.splits import PARTS, Split, final_split, splits_of
 from narcf_geo.model.samples.table import Table
 from narcf_geo.project.settings import BlockSplit, RandomSplit, TrainingSettings
-
-CROSS_VALIDATION = "cross_validation.nc"
 
 
 def tabulate(cube: xr.Dataset, settings: TrainingSettings) -> Table:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from narcf_geo.core.errors import UsageError
+from narcf_geo.core.lock import hold
 from narcf_geo.fields import on_one_grid, open_flux
 from narcf_geo.fields.regions import read_regions
 from narcf_geo.figures.style import flux_limit
@@ -157,15 +158,17 @@ def export_products(
     """
     _require_other(Path(source), Path(folder))
     content = open_flux(source, variable).load()
-    return write_products(
-        content,
-        folder,
-        class_fraction=content.get("class_fraction"),
-        regions=read_regions(regions) if regions is not None else None,
-        monthly=monthly,
-        years=years,
-        zarr=zarr,
-    )
+    shapes = read_regions(regions) if regions is not None else None
+    with hold(Path(folder) / ".lock", str(folder)):
+        return write_products(
+            content,
+            folder,
+            class_fraction=content.get("class_fraction"),
+            regions=shapes,
+            monthly=monthly,
+            years=years,
+            zarr=zarr,
+        )
 
 
 def _require_other(source: Path, folder: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from narcf_geo.budget.polygons import zonal
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.files import atomic_path, require_replaceable
+from narcf_geo.core.lock import hold_output
 from narcf_geo.core.progress import Progress, silent
 from narcf_geo.fields.formats import need
 from narcf_geo.fields.regions import labels_of, open_regions, polygons_of
@@ -83,14 +84,16 @@ def zonal_file(
     table = zonal(files, polygons, name=name, layer=layer, progress=progress, **options)
     table.attrs["notes"] += _without_crs(files[0]) + _of_one_name(polygons, name, layer)
     if suffix == ".gpkg":
-        _write_geopackage(table, _with_attributes(polygons, name, layer, table), output)
+        with hold_output(output):
+            _write_geopackage(table, _with_attributes(polygons, name, layer, table), output)
         return table
     if suffix == ".csv":
-        write_csv(table, output)
+        with hold_output(output):
+            write_csv(table, output)
         return table
     plain = table.copy(deep=False)
     plain.attrs = {}
-    with atomic_path(output) as temporary:
+    with hold_output(output), atomic_path(output) as temporary:
         plain.to_parquet(temporary, index=False, engine="pyarrow")
     return table
 

@@ -19,7 +19,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import require_replaceable
-from narcf_geo.core.lock import hold
+from narcf_geo.core.lock import hold_output
 from narcf_geo.core.pool import Pool, Threads, memory_bytes, threads
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.fields.formats import Opening, open_zarr
@@ -145,7 +145,7 @@ def predict_file(
     if limit is not None:
         task.require_memory(limit, 1)
     described = {**task.source.frame().attrs, **(attrs or {})}
-    with _writing(output), hold(folder / "lock", str(output)):
+    with _writing(output), hold_output(output):
         journal = Journal(folder, output, task.key())
         if force:
             journal.forget()
@@ -306,6 +306,7 @@ def _check(task: Task, output: Path) -> None:
     require_replaceable(output, [*files_of(task.source.parts), task.model], store=True)
     corner = task.source.read(task.names, (slice(0, 1), slice(0, 1), slice(0, 1)))
     bundle = task.predictor.bundle
+    _ = bundle.ensemble, bundle.applicability  # a damaged file is refused before all others
     inputs(bundle.features.prepare(corner), bundle)
     task.source.require(task.names)
     require_months_in_a_row(pd.DatetimeIndex(task.source.months), bundle, "the cube")

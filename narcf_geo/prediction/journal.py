@@ -24,7 +24,7 @@ class Journal(journal.Journal):
     that the next time only what has changed is computed.
     """
 
-    kept: ClassVar[tuple[str, ...]] = ("record.json", "lock")
+    kept: ClassVar[tuple[str, ...]] = ("record.json",)
 
     def mark_chunk(self, chunk: Shape, digest: str) -> None:
         """Say that a chunk is finished."""

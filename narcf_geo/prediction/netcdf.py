@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from narcf_geo.core.files import remove, require_replaceable
-from narcf_geo.core.lock import hold
+from narcf_geo.core.lock import hold_output
 from narcf_geo.fields.formats import Opening, open_zarr
 from narcf_geo.prediction.engine import Summary, predict_file
 from narcf_geo.prediction.parts import files_of, parts_of
@@ -49,12 +48,9 @@ def predict_netcdf(
     require_replaceable(output, inputs, store=False)
     folder = output.with_name(f".{output.name}")
     store, state = folder / "flux.zarr", folder / "state"
-    with hold(folder / "lock", str(output)):
+    with hold_output(output):
         done = predict_file(source, store, model, state=state, **options)
         with open_zarr(store, Opening(chunks="none")) as ds:
             write_flux_netcdf(ds.chunk(BLOCK), output)
-        remove(store)
-        remove(state)
-    with suppress(OSError):  # another process has begun there
-        folder.rmdir()
+        remove(folder)
     return replace(done, path=output)

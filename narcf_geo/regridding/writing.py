@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import UsageError
-from narcf_geo.core.files import atomic_path
+from narcf_geo.core.files import atomic_path, remove
 from narcf_geo.core.journal import Journal
-from narcf_geo.core.lock import hold
+from narcf_geo.core.lock import hold_output
 from narcf_geo.core.pool import Pool, Threads, memory_bytes, threads
 from narcf_geo.core.progress import Progress
 from narcf_geo.core.provenance import VERSION
@@ -66,9 +65,10 @@ def write(
     """
     writer = _Writer(out, results, output, pool or threads(), memory_bytes(memory), progress)
     ranges = [r.name for r in results if writer.packing(r) is None]
-    if output.kind != "zarr" and isinstance(writer.pool, Threads) and not ranges:
-        return writer.straight(writer.out, {}, with_sums=True)
-    return writer.by_store(key, ranges)
+    with hold_output(output.path):
+        if output.kind != "zarr" and isinstance(writer.pool, Threads) and not ranges:
+            return writer.straight(writer.out, {}, with_sums=True)
+        return writer.by_store(key, ranges)
 
 
 class _Writer:
@@ -254,33 +254,30 @@ class _Writer:
         job |= {"compression": [output.compression.codec, output.compression.level]}
         text = json.dumps(job, sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()
-        output.path.parent.mkdir(parents=True, exist_ok=True)
-        with hold(folder / "lock", str(output.path)):
-            journal = Journal(folder, output.path, digest)
-            codec = output.compression if final else Compression.of("lz4", "zarr")
-            journal.begin(text, lambda path: create_store(self.out, layers, path, codec))
-            plan = Plan(tuple(fields), store_places(layers, journal.store))
-            found = {int(k): json.loads(said) for k, said in journal.marks().items()}
-            todo = [k for k in range(len(plan.pieces())) if k not in found]
-            run(
-                plan,
-                self.pool,
-                todo,
-                self._counting(plan, found, "regridding", journal),
-                self.memory,
-            )
-            sums = self._totals(plan, found)
-            if final:
-                journal.finish()
-            else:
-                with open_zarr(journal.store, Opening(decode_times=False)) as ds:
-                    names = [layer.name for layer in layers]
-                    whole = self.out.assign({n: self.out[n].copy(data=ds[n].data) for n in names})
-                    whole.attrs["history"] = ds.attrs["history"]
-                    self.straight(whole, sums, with_sums=False)
-                journal.clear()
-        with suppress(OSError):  # another process has begun there
-            os.rmdir(folder)
+        journal = Journal(folder, output.path, digest)
+        codec = output.compression if final else Compression.of("lz4", "zarr")
+        journal.begin(text, lambda path: create_store(self.out, layers, path, codec))
+        plan = Plan(tuple(fields), store_places(layers, journal.store))
+        found = {int(k): json.loads(said) for k, said in journal.marks().items()}
+        todo = [k for k in range(len(plan.pieces())) if k not in found]
+        run(
+            plan,
+            self.pool,
+            todo,
+            self._counting(plan, found, "regridding", journal),
+            self.memory,
+        )
+        sums = self._totals(plan, found)
+        if final:
+            journal.finish()
+        else:
+            with open_zarr(journal.store, Opening(decode_times=False)) as ds:
+                names = [layer.name for layer in layers]
+                whole = self.out.assign({n: self.out[n].copy(data=ds[n].data) for n in names})
+                whole.attrs["history"] = ds.attrs["history"]
+                self.straight(whole, sums, with_sums=False)
+            journal.clear()
+        remove(folder)
         return sums
 
     def _counting(

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.archives import open_zip, read_array
+from narcf_geo.core.errors import NarcfError, reason
 from narcf_geo.core.files import atomic_path
 
 APPLICABILITY = "applicability.npz"
+MAX_BYTES = 2**27
+"""Of the file, unpacked."""
+
 _BLOCK = 1024
 _POOL = 20_000
 _DISTANCE_ROWS = 2_000
@@ -170,19 +173,38 @@ class Applicability:
         NarcfError
             When the file is absent or is something else.
         """
+        names = [f.name for f in fields(cls)]
         try:
-            with np.load(path, allow_pickle=False) as found:
-                values: dict[str, Any] = {f.name: found[f.name] for f in fields(cls)}
+            with open_zip(path, [f"{name}.npy" for name in names], MAX_BYTES) as archive:
+                values: dict[str, Any] = {name: read_array(archive, name) for name in names}
+            _check(values)
         except FileNotFoundError:
             raise NarcfError(
                 f"{path}: no such file; train a model with `narcf-geo train`"
             ) from None
-        except (ValueError, KeyError, AttributeError, BadZipFile, EOFError, OSError) as error:
+        except Exception as error:  # ZIP and NumPy let many kinds through
             raise NarcfError(
-                f"{path}: expected an area of applicability, found another file ({error}); train "
-                "again with `narcf-geo train`"
+                f"{path}: expected an area of applicability, found another file "
+                f"({reason(error)}); train again with `narcf-geo train`"
             ) from None
         return cls(**{n: v if v.ndim else v.item() for n, v in values.items()})
+
+
+def _check(values: dict[str, np.ndarray]) -> None:
+    """Refuse arrays that do not go together."""
+    size = values["mean"].shape
+    rows = values["prototypes"].shape
+    expected = dict.fromkeys(("mean", "std", "weights"), size)
+    expected |= {"mean_distance": (), "threshold": ()}
+    for name, shape in expected.items():
+        if values[name].shape != shape:
+            raise ValueError(f"{name}: expected shape {shape}, found {values[name].shape}")
+        if name != "mean" and values[name].min(initial=0) < 0:
+            raise ValueError(f"{name}: expected numbers of at least 0, found {values[name].min()}")
+    if len(size) != 1 or len(rows) != 2 or rows[1:] != size or not rows[0]:
+        raise ValueError(f"prototypes: expected rows of {size} features, found shape {rows}")
+    if not values["mean_distance"] > 0:
+        raise ValueError("mean_distance: expected more than 0, found 0")
 
 
 def _far_apart(rows: np.ndarray, count: int) -> np.ndarray:

@@ -9,15 +9,17 @@ and one random sign. A small biome so learns from the whole region, not from its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from narcf_geo.core.archives import require_regular
 from narcf_geo.core.constants import EARTH_RADIUS
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import NarcfError, UsageError, reason
 from narcf_geo.core.files import atomic_path
 from narcf_geo.statistics.blocks import (
     calendar_years,
@@ -28,6 +30,9 @@ from narcf_geo.statistics.blocks import (
 )
 
 FILE = "errors.nc"
+MAX_BYTES = 2**30
+"""Of the file, and of each of its arrays in single precision."""
+
 LENGTHS_IN_BLOCK = 6.0
 """Edge of a block in e-folding lengths: what is lost between blocks is then small."""
 
@@ -257,16 +262,69 @@ class ErrorModel:
 
     @classmethod
     def load(cls, directory: Path) -> ErrorModel | None:
-        """Read the model that `save` wrote into `directory`; None when there is none."""
+        """Read the model that `save` wrote into `directory`; None when there is none.
+
+        Raises
+        ------
+        NarcfError
+            When the file holds something else.
+        """
         path = directory / FILE
         if not path.exists():
             return None
-        ds = xr.load_dataset(path, engine="netcdf4")
-        return cls(
-            ds["standardised_error"].astype(np.float64),
-            ds["scale"].astype(np.float64),
-            ds["common_error"],
-            float(ds.attrs["correlation_length_km"]),
-            float(ds.attrs["block_degrees"]),
-            int(ds.attrs["block_months"]),
-        )
+        try:
+            require_regular(path, MAX_BYTES)
+            with xr.open_dataset(path, engine="netcdf4") as ds:
+                _check(ds)
+                ds = ds.load()
+            standardised, scale, common = (ds[name].astype(np.float64) for name in _DIMS)
+            for array in (standardised, scale, common):
+                if np.isinf(array).any():
+                    raise ValueError(f"{array.name}: expected no infinite values, found some")
+            length, degrees, months = (_positive(ds.attrs, name) for name in _NUMBERS)
+            if months != int(months) or 12 % int(months):
+                raise ValueError(f"block_months: expected a divisor of 12, found {months:g}")
+        except Exception as error:  # HDF5 and decoding let many kinds through
+            raise NarcfError(
+                f"{path}: expected the errors of a model, found another file ({reason(error)}); "
+                "train again with `narcf-geo train`"
+            ) from None
+        return cls(standardised, scale, common, length, degrees, int(months))
+
+
+_DIMS = {
+    "standardised_error": ("time", "lat", "lon"),
+    "scale": ("month", "lat", "lon"),
+    "common_error": ("year", "month"),
+}
+_NUMBERS = ("correlation_length_km", "block_degrees", "block_months")
+
+
+def _check(ds: xr.Dataset) -> None:
+    """Refuse a file with other arrays than those of an error model, before any is read."""
+    for name, dims in _DIMS.items():
+        if name not in ds:
+            raise ValueError(f"no {name}")
+        array = ds[name]
+        if array.dims != dims or array.dtype.kind != "f" or not array.size:
+            raise ValueError(
+                f"{name}: expected numbers along {', '.join(dims)}, found {array.dtype} along "
+                f"{', '.join(map(str, array.dims)) or 'nothing'}"
+            )
+        if array.size > MAX_BYTES // 4:
+            raise ValueError(f"{name}: {array.size:,} values, expected at most {MAX_BYTES // 4:,}")
+        for dim in set(dims) - {"year"}:
+            if dim not in ds.coords:
+                raise ValueError(f"{name}: no coordinate {dim}")
+    if ds.sizes["month"] != 12 or ds["time"].dtype.kind != "M":
+        raise ValueError("expected 12 months in a year, and times that are dates")
+    for name in ("lat", "lon"):
+        if ds[name].dtype.kind != "f" or not np.isfinite(ds[name]).all():
+            raise ValueError(f"{name}: expected finite degrees")
+
+
+def _positive(attrs: Mapping[Any, Any], name: str) -> float:
+    value = float(attrs[name])
+    if not 0 < value < np.inf:
+        raise ValueError(f"{name}: expected a number greater than 0, found {value}")
+    return value

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -41,11 +44,19 @@ def test_a_failure_leaves_what_stood_there(tmp_path: Path, kind: type[BaseExcept
 
 
 def test_what_a_killed_run_left_is_not_mixed_in(tmp_path: Path) -> None:
-    left = tmp_path / ".a.partial.zarr"
-    left.mkdir()
-    (left / "stale").write_text("x")
+    code = """
+import os, sys
+from narcf_geo.core.files import atomic_path
+with atomic_path(sys.argv[1]) as temporary:
+    temporary.mkdir()
+    (temporary / "stale").write_text("x")
+    os._exit(9)
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.zarr")], check=False)
+    (left,) = tmp_path.iterdir()
+    assert (left / "stale").exists()
     with atomic_path(tmp_path / "a.zarr") as temporary:
-        assert temporary == left
+        assert not left.exists()
         temporary.mkdir()
         (temporary / "fresh").write_text("y")
     assert names(tmp_path) == ["a.zarr"]
@@ -67,3 +78,53 @@ def test_removing_a_link_spares_what_it_points_to(tmp_path: Path) -> None:
     remove(tmp_path / "absent")
     assert names(tmp_path) == ["data"]
     assert names(tmp_path / "data") == ["kept"]
+
+
+def test_those_who_write_the_same_do_not_meet(tmp_path: Path) -> None:
+    both_inside = threading.Barrier(4)
+    found = []
+
+    def write(name: str, text: str) -> None:
+        with atomic_path(tmp_path / name) as temporary:
+            both_inside.wait()
+            if name.endswith(".zarr"):
+                temporary.mkdir()
+                (temporary / text).write_text(text)
+            else:
+                temporary.write_text(text)
+            both_inside.wait()
+            found.append(temporary)
+
+    writers = [
+        threading.Thread(target=write, args=(name, text))
+        for name in ("a.csv", "a.zarr")
+        for text in ("one", "other")
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len({*found}) == 4
+    assert names(tmp_path) == ["a.csv", "a.zarr"]
+    assert (tmp_path / "a.csv").read_text() in ("one", "other")
+    assert names(tmp_path / "a.zarr") in (["one"], ["other"])
+
+
+def test_a_living_writer_keeps_its_file(tmp_path: Path) -> None:
+    code = """
+import sys
+from narcf_geo.core.files import atomic_path
+with atomic_path(sys.argv[1]) as temporary:
+    temporary.write_text("slow")
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    slow = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "a.csv")], **pipes)
+    assert slow.stdout.readline() == "writing\n"
+    with atomic_path(tmp_path / "a.csv") as temporary:
+        temporary.write_text("quick")
+    slow.communicate("")
+    assert slow.returncode == 0
+    assert (tmp_path / "a.csv").read_text() == "slow"
+    assert names(tmp_path) == ["a.csv"]

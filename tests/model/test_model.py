@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from tiny_cube import tiny_settings
 
-from narcf_geo.core.errors import NarcfError, UnitError
+from narcf_geo.core.errors import NarcfError, UnitError, UsageError
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.fit import fit_bundle
 from narcf_geo.model.network.network import Network
@@ -49,6 +49,14 @@ def test_the_network_is_what_keras_predicts(preset: str, tmp_path: Path) -> None
     holed, filled = x.copy(), x.copy()
     holed[:, 1], filled[:, 1] = np.nan, x[:200, 1].mean(dtype=np.float64)
     np.testing.assert_allclose(network(holed), network(filled), atol=1e-4)
+
+
+def test_a_network_that_no_bundle_may_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    from narcf_geo.model.network.training import Trainer
+
+    monkeypatch.setattr("narcf_geo.model.network.training.MAX_PARAMETERS", 40)
+    with pytest.raises(UsageError, match="41 weights, expected at most 40"):
+        Trainer(QUICK, *table(100))
 
 
 @pytest.mark.parametrize(("row", "moves"), [(450, False), (550, False), (10, True)])

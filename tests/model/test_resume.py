@@ -31,7 +31,8 @@ def weights(directory: Path) -> list[np.ndarray]:
 def test_only_the_members_that_are_not_there_are_trained(
     cube: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = tiny_settings("temp", model=MODEL)
+    # With all that draws at random.
+    settings = tiny_settings("temp", model={**MODEL, "noise": 0.3, "dropout": 0.2})
     fit_bundle(cube, settings, tmp_path / "whole", lambda *_: None)
     seeds: list[int] = []
     learn = Trainer.fit
@@ -50,8 +51,8 @@ def test_only_the_members_that_are_not_there_are_trained(
     fit_bundle(cube, settings, tmp_path / "model", lambda *_: None, tmp_path / "work")
     first = settings.seed
     assert seeds == [first, first + 1, first + 2, first + 2, first + 3]
-    for a, b in zip(weights(tmp_path / "whole"), weights(tmp_path / "model"), strict=True):
-        np.testing.assert_array_equal(a, b)
+    for path in (tmp_path / "whole").iterdir():
+        assert path.read_bytes() == (tmp_path / "model" / path.name).read_bytes(), path.name
 
 
 def test_another_recipe_other_rows_or_other_data_are_trained_anew(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import remove
-from narcf_geo.core.lock import hold
+from narcf_geo.core.lock import hold_output
 from narcf_geo.core.pool import Threads
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.prediction import predict, predict_file
@@ -275,8 +279,6 @@ def test_stopped_while_the_store_is_moved(
 def test_another_bundle_computes_all_again(
     stored: Path, bundle_folder: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     out = predicted(stored, tmp_path / "out.zarr", bundle_folder)
     other = Path(shutil.copytree(bundle_folder, tmp_path / "other"))
     (other / "applicability.npz").unlink()
@@ -286,14 +288,30 @@ def test_another_bundle_computes_all_again(
     assert "applicability" not in xr.open_zarr(out, consolidated=False)
 
 
+@pytest.mark.parametrize("name", ["member_2.keras", "applicability.npz"])
+def test_a_damaged_bundle_is_refused_before_anything_is_written(
+    stored: Path, bundle_folder: Path, tmp_path: Path, name: str
+) -> None:
+    model = Path(shutil.copytree(bundle_folder, tmp_path / "model"))
+    (model / name).write_bytes((model / name).read_bytes()[:-100])
+    content = json.loads((model / "bundle.json").read_text())
+    digest = hashlib.sha256((model / name).read_bytes()).hexdigest()
+    content["members" if name.endswith(".keras") else "files"][name] = digest
+    (model / "bundle.json").write_text(json.dumps(content))
+    with pytest.raises(NarcfError, match=rf"{name}: expected .* found"):
+        predicted(stored, tmp_path / "out.zarr", model)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cube.zarr", "model"]
+
+
 def test_a_store_that_someone_else_writes(
     stored: Path, bundle_folder: Path, tmp_path: Path
 ) -> None:
-    lock = tmp_path / ".out.zarr" / "lock"
+    lock = tmp_path / ".out.zarr.lock"
     with (
-        hold(lock, "out.zarr"),
+        hold_output(tmp_path / "out.zarr"),
+        ThreadPoolExecutor(1) as other,
         pytest.raises(NarcfError, match=rf"in use by process {os.getpid()} on .* since"),
     ):
-        predicted(stored, tmp_path / "out.zarr", bundle_folder)
+        other.submit(predicted, stored, tmp_path / "out.zarr", bundle_folder).result()
     predicted(stored, tmp_path / "out.zarr", bundle_folder)
     assert not lock.exists()

@@ -1,27 +1,24 @@
 """A trained network as a chain of matrix products, read from a ``.keras`` file without Keras.
 
 TensorFlow takes seconds to import and its ``predict`` is no match for BLAS on a small dense
-network; this reads the weights, and `narcf_geo.model.network.chain` applies them. Normalisation and
-BatchNormalization are folded into the Dense layers. BLAS takes as many threads as it is allowed:
-see `narcf_geo.model.network.threads`.
+network; `keras_file` reads the weights, and `narcf_geo.model.network.chain` applies them.
+Normalisation and BatchNormalization are folded into the Dense layers. BLAS takes as many threads as
+it is allowed: see `narcf_geo.model.network.threads`.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import re
-import zipfile
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from narcf_geo.core.errors import NarcfError
+from narcf_geo.model.network import keras_file
 
-ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
+ACTIVATIONS: tuple[str, ...] = get_args(keras_file.Activation)
 """What a layer may apply; `narcf_geo.model.network.chain` knows each by its place here."""
 
 
@@ -48,28 +45,24 @@ class Network:
         Raises
         ------
         NarcfError
-            When the file is no Keras archive, or has a layer this chain cannot express.
+            As `narcf_geo.model.network.keras_file.read`, or when weights exceed single precision.
         """
-        import h5py
-
-        try:
-            with zipfile.ZipFile(path) as archive:
-                config = json.loads(archive.read("config.json"))
-                weights = h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r")
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise NarcfError(
-                f"{path}: expected a model saved by Keras, found something else ({error}); train "
-                "again with `narcf-geo train`"
-            ) from None
-        with weights:
-            steps = _read(config, weights, path)
+        steps = [_step(layer, values) for layer, values in keras_file.read(path)]
         first = steps[0]
-        if not isinstance(first, _Affine):
-            raise NarcfError(f"{path}: expected a Normalization layer first, found none")
-        mean = (-first.shift / first.scale).astype(np.float32)
+        assert isinstance(first, _Affine)  # a file that begins otherwise was refused
+        with np.errstate(over="ignore"):
+            mean = (-first.shift / first.scale).astype(np.float32)
         # Folded in, the mean of a feature that varies little would cost digits to cancellation.
         steps[0] = _Affine(first.scale, np.zeros_like(first.shift))
-        return cls(tuple(_fold(steps)), mean)
+        with np.errstate(over="ignore", invalid="ignore"):
+            layers = tuple(_fold(steps))
+        for values in (mean, *(v for layer in layers for v in (layer.kernel, layer.bias))):
+            if not np.isfinite(values).all():
+                raise NarcfError(
+                    f"{path}: the weights are too large for single precision; train again with "
+                    "`narcf-geo train`"
+                )
+        return cls(layers, mean)
 
     @property
     def n_outputs(self) -> int:
@@ -114,41 +107,18 @@ class _Affine:
     shift: np.ndarray
 
 
-def _read(config: dict, weights: object, path: Path) -> list[Layer | _Affine]:
-    """Return the layers in order, as float64 arrays."""
-    steps: list[Layer | _Affine] = []
-    counts: Counter[str] = Counter()
-    for entry in config["config"]["layers"]:
-        kind, options = entry["class_name"], entry["config"]
-        if kind in ("InputLayer", "Dropout", "GaussianNoise"):
-            continue
-        stem = re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
-        name = stem if not counts[stem] else f"{stem}_{counts[stem]}"
-        counts[stem] += 1
-        group = weights["layers"][name]["vars"]  # type: ignore[index]
-        values = [np.asarray(group[str(i)], np.float64) for i in range(len(group))]
-        if kind == "Normalization":
-            mean, variance = (
-                (np.ravel(options[k]).astype(np.float64) for k in ("mean", "variance"))
-                if options.get("mean") is not None
-                else (values[0].ravel(), values[1].ravel())
-            )
-            # Keras divides by max(standard deviation, its epsilon).
-            scale = 1.0 / np.maximum(np.sqrt(variance), 1e-7)
-            steps.append(_Affine(scale, -mean * scale))
-        elif kind == "BatchNormalization":
-            gamma, beta, mean, variance = values
-            scale = gamma / np.sqrt(variance + options["epsilon"])
-            steps.append(_Affine(scale, beta - mean * scale))
-        elif kind == "Dense" and options["activation"] in ACTIVATIONS:
-            steps.append(Layer(values[0], values[1], options["activation"]))
-        else:
-            raise NarcfError(
-                f"{path}: layer {options['name']!r} ({kind}) cannot be read; expected "
-                "Normalization, BatchNormalization, Dropout, or Dense with one of "
-                f"{', '.join(ACTIVATIONS)}"
-            )
-    return steps
+def _step(layer: keras_file.Layer, values: list[np.ndarray]) -> Layer | _Affine:
+    """Return what a layer of the file computes, as float64 arrays."""
+    if isinstance(layer, keras_file.Dense):
+        return Layer(values[0], values[1], layer.activation)
+    if isinstance(layer, keras_file.BatchNormalization):
+        gamma, beta, mean, variance = values
+        scale = gamma / np.sqrt(variance + layer.epsilon)
+        return _Affine(scale, beta - mean * scale)
+    mean, variance = values
+    # Keras divides by max(standard deviation, its epsilon).
+    scale = 1.0 / np.maximum(np.sqrt(variance), 1e-7)
+    return _Affine(scale, -mean * scale)
 
 
 def _fold(steps: list[Layer | _Affine]) -> list[Layer]:

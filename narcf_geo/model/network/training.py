@@ -13,8 +13,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import quiet_stderr
+from narcf_geo.model.network.keras_file import MAX_PARAMETERS
 from narcf_geo.project.presets import Recipe
 
 # TensorFlow tells of absent GPUs, and once of XLA, before its own log level holds; a Python error
@@ -65,13 +66,14 @@ def build(recipe: Recipe, n_features: int) -> keras.Sequential:
     """Return the untrained network for features of mean 0 and variance 1."""
     layers: list[keras.layers.Layer] = [keras.Input((n_features,), name="features")]
     if recipe.noise:
-        layers.append(keras.layers.GaussianNoise(recipe.noise))
-    for width in recipe.hidden:
-        layers.append(keras.layers.Dense(width, activation=recipe.activation))
+        layers.append(keras.layers.GaussianNoise(recipe.noise, name="noise"))
+    # Keras would number the layers of all networks of the process.
+    for n, width in enumerate(recipe.hidden):
+        layers.append(keras.layers.Dense(width, activation=recipe.activation, name=f"dense_{n}"))
         if recipe.batch_normalization:
-            layers.append(keras.layers.BatchNormalization())
+            layers.append(keras.layers.BatchNormalization(name=f"batch_normalization_{n}"))
         if recipe.dropout:
-            layers.append(keras.layers.Dropout(recipe.dropout))
+            layers.append(keras.layers.Dropout(recipe.dropout, name=f"dropout_{n}"))
     layers.append(keras.layers.Dense(recipe.n_outputs, name="flux"))
     return keras.Sequential(layers, name="narcf")
 
@@ -133,6 +135,10 @@ class Trainer:
         self._table = tf.Variable(np.zeros(x.shape, np.float32), trainable=False)
         self._target = tf.constant(self._y)
         self._network = build(recipe, x.shape[1])
+        if (size := self._network.count_params()) > MAX_PARAMETERS:
+            raise UsageError(
+                f"model.hidden: a network of {size:,} weights, expected at most {MAX_PARAMETERS:,}"
+            )
         self._optimizer = keras.optimizers.AdamW(
             learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
@@ -223,7 +229,10 @@ class Trainer:
         variance = np.where(variance > 0, variance, 1.0)
         self._table.assign(np.nan_to_num((self._x - mean) / np.sqrt(variance)).astype(np.float32))
         keras.utils.set_random_seed(seed)
-        self._network.set_weights(build(self.recipe, mean.size).get_weights())
+        fresh = build(self.recipe, mean.size)
+        # All variables: the state of what draws noise and drops units is no weight.
+        for variable, value in zip(self._network.variables, fresh.variables, strict=True):
+            variable.assign(value)
         for variable, value in zip(self._optimizer.variables, self._start, strict=True):
             variable.assign(value)
         return mean, variance
