@@ -83,18 +83,16 @@ def zonal_file(
     require_replaceable(output, [*files, polygons], store=False)
     table = zonal(files, polygons, name=name, layer=layer, progress=progress, **options)
     table.attrs["notes"] += _without_crs(files[0]) + _of_one_name(polygons, name, layer)
-    if suffix == ".gpkg":
-        with hold_output(output):
+    with hold_output(output):
+        if suffix == ".gpkg":
             _write_geopackage(table, _with_attributes(polygons, name, layer, table), output)
-        return table
-    if suffix == ".csv":
-        with hold_output(output):
+        elif suffix == ".csv":
             write_csv(table, output)
-        return table
-    plain = table.copy(deep=False)
-    plain.attrs = {}
-    with hold_output(output), atomic_path(output) as temporary:
-        plain.to_parquet(temporary, index=False, engine="pyarrow")
+        else:
+            plain = table.copy(deep=False)
+            plain.attrs = {}
+            with atomic_path(output) as temporary:
+                plain.to_parquet(temporary, index=False, engine="pyarrow")
     return table
 
 

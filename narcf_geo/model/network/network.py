@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 
@@ -48,8 +48,7 @@ class Network:
             As `narcf_geo.model.network.keras_file.read`, or when weights exceed single precision.
         """
         steps = [_step(layer, values) for layer, values in keras_file.read(path)]
-        first = steps[0]
-        assert isinstance(first, _Affine)  # a file that begins otherwise was refused
+        first = cast("_Affine", steps[0])  # a file that begins otherwise was refused
         with np.errstate(over="ignore"):
             mean = (-first.shift / first.scale).astype(np.float32)
         # Folded in, the mean of a feature that varies little would cost digits to cancellation.
