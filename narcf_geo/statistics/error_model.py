@@ -108,7 +108,7 @@ class ErrorModel:
                 "without them a total has no interval"
             )
         length = correlation_length(z.values, z["lat"].values, z["lon"].values)
-        half = 0.5 * min(np.ptp(z["lat"].values), np.ptp(z["lon"].values))
+        half = 0.5 * _narrow_side(z["lat"].values, z["lon"].values)
         edge = block_degrees or float(
             max(
                 min(LENGTHS_IN_BLOCK * np.rad2deg(1e3 * length / EARTH_RADIUS), half),
@@ -270,3 +270,8 @@ class ErrorModel:
             float(ds.attrs["block_degrees"]),
             int(ds.attrs["block_months"]),
         )
+
+
+def _narrow_side(lat: np.ndarray, lon: np.ndarray) -> float:
+    """Return the extent of a grid in degrees, the smaller of both; of one row, its length."""
+    return min((float(np.ptp(a)) for a in (lat, lon) if a.size > 1), default=step_of(lat))
