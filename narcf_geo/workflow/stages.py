@@ -88,6 +88,7 @@ def regrid_sources(project: Project, progress: Progress, options: Options) -> li
 def _regridded(project: Project, name: str, variables: list[str], options: Options) -> xr.Dataset:
     import dask
 
+    from narcf_geo.catalog.describe import months_of
     from narcf_geo.catalog.gate import admitted, findings_of, looked_at
     from narcf_geo.catalog.readers.derived import made_of
     from narcf_geo.catalog.rules import sign_findings
@@ -122,7 +123,8 @@ def _regridded(project: Project, name: str, variables: list[str], options: Optio
             weights=cache,
         )
         # Together: what is read to be regridded is looked at, and nothing is read twice.
-        result, seen = dask.compute(regridded, looked_at(entry, aligned[used]))
+        looked = source[used] if months_of(source) is None else aligned[used]
+        result, seen = dask.compute(regridded, looked_at(entry, looked))
     except NarcfError as error:
         raise type(error)(f"{where}: {error}") from None
     except (OSError, RuntimeError) as error:
@@ -130,7 +132,7 @@ def _regridded(project: Project, name: str, variables: list[str], options: Optio
             f"{entry.urlpaths[0]}: {where}: reading failed ({error}); the file may be damaged or "
             "incomplete: fetch it again"
         ) from None
-    options.findings.extend(admitted(findings_of(entry, aligned, seen), options.allow))
+    options.findings.extend(admitted(findings_of(entry, looked, seen), options.allow))
     for variable in variables:
         if not result[variable].notnull().any():
             raise NarcfError(
