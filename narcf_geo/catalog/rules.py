@@ -103,7 +103,7 @@ def value_findings(entry: Entry, array: xr.DataArray, seen: Seen) -> list[Findin
             found.append(
                 finding(f"expected finite values, {at}; correct what made them, or set them to NaN")
             )
-        elif fault == "marker" and _is_marker(odd, seen, limits):
+        elif fault == "marker" and _is_marker(entry, name, odd, seen):
             in_file = "" if np.isclose(odd.value, raw, 1e-4) else f", {raw:g} in the file"
             text = (
                 f"{expected or 'expected values near the others'}, {at}{in_file}; it probably "
@@ -128,12 +128,17 @@ def value_findings(entry: Entry, array: xr.DataArray, seen: Seen) -> list[Findin
     return found
 
 
-def _is_marker(odd: Odd, seen: Seen, limits: tuple[float, float] | None) -> bool:
-    """Tell whether a common marker is one here: impossible as a value, or far from all others."""
-    if limits is not None and not (limits[0] <= odd.value <= limits[1]):
+def _is_marker(entry: Entry, name: str, odd: Odd, seen: Seen) -> bool:
+    """Tell whether a common marker is one here: impossible as a value, or far from all others.
+
+    A range that the entry states says what is a value.
+    """
+    limits, stated = limits_of(entry, name), entry.metadata.variables.get(name)
+    inside = limits is None or limits[0] <= odd.value <= limits[1]
+    if not inside or seen.low > seen.high:
         return True
-    if seen.low > seen.high:
-        return True
+    if stated and stated.valid_range:
+        return False
     gap = max(seen.low - odd.high, odd.low - seen.high)
     return gap > max(seen.high - seen.low, 0.5 * abs(odd.value))
 

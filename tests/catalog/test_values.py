@@ -196,3 +196,9 @@ def test_a_range_of_ones_own_holds(tmp_path: Path, entry: MakeEntry) -> None:
     assert "from 0 to 100 %, found 101" in found_in(entry(file, variables=variables))[0].text
     variables["frost"]["valid_range"] = [0, 200]
     assert found_in(entry(file, variables=variables)) == []
+    # Of a number that often stands for no value, too.
+    file = write(tmp_path, np.array([0.0, 50, -9999]), "m")
+    variables = {"depth": {"name": "v"}}
+    assert "missing: [-9999]" in found_in(entry(file, variables=variables))[0].text
+    variables["depth"]["valid_range"] = [-11000, 9000]
+    assert found_in(entry(file, variables=variables)) == []
