@@ -10,6 +10,7 @@ import typer
 from narcf_geo.cli import catalog, model
 from narcf_geo.cli.experiment import experiment
 from narcf_geo.cli.options import (
+    Allow,
     Directory,
     FluxVariable,
     Force,
@@ -77,6 +78,7 @@ def run(
     scheduler: Scheduler = None,
     memory: Memory = None,
     force: Force = False,
+    allow: Allow = None,
     values: Values = None,
 ) -> None:
     """Run all stages, from the catalog to the report; skip what is up to date."""
@@ -90,6 +92,7 @@ def run(
         workers=workers,
         scheduler=scheduler,
         memory=memory,
+        allow=allow or (),
     )
 
 
@@ -97,15 +100,25 @@ app.command()(regrid)
 
 
 @app.command()
-def biomes(directory: Directory = Path(), force: Force = False, values: Values = None) -> None:
+def biomes(
+    directory: Directory = Path(),
+    force: Force = False,
+    allow: Allow = None,
+    values: Values = None,
+) -> None:
     """Majority IGBP class and the 18 class fractions of each cell -> biomes.nc."""
-    _stage("biomes", directory, force, values)
+    _stage("biomes", directory, force, allow, values)
 
 
 @app.command()
-def train(directory: Directory = Path(), force: Force = False, values: Values = None) -> None:
+def train(
+    directory: Directory = Path(),
+    force: Force = False,
+    allow: Allow = None,
+    values: Values = None,
+) -> None:
     """Train the network on the training months -> model/."""
-    _stage("train", directory, force, values)
+    _stage("train", directory, force, allow, values)
 
 
 @app.command()
@@ -127,6 +140,7 @@ def predict(
     scheduler: Scheduler = None,
     memory: Memory = None,
     force: Force = False,
+    allow: Allow = None,
     values: Values = None,
 ) -> None:
     """Predict the project -> prediction.zarr, products/, or a cube of any size: IN OUT."""
@@ -136,7 +150,9 @@ def predict(
         if model is not None:
             raise typer.BadParameter("name the cube and the file to write, or leave --model out")
         options = {"workers": workers, "scheduler": scheduler, "memory": memory}
-        run_stages(_project(directory, values), "predict", force=force, **options)
+        run_stages(
+            _project(directory, values), "predict", force=force, allow=allow or (), **options
+        )
         return
     if output is None or output.suffix not in (".zarr", ".nc"):
         raise typer.BadParameter("name the .zarr store or .nc file to write after the predictors")
@@ -180,11 +196,12 @@ def evaluate(
         str | None, typer.Option(metavar="NAME", help="Flux in OBSERVED.")
     ] = None,
     force: Force = False,
+    allow: Allow = None,
     values: Values = None,
 ) -> None:
     """Score the prediction -> evaluation/, or one file against another: ESTIMATE OBSERVED."""
     if estimate is None:
-        _stage("evaluate", directory, force, values)
+        _stage("evaluate", directory, force, allow, values)
         return
     if observed is None:
         raise typer.BadParameter("name the file to score against after the file to score")
@@ -245,11 +262,12 @@ def draw(
     ] = None,
     title: Annotated[str | None, typer.Option(help="Title of the figure.")] = None,
     force: Force = False,
+    allow: Allow = None,
     values: Values = None,
 ) -> None:
     """Draw the project's maps -> maps/*.png, or one map of a file: IN OUT --kind trend."""
     if source is None:
-        _stage("map", directory, force, values)
+        _stage("map", directory, force, allow, values)
         return
     if output is None:
         raise typer.BadParameter("name the figure to write after the file to draw")
@@ -310,10 +328,11 @@ def report(
         typer.Option(metavar="OTHER", help="Put this project beside it -> report/compare.html."),
     ] = None,
     force: Force = False,
+    allow: Allow = None,
     values: Values = None,
 ) -> None:
     """Write the per-biome flux report -> report/index.html, CSV (TgC), GeoPackage."""
-    _stage("report", directory, force, values)
+    _stage("report", directory, force, allow, values)
     if compare is not None:
         from narcf_geo.report.contents import write_comparison
 
@@ -325,10 +344,12 @@ app.command()(experiment)
 app.command()(zonal)
 
 
-def _stage(name: str, directory: Path, force: bool, values: list[str] | None) -> None:
+def _stage(
+    name: str, directory: Path, force: bool, allow: list[str] | None, values: list[str] | None
+) -> None:
     from narcf_geo.cli.show import run_stages
 
-    run_stages(_project(directory, values), name, force=force)
+    run_stages(_project(directory, values), name, force=force, allow=allow or ())
 
 
 def _project(directory: Path, values: list[str] | None) -> Project:

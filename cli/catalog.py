@@ -161,7 +161,8 @@ def check(
     """Open sources and report what is wrong and how to mend it; exit 1 where anything is."""
     from rich.table import Table
 
-    from narcf_geo.catalog.check import period_problem, problems, warnings_of
+    from narcf_geo.catalog.check import check as checked
+    from narcf_geo.catalog.check import period_problem
     from narcf_geo.cli.show import console, progress_bar
     from narcf_geo.core.errors import NarcfError
 
@@ -175,14 +176,18 @@ def check(
         for number, name in enumerate(chosen):
             progress(number, len(chosen), name)
             try:
-                found, present = problems(catalog[name])
+                found, present = checked(catalog[name])
+                levels, texts = [f.level for f in found], [f.text for f in found]
             except NarcfError as error:
-                found, present = [str(error)], None
-            wrong += bool(found)
+                levels, texts, present = ["error"], [str(error)], None
+            wrong += "error" in levels
             if present is not None:
                 months[name] = present
-            odd = [f"warning: {text}" for text in ([] if found else warnings_of(catalog[name]))]
-            table.add_row(name, "\n".join([*found, *odd]) or "good")
+            lines = [
+                f"{'warning: ' * (level == 'warning')}{t}"
+                for level, t in zip(levels, texts, strict=True)
+            ]
+            table.add_row(name, "\n".join(lines) or "good")
     console.print(table)
     if months:
         _print_periods(months)

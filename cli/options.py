@@ -15,6 +15,13 @@ Values = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Value of a catalog parameter (repeatable)."),
 ]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Let impossible values of a source, or of SOURCE.VARIABLE, pass (repeatable).",
+    ),
+]
 Resolution = Annotated[
     float | None, typer.Option("--grid", metavar="DEGREES", help="Cell size of the target grid.")
 ]

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from narcf_geo.cli.options import (
+    Allow,
     Coverage,
     Directory,
     Force,
@@ -147,6 +148,7 @@ def regrid(
     scheduler: Scheduler = None,
     memory: Memory = None,
     force: Force = False,
+    allow: Allow = None,
     values: Values = None,
 ) -> None:
     """Regrid the project's sources -> regridded/<source>.nc, or files: IN... OUT --grid 1.
@@ -158,7 +160,8 @@ def regrid(
     if not files:
         from narcf_geo.project.project import Project
 
-        run_stages(Project.open(directory, **parameters(values)), "regrid", force=force)
+        project = Project.open(directory, **parameters(values))
+        run_stages(project, "regrid", force=force, allow=allow or ())
         return
     *sources, output = files
     if not sources:

@@ -91,6 +91,9 @@ def run_stages(project: Project, *stages: str, **options: Any) -> None:
             results.append(result)
             took = "up to date" if result.seconds is None else f"{result.seconds:8.1f} s"
             console.print(f"  {result.stage:<10}{took:>12}   {_places(project, result)}")
+            for found in result.findings:
+                verdict = "Allowed" if found.allowed else "Warning"
+                console.print(f"  {verdict}: {found.text}", markup=False)
     if report := next((r for r in results if r.stage == "report"), None):
         for line in _summary(project):
             console.print(line)

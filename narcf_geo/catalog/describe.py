@@ -93,8 +93,8 @@ def statistics(
 
     lazy = {}
     for name, array in arrays.items():
-        if array.dtype.kind in "iu":
-            array = array.where(array != array.attrs.get("missing_value"))
+        if "missing_value" in array.attrs:
+            array = array.where(array != array.attrs["missing_value"])
         finite = array.where(np.isfinite(array))
         lazy[name] = (
             finite.min(),

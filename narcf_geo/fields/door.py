@@ -130,7 +130,8 @@ def open_flux(
     at = f"{where}: variable {name!r}"
     flux = flux_field(_squeezed(ds[name]), units=units, sign=sign, monthly=False, where=at)
     turned = (sign or sign_of(ds[name])) == "uptake"
-    ds = ds.drop_vars(name).assign(flux=flux.rename("flux"))
+    # The variable alone: its coordinates name no bounds, which those of the source may.
+    ds = ds.drop_vars(name).assign(flux=flux.variable)
     if name != "flux":
         ds["flux"].attrs["original_name"] = name
     return _with_unit_of_flux(ds, where, turned)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from narcf_geo.core.errors import (
     TimeError,
     UnitError,
     UsageError,
+    prefix,
 )
 from narcf_geo.core.units import Substance, convert
 from narcf_geo.fields.axes import time_name
@@ -118,6 +120,7 @@ def join_series(datasets: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Data
     """
     datasets = [_with_axis(ds, name) for ds, name in zip(datasets, names, strict=True)]
     first, axis = datasets[0], str(time_name(datasets[0]))
+    require_one_calendar(datasets, names)
     aligned = [first]
     for ds, name in zip(datasets[1:], names[1:], strict=True):
         ds = _named_as(ds, name, axis, first)
@@ -264,10 +267,9 @@ def _counted_as(ds: xr.Dataset, name: str, first: xr.Dataset, axis: str) -> xr.D
     ours, theirs = _time_units(first, axis), _time_units(ds, axis)
     if ours == theirs or first[axis].dtype.kind not in "fiu":
         return ds
-    if ours[1] != theirs[1] or not (ours[0] and theirs[0]):
+    if not (ours[0] and theirs[0]):
         raise TimeError(
-            f"{name}: expected times in {ours[0]!r}, calendar {ours[1]}, as in the first file, "
-            f"found {theirs[0]!r}, calendar {theirs[1]}"
+            f"{name}: expected times in {ours[0]!r}, as in the first file, found {theirs[0]!r}"
         )
     import cftime
 
@@ -275,25 +277,80 @@ def _counted_as(ds: xr.Dataset, name: str, first: xr.Dataset, axis: str) -> xr.D
     for key in (axis, *_bounds_of(ds, axis)):
         values = ds[key].values
         try:
-            dates = cftime.num2date(values, theirs[0], theirs[1])
-            numbers = np.asarray(cftime.date2num(dates, ours[0], ours[1]))
+            dates = cftime.num2date(values, *theirs)
+            numbers = np.asarray(cftime.date2num(dates, ours[0], theirs[1]))
         except (ValueError, OverflowError) as error:
             raise TimeError(
                 f"{name}: expected times that can be counted in {ours[0]!r} as in the first file, "
                 f"found {theirs[0]!r} ({error})"
             ) from None
         attrs = {**ds[key].attrs}
-        attrs.update({k: first[key].attrs[k] for k in ("units",) if k in first[key].attrs})
+        attrs.update({k: first[key].attrs[k] for k in TIME_ATTRS if k in first[key].attrs})
         counted[key] = xr.Variable(ds[key].dims, numbers, attrs)
     return ds.assign(counted).set_coords(axis)
 
 
 def _time_units(ds: xr.Dataset, axis: str) -> tuple[str, str]:
-    attrs = ds[axis].attrs
-    calendar = str(attrs.get("calendar", "standard")).lower()
-    return str(attrs.get("units", "")).strip(), calendar.replace("gregorian", "standard").replace(
-        "proleptic_standard", "proleptic_gregorian"
-    )
+    return str(ds[axis].attrs.get("units", "")).strip(), str(calendar_of(ds[axis]) or "standard")
+
+
+TIME_ATTRS = ("units", "calendar")
+
+_SAME_CALENDAR = {"gregorian": "standard", "365_day": "noleap", "366_day": "all_leap"}
+_REFORM = 1583
+"""First whole year in which the standard calendar is the proleptic Gregorian one."""
+
+
+def calendar_of(time: xr.DataArray) -> str | None:
+    """Return the calendar of a time axis by its CF name; None where it has no dates.
+
+    The Gregorian calendars are one, ``standard``, where all dates are later than their difference.
+
+    Examples
+    --------
+    >>> days = xr.date_range("2001-01-01", periods=2, calendar="365_day", use_cftime=True)
+    >>> calendar_of(xr.DataArray(days, dims="time"))
+    'noleap'
+    >>> calendar_of(xr.DataArray([1, 2], dims="time")) is None
+    True
+    """
+    if time.dtype.kind == "M":
+        return "standard"
+    if time.dtype == object and time.size and hasattr(time.values.flat[0], "calendar"):
+        found, years = str(time.dt.calendar), time.dt.year.values
+    else:
+        units = re.match(r"\s*\w+\s+since\s+(\d+)", str(time.attrs.get("units", "")))
+        if units is None:
+            return None
+        found, years = str(time.attrs.get("calendar", "standard")).lower(), np.array(int(units[1]))
+    found = _SAME_CALENDAR.get(found, found)
+    late = found == "proleptic_gregorian" and (years >= _REFORM).all()
+    return "standard" if late else found
+
+
+def require_one_calendar(
+    datasets: Sequence[xr.Dataset], names: Sequence[object], where: str = ""
+) -> None:
+    """Refuse files that belong together where one has another calendar than the first.
+
+    `names` are those of the files, and `where` says what they belong to, for an error.
+
+    Raises
+    ------
+    TimeError
+        With both files, both calendars, and what to do.
+    """
+    axes = [(time_name(ds), ds, name) for ds, name in zip(datasets, names, strict=True)]
+    found = [(calendar_of(ds[axis]), name) for axis, ds, name in axes if axis is not None]
+    (ours, first), *others = [known for known in found if known[0]] or [(None, None)]
+    for theirs, name in others:
+        if theirs != ours:
+            raise TimeError(
+                f"{prefix(where)}{name}: expected the calendar of {first}, {ours!r}, found "
+                f"{theirs!r}; files that belong together need one calendar: convert it (`cdo "
+                f"setcalendar,{ours} IN OUT` for monthly data), or take the files of each "
+                "calendar by themselves"
+            )
 
 
 def _in_order(datasets: Sequence[xr.Dataset], names: Sequence[str], axis: str) -> list[xr.Dataset]:

@@ -17,7 +17,7 @@ from narcf_geo.core.filenames import date_in, expand, without_date
 from narcf_geo.fields.axes import time_name, with_time
 from narcf_geo.fields.dates import dated
 from narcf_geo.fields.formats import Opening, open_format
-from narcf_geo.fields.joined import concatenated, in_unit_of
+from narcf_geo.fields.joined import concatenated, in_unit_of, require_one_calendar
 from narcf_geo.fields.stored import valid_only
 from narcf_geo.grid.detect import plane_dims
 
@@ -88,6 +88,7 @@ def open_series(
         return datasets[0]
     for ds, path in zip(datasets[1:], paths[1:], strict=True):
         _require_one_plane(datasets[0], ds, paths[0], path)
+    require_one_calendar(datasets, paths)
     groups = alike(datasets, paths)
     try:
         joined = [_joined(members, files) for members, files in groups]
@@ -227,7 +228,8 @@ def _joined(datasets: list[xr.Dataset], paths: list[Path]) -> xr.Dataset:
             "flux_2001_07.tif, since both hold the same variables; found none, or several"
         )
     ds = joined_along(
-        axis, [_in_units_of(datasets[0], ds, p) for ds, p in zip(datasets, paths, strict=True)]
+        axis,
+        [_in_units_of(datasets[0], ds, p) for ds, p in zip(datasets, paths, strict=True)],
     )
     if ds.indexes[axis].has_duplicates:
         twice = ds.indexes[axis][ds.indexes[axis].duplicated()][0]

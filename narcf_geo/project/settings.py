@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from abc import abstractmethod
 from dataclasses import replace
@@ -15,6 +16,9 @@ from narcf_geo.project.presets import PRESETS, Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LEAST_YEARS = 3
+"""Of a split by years: one to train, one to validate, one to test."""
 
 
 def _month(text: str) -> str:
@@ -295,6 +299,38 @@ class Settings(TrainingSettings):
                     raise ValueError(
                         f"split.{name} ({part}) reaches outside the period ({self.period})"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _enough_for_maps(self) -> Self:
+        region = self.region
+        rows = round((region.north - region.south) / self.resolution)
+        columns = round((region.east - region.west) / self.resolution)
+        if rows < 2 or columns < 2:
+            raise ValueError(
+                f"region: expected at least 2 rows and 2 columns of {self.resolution:g} degree "
+                f"cells, found {rows} x {columns}; widen the box, or lower resolution"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _enough_for_the_split(self) -> Self:
+        if isinstance(self.split, YearSplit):
+            years = int(self.period.end[:4]) - int(self.period.start[:4]) + 1
+            if years < LEAST_YEARS:
+                raise ValueError(
+                    f"split: expected a period of at least {LEAST_YEARS} years to leave out in "
+                    f"turn, found {years} ({self.period}); lengthen period, or take another split"
+                )
+        if isinstance(self.split, BlockSplit):
+            edge, region = self.split.degrees, self.region
+            ends = ((region.south, region.north), (region.west, region.east))
+            high, wide = (math.ceil(b / edge) - math.floor(a / edge) for a, b in ends)
+            if high * wide < self.split.folds:
+                raise ValueError(
+                    f"split: expected at least {self.split.folds} blocks for as many folds, found "
+                    f"{high * wide} of {edge:g} degrees in the region; lower degrees or folds"
+                )
         return self
 
     @property

@@ -113,7 +113,7 @@ class ErrorModel:
                 "without them a total has no interval"
             )
         length = correlation_length(z.values, z["lat"].values, z["lon"].values)
-        half = 0.5 * min(np.ptp(z["lat"].values), np.ptp(z["lon"].values))
+        half = 0.5 * _narrow_side(z["lat"].values, z["lon"].values)
         edge = block_degrees or float(
             max(
                 min(LENGTHS_IN_BLOCK * np.rad2deg(1e3 * length / EARTH_RADIUS), half),
@@ -328,3 +328,8 @@ def _positive(attrs: Mapping[Any, Any], name: str) -> float:
     if not 0 < value < np.inf:
         raise ValueError(f"{name}: expected a number greater than 0, found {value}")
     return value
+
+
+def _narrow_side(lat: np.ndarray, lon: np.ndarray) -> float:
+    """Return the extent of a grid in degrees, the smaller of both; of one row, its length."""
+    return min((float(np.ptp(a)) for a in (lat, lon) if a.size > 1), default=step_of(lat))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.lock import hold
@@ -15,6 +16,9 @@ from narcf_geo.core.progress import Progress, silent
 from narcf_geo.project.project import Project
 from narcf_geo.workflow.stages import STAGES, Options, Stage
 from narcf_geo.workflow.state import State
+
+if TYPE_CHECKING:
+    from narcf_geo.catalog.rules import Finding
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,14 @@ class Result:
         How long it took; None when it was up to date.
     outputs : list of Path
         The files and stores it wrote, now or before.
+    findings : list of Finding
+        What is doubtful about the sources it read now, and what of them was allowed.
     """
 
     stage: str
     seconds: float | None
     outputs: list[Path]
+    findings: list[Finding] = field(default_factory=list)
 
 
 def run(
@@ -43,6 +50,7 @@ def run(
     workers: int | None = None,
     scheduler: str | None = None,
     memory: str | None = None,
+    allow: Collection[str] = (),
     progress: Progress = silent,
 ) -> list[Result]:
     """Bring stages up to date, with all they need.
@@ -59,6 +67,8 @@ def run(
     workers, scheduler, memory
         Who predicts, as for `narcf_geo.prediction.open_pool`, and what each process
         may take, such as "2GB".
+    allow : collection of str
+        Sources, or their variables as ``source.variable``, that may have impossible values.
     progress : callable
         Called within a stage with how much is done, of how much, and what it is.
 
@@ -70,7 +80,7 @@ def run(
     Raises
     ------
     UsageError
-        When there is no stage of that name, or no project.
+        When there is no stage of that name, nothing of a name to allow, or no project.
     NarcfError
         When a stage fails, or another process runs the project; what was finished before stays.
 
@@ -97,6 +107,7 @@ def run(
                 workers=workers,
                 scheduler=scheduler,
                 memory=memory,
+                allow=allow,
                 progress=progress,
             )
         )
@@ -109,6 +120,7 @@ def iter_run(
     workers: int | None = None,
     scheduler: str | None = None,
     memory: str | None = None,
+    allow: Collection[str] = (),
     progress: Progress = silent,
 ) -> Iterator[Result]:
     """Bring stages up to date, and yield what became of each as it ends.
@@ -119,7 +131,7 @@ def iter_run(
 
     Parameters
     ----------
-    project, stages, force, workers, scheduler, memory, progress
+    project, stages, force, workers, scheduler, memory, allow, progress
         As for `run`.
 
     Yields
@@ -146,11 +158,13 @@ def iter_run(
     unknown = [name for name in stages if name not in STAGES]
     if unknown:
         raise UsageError(f"no stage {', '.join(unknown)}; there are: {', '.join(STAGES)}")
+    if allow:
+        _require_known(allow, project)
     for stage in _wanted(stages):
         forced = force and (not stages or stage.name in stages)
         with locked(project):
             result = _run_stage(
-                project, stage, progress, Options(forced, workers, scheduler, memory)
+                project, stage, progress, Options(forced, workers, scheduler, memory, tuple(allow))
             )
         yield result
 
@@ -175,8 +189,17 @@ def _run_stage(project: Project, stage: Stage, progress: Progress, options: Opti
     start = time.perf_counter()
     outputs = stage.run(project, progress, options)
     seconds = time.perf_counter() - start
-    state.record(stage, outputs, seconds)
-    return Result(stage.name, seconds, outputs)
+    state.record(stage, outputs, seconds, options.findings)
+    return Result(stage.name, seconds, outputs, options.findings)
+
+
+def _require_known(allow: Collection[str], project: Project) -> None:
+    from narcf_geo.catalog.gate import require_known
+
+    catalog, used = project.catalog(), project.sources()
+    sources = {name: [*catalog[name].metadata.variables, *names] for name, names in used.items()}
+    sources[project.settings.land_cover.source] = ["land_cover"]
+    require_known(allow, {name: dict.fromkeys(names) for name, names in sources.items()})
 
 
 def _wanted(names: tuple[str, ...]) -> list[Stage]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from narcf_geo.catalog.entry import Entry
+    from narcf_geo.catalog.rules import Finding
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to do the work; nothing of this changes a result.
+    """How to do the work; nothing of this changes a result that both give.
 
     Attributes
     ----------
@@ -34,12 +34,18 @@ class Options:
         Who predicts, as for `narcf_geo.prediction.open_pool`.
     memory : str, optional
         What each process that predicts may take, such as "2GB".
+    allow : tuple of str
+        Sources, or their variables as ``source.variable``, whose impossible values pass.
+    findings : list of Finding
+        What was odd about the sources that were read; a stage adds to it.
     """
 
     force: bool = False
     workers: int | None = None
     scheduler: str | None = None
     memory: str | None = None
+    allow: tuple[str, ...] = ()
+    findings: list[Finding] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -74,12 +80,18 @@ def regrid_sources(project: Project, progress: Progress, options: Options) -> li
     for number, (name, variables) in enumerate(wanted.items()):
         progress(number, len(wanted), name)
         path = project.path("regridded", f"{name}.nc")
-        write_netcdf(_regridded(project, name, variables), path)
+        write_netcdf(_regridded(project, name, variables, options), path)
         paths.append(path)
     return paths
 
 
-def _regridded(project: Project, name: str, variables: list[str]) -> xr.Dataset:
+def _regridded(project: Project, name: str, variables: list[str], options: Options) -> xr.Dataset:
+    import dask
+
+    from narcf_geo.catalog.describe import months_of
+    from narcf_geo.catalog.gate import admitted, findings_of, looked_at
+    from narcf_geo.catalog.readers.derived import made_of
+    from narcf_geo.catalog.rules import sign_findings
     from narcf_geo.cube.cube import on_months
     from narcf_geo.grid import Grid
     from narcf_geo.regridding import regrid
@@ -98,17 +110,21 @@ def _regridded(project: Project, name: str, variables: list[str]) -> xr.Dataset:
     grid = Grid.from_dataset(source)
     months = project.settings.period.months()
     required = _required_months(project, name)
-    aligned = on_months(source[variables], months, required, where=where)
+    used = list(dict.fromkeys([*variables, *made_of(source, variables)]))
+    aligned = on_months(source[used], months, required, where=where)
     cache = project.path(".narcf", "weights")
     cache.mkdir(parents=True, exist_ok=True)
     try:
-        result: xr.Dataset = regrid(
-            aligned,
+        regridded = regrid(
+            aligned[variables],
             project.target_grid,
             source=grid,
             min_coverage=project.settings.min_coverage,
             weights=cache,
-        ).compute()
+        )
+        # Together: what is read to be regridded is looked at, and nothing is read twice.
+        looked = source[used] if months_of(source) is None else aligned[used]
+        result, seen = dask.compute(regridded, looked_at(entry, looked))
     except NarcfError as error:
         raise type(error)(f"{where}: {error}") from None
     except (OSError, RuntimeError) as error:
@@ -116,25 +132,16 @@ def _regridded(project: Project, name: str, variables: list[str]) -> xr.Dataset:
             f"{entry.urlpaths[0]}: {where}: reading failed ({error}); the file may be damaged or "
             "incomplete: fetch it again"
         ) from None
-    _require_plausible(result[variables], entry)
+    options.findings.extend(admitted(findings_of(entry, looked, seen), options.allow))
     for variable in variables:
         if not result[variable].notnull().any():
             raise NarcfError(
                 f"{where}, variable {variable!r}: no valid value in the region on "
                 f"{project.settings.period}; check region: in narcf.yaml and the file's coordinates"
             )
+    if "flux" in variables:
+        options.findings.extend(sign_findings(entry, result["flux"], project.target_grid))
     return result
-
-
-def _require_plausible(ds: xr.Dataset, entry: Entry) -> None:
-    """Refuse values that cannot be: of another unit, or a fill value that is not declared."""
-    from narcf_geo.catalog.check import range_problem
-
-    for name, array in ds.data_vars.items():
-        if array.notnull().any():
-            low, mean, high = (float(getattr(array, how)()) for how in ("min", "mean", "max"))
-            if found := range_problem(entry, str(name), low, mean, high, 0.0):
-                raise NarcfError(found)
 
 
 def _required_months(project: Project, name: str) -> pd.DatetimeIndex:
@@ -151,18 +158,30 @@ def _required_months(project: Project, name: str) -> pd.DatetimeIndex:
 
 def map_biomes(project: Project, progress: Progress, options: Options) -> list[Path]:
     """Map land cover to biomes -> ``biomes.nc``."""
+    import dask
+
+    from narcf_geo.catalog.gate import admitted, findings_of, looked_at, only_classes
+    from narcf_geo.catalog.rules import legend_findings, sampled
     from narcf_geo.cube import biomes
+    from narcf_geo.grid import Grid
 
     settings = project.settings
     entry = project.catalog()[settings.land_cover.source]
-    source = entry.read()
+    source = entry.read()[["land_cover"]]
+    grid = Grid.from_dataset(source)
     try:
-        land_cover = source["land_cover"].load()
+        land_cover, seen = dask.compute(
+            only_classes(source["land_cover"]), looked_at(entry, source)
+        )
     except (OSError, RuntimeError) as error:
         raise NarcfError(
             f"{entry.urlpaths[0]}: source {entry.name!r}: reading failed ({error}); the file may "
             "be damaged or incomplete: fetch it again"
         ) from None
+    found = findings_of(entry, source, seen)
+    options.findings.extend(admitted(found, options.allow))
+    found = legend_findings(entry, sampled(land_cover, grid), grid)
+    options.findings.extend(admitted(found, options.allow))
     ds = biomes.map_biomes(
         land_cover,
         project.target_grid,

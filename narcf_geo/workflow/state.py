@@ -8,13 +8,16 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from narcf_geo.core.files import atomic_path, remove
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.fields.remote import RemoteFile, last_known
 from narcf_geo.project.project import Project
 from narcf_geo.workflow.stages import STAGES, Stage
+
+if TYPE_CHECKING:
+    from narcf_geo.catalog.rules import Finding
 
 STATE_FILE = Path(".narcf") / "state.json"
 REMOTE_FILE = Path(".narcf") / "remote.json"
@@ -95,7 +98,13 @@ class State:
             for path, stamp in record["outputs"].items()
         )
 
-    def record(self, stage: Stage, outputs: Iterable[Path], seconds: float) -> None:
+    def record(
+        self,
+        stage: Stage,
+        outputs: Iterable[Path],
+        seconds: float,
+        findings: Iterable[Finding] = (),
+    ) -> None:
         """Write down that `stage` is done; remove what it wrote before and does not write now."""
         outputs = list(outputs)
         for path in set(self.outputs(stage)) - set(outputs):
@@ -109,6 +118,7 @@ class State:
                 for path in outputs
             },
             "seconds": round(seconds, 3),
+            "findings": [found.to_json() for found in findings],
         }
         self._save()
 
@@ -121,6 +131,14 @@ class State:
         if stage.name in self.records:
             self.records[stage.name]["fingerprint"] = ""
             self._save()
+
+    def findings(self, stage: Stage) -> list[dict[str, str]]:
+        """Return what was odd about the sources that the stage read when it last ran.
+
+        Each has ``source``, ``variable``, ``verdict`` (``warning`` or ``allowed``) and ``message``.
+        """
+        found: list[dict[str, str]] = self.records.get(stage.name, {}).get("findings", [])
+        return found
 
     def outputs(self, stage: Stage) -> list[Path]:
         """Return the files that the stage wrote when it last ran."""

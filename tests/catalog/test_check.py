@@ -14,7 +14,7 @@ import xarray as xr
 from rasterio.transform import from_origin
 
 from narcf_geo.catalog.catalog import PACKAGED, Entry
-from narcf_geo.catalog.check import period_problem, problems, warnings_of
+from narcf_geo.catalog.check import check, period_problem
 from narcf_geo.catalog.describe import describe
 from narcf_geo.catalog.land import inland_and_open_sea, is_land
 from narcf_geo.catalog.sketch import covers, plot, sketch
@@ -22,6 +22,17 @@ from narcf_geo.core.months import gaps, month_starts, shared_months
 from narcf_geo.grid import Grid
 
 MakeEntry = Callable[..., Entry]
+
+
+def problems(entry: Entry) -> tuple[list[str], pd.DatetimeIndex | None]:
+    """Return the errors of a source, and its months."""
+    found, months = check(entry)
+    return [f.text for f in found if f.level == "error"], months
+
+
+def warnings_of(entry: Entry) -> list[str]:
+    """Return what is doubtful about a source."""
+    return [f.text for f in check(entry)[0] if f.level == "warning"]
 
 
 def test_land_and_sea() -> None:
@@ -167,7 +178,10 @@ def test_narr_clipped_apart_from_its_axes(tmp_path: Path, entry: MakeEntry) -> N
 def test_kelvin_taken_for_degrees(tmp_path: Path, entry: MakeEntry) -> None:
     narr(tmp_path, units="degC")
     (text,) = problems(entry("air.mon.mean.nc", **NARR))[0]
-    assert "expected values from -80 to 60 degC, found 280 to 280" in text
+    assert (
+        "expected values from -80 to 60 degC, found 280 in 96,673 of 96,673 "
+        "(the first in 2007-01 in air.mon.mean.nc)" in text
+    )
 
 
 def table(folder: Path, months: list[str], value: float) -> None:

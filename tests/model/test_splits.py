@@ -58,7 +58,7 @@ def test_parts_by_period_are_disjoint_and_whole(table: Table) -> None:
     assert of(table, split, table.month) == [set(range(12)), set(range(12, 18)), set(range(18, 36))]
     assert final_split([split]) is split
     early = dataclasses.replace(table, month=np.minimum(table.month, 17))
-    with pytest.raises(NarcfError, match=r"split\.test .* has no sample"):
+    with pytest.raises(NarcfError, match=r"split\.test .* expected land cells"):
         splits_of(PERIODS, early, 1)
 
 

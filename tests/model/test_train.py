@@ -207,7 +207,7 @@ def test_where_the_bundle_lies(cube: xr.Dataset, bundle: Bundle, tmp_path: Path)
     with pytest.raises(UsageError, match="found a file"):
         bundle.save(other / "thesis.tex")
     split = {**SPLIT.model_dump(), "test": {"start": "2019-01", "end": "2019-02"}}
-    with pytest.raises(NarcfError, match="no sample"):
+    with pytest.raises(NarcfError, match="expected land cells"):
         train(cube, ["temp"], directory=tmp_path / "half", **{**HOW, "split": split})
     assert [p.name for p in tmp_path.iterdir() if "half" in p.name] == []
     written = train(cube, ["temp"], directory=str(tmp_path / "new"), **HOW)

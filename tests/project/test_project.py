@@ -86,3 +86,49 @@ def test_a_misspelt_preset_names_line_and_known_ones(tiny_inputs: Path, copy_of:
         load(path, Settings)
     for name in PRESETS.built_in:
         assert name in str(error.value)
+
+
+PERIOD_SPLIT = (
+    "kind: period\n  train: {start: 2007-01, end: 2007-12}\n  validation: {start: 2008-01, \
+end: 2008-12}\n  test: {start: 2009-01, end: 2009-12}"
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"south: 40": "south: 49"}, ["region: expected at least 2 rows", "found 1 x 12"]),
+        ({"west: -100": "west: -89"}, ["2 columns of 1 degree", "found 10 x 1"]),
+        ({PERIOD_SPLIT: "kind: years", "end: 2009-12}\nland": "end: 2008-12}\nland"},
+         ["at least 3 years", "found 2 (2007-01 to 2008-12)"]),
+        ({PERIOD_SPLIT: "kind: blocks\n  degrees: 10"}, ["at least 10 blocks", "found 2 of 10"]),
+    ],
+)  # fmt: skip
+def test_a_region_or_period_that_is_too_small_is_refused_first(
+    tiny_inputs: Path,
+    copy_of: Callable,
+    in_process: Callable,
+    changes: dict[str, str],
+    words: list[str],
+) -> None:
+    project = copy_of(tiny_inputs)
+    settings = project / "narcf.yaml"
+    text = settings.read_text()
+    for before, after in changes.items():
+        assert before in text
+        text = text.replace(before, after)
+    settings.write_text(text)
+    before = sorted(project.rglob("*"))
+    done = in_process("run", "-C", project)
+    assert done.returncode == 2
+    for word in ("narcf.yaml", *words):
+        assert word in " ".join(done.stderr.split())
+    assert sorted(project.rglob("*")) == before
+
+
+def test_two_rows_of_two_columns_are_enough(tiny_inputs: Path, copy_of: Callable) -> None:
+    project = copy_of(tiny_inputs)
+    settings = project / "narcf.yaml"
+    text = settings.read_text().replace("south: 40, east: -88", "south: 48, east: -98")
+    settings.write_text(text)
+    assert Project.open(project).target_grid.shape == (2, 2)

@@ -115,7 +115,7 @@ def test_files_that_are_no_series_are_refused(tmp_path: Path) -> None:
         "more": (month(1, wind=month(1)["t"]), UsageError, "with wind besides"),
         "less": (month(1).drop_vars("height"), UsageError, "without height"),
         "static": (month(1, height=month(1)["height"] + 1), FieldError, "height of .*a_0.nc"),
-        "calendar": (gregorian, TimeError, "calendar 360_day"),
+        "calendar": (gregorian, TimeError, "a_0.nc, '360_day', found 'standard'"),
         "unitless": (unitless, UnitError, "found none"),
         "unit": (ounces, UnitError, "'K'"),
         "timeless": (month(1).isel(time=0, drop=True), UsageError, "expected a time axis"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -164,6 +164,20 @@ FORMULAS: Registry[Formula] = Registry(
 """By name, in an order that lets one derived variable serve the next; see docs/extending.md."""
 
 
+_MADE_OF = "derived from "
+
+
+def made_of(ds: xr.Dataset, names: Iterable[str]) -> list[str]:
+    """Return the variables of `ds` that derived ones are made of, all the way down."""
+    found: dict[str, None] = {}
+    for name in names:
+        comment = str(ds[name].attrs.get("comment", ""))
+        if comment.startswith(_MADE_OF):
+            inputs = comment.removeprefix(_MADE_OF).split(", ")
+            found |= dict.fromkeys([*inputs, *made_of(ds, inputs)])
+    return list(found)
+
+
 def add(ds: xr.Dataset) -> xr.Dataset:
     """Return `ds` with every derived variable whose inputs it has and which it has not."""
     for key, formula in FORMULAS.items():
@@ -184,7 +198,7 @@ def add(ds: xr.Dataset) -> xr.Dataset:
             "units": variable.units,
             "long_name": variable.long_name,
             "cell_methods": "time: mean area: mean",
-            "comment": f"derived from {', '.join(formula.inputs)}",
+            "comment": f"{_MADE_OF}{', '.join(formula.inputs)}",
         }
         if "grid_mapping" in inputs[0].attrs:
             array.attrs["grid_mapping"] = inputs[0].attrs["grid_mapping"]

@@ -1,4 +1,4 @@
-"""IGBP land cover in any raster: classes as numbers 0 (water) to 17 (unclassified), NaN nodata."""
+"""IGBP land cover in any raster: classes as numbers 0 (water) to 17 (unclassified), -1 nodata."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.catalog.readers.native import open_native
+from narcf_geo.core.constants import IGBP
 from narcf_geo.core.errors import NarcfError
+from narcf_geo.fields.values import NODATA
 
 if TYPE_CHECKING:
     from narcf_geo.catalog.entry import Entry
 
+FILL = (-1, 254, 255)
+"""What maps of this legend have where there is no class, stated or not."""
+
 
 def read(entry: Entry) -> xr.Dataset:
-    """Read a land cover map as ``land_cover`` (lat, lon), int16, -1 for nodata.
+    """Read a land cover map as ``land_cover`` (lat, lon), -1 for nodata.
+
+    Numbers that are no class stay what they are, for `narcf_geo.catalog.gate` to find.
 
     Raises
     ------
@@ -49,21 +56,31 @@ def read(entry: Entry) -> xr.Dataset:
     if set(raster.dims) == {"lat", "lon"}:
         raster["lat"].attrs = {"standard_name": "latitude", "units": "degrees_north"}
         raster["lon"].attrs = {"standard_name": "longitude", "units": "degrees_east"}
-    water = 0 if entry.metadata.legend == "igbp_water0" else 17
+    places = (native[name].attrs, native[name].encoding)
+    stated = [p[key] for p in places for key in ("_FillValue", "missing_value") if key in p]
+    missing = [*FILL, *np.ravel(stated), *(variable.missing if variable else ())]
     classes = xr.apply_ufunc(
-        _classes, raster, kwargs={"water": water}, dask="parallelized", output_dtypes=[np.int16]
+        _classes,
+        raster,
+        kwargs={
+            "water": 0 if entry.metadata.legend == "igbp_water0" else 17,
+            "missing": np.array([v for v in missing if v not in range(len(IGBP))], "float64"),
+            "dtype": np.dtype(np.int16 if raster.dtype in _SMALL else np.float32),
+        },
+        dask="parallelized",
+        output_dtypes=[np.int16 if raster.dtype in _SMALL else np.float32],
     )
-    classes.attrs = {"long_name": "IGBP land cover class", "missing_value": -1}
+    classes.attrs = {"long_name": "IGBP land cover class", "missing_value": NODATA}
     return classes.to_dataset(name="land_cover")
 
 
-def _classes(values: np.ndarray, water: int) -> np.ndarray:
+_SMALL = (np.int8, np.uint8, np.int16)
+
+
+def _classes(values: np.ndarray, water: int, missing: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Return ISLSCP II class numbers: 0 water, 17 unclassified, -1 nodata."""
-    table = np.full(256, -1, np.int16)
-    table[:18] = np.arange(18)
+    result = values.astype(dtype)
     if water == 17:
-        table[[0, 17]] = 17, 0
-    valid = np.isfinite(values) & (values >= 0) & (values < 256)
-    return np.where(valid, table[np.where(valid, values, 255).astype(np.uint8)], -1).astype(
-        np.int16
-    )
+        result[values == 0], result[values == 17] = 17, 0
+    result[np.isnan(values) | np.isin(values, missing)] = NODATA
+    return result

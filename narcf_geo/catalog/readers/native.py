@@ -13,7 +13,7 @@ from narcf_geo.core.errors import NarcfError, UnreadableError, UsageError
 from narcf_geo.core.variables import VARIABLES
 from narcf_geo.fields.axes import time_name
 from narcf_geo.fields.formats import Opening, open_format
-from narcf_geo.fields.joined import in_unit_of
+from narcf_geo.fields.joined import in_unit_of, require_one_calendar
 from narcf_geo.fields.series import alike, along_time, joined_along
 from narcf_geo.fields.stored import valid_only
 from narcf_geo.grid.detect import plane_dims
@@ -76,6 +76,8 @@ def _opened(
         return datasets[0]
     paths = list(files or entry.data_files())
     datasets = [along_time(dataset) for dataset in datasets]
+    if not entry.metadata.climatology:
+        require_one_calendar(datasets, paths, entry.where())
     try:
         return _merged([_joined(*group, entry) for group in alike(datasets, paths)], entry)
     except NarcfError:

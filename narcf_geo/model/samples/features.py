@@ -31,7 +31,8 @@ class Features:
         Unit of each predictor.
     masked : tuple of str
         Predictors that may be missing: each has a column more, ``has_<name>``, 1 where it is there
-        and 0 where it is not. A row that lacks any other predictor is left out.
+        and 0 where it is not. A row that lacks any other predictor is left out, and one that has
+        none at all.
     biome : {"fractions", "sqrt_fractions", "majority", "none"}
         The 18 class fractions, their square roots (small shares then differ more), a one-hot of the
         majority class, or nothing.
@@ -150,13 +151,17 @@ class Features:
         return wanted
 
     def complete(self, predictors: Sequence[np.ndarray]) -> np.ndarray:
-        """Return where every predictor that must be there is; the arrays are in their order."""
+        """Return where every predictor that must be there is, and at least one of all.
+
+        The arrays are in the order of `predictors`, of one shape.
+        """
+        valid = [np.isfinite(values) for values in predictors]
         needed = [
-            np.isfinite(values)
-            for name, values in zip(self.predictors, predictors, strict=True)
+            there
+            for name, there in zip(self.predictors, valid, strict=True)
             if name not in self.masked
         ]
-        return np.logical_and.reduce(needed)
+        return np.logical_and.reduce(needed) if needed else np.logical_or.reduce(valid)
 
     def matrix(self, predictors: Sequence[np.ndarray], static: np.ndarray) -> np.ndarray:
         """Return the design matrix, shape (n_rows, n_features), float32.

@@ -13,6 +13,7 @@ import pandas as pd
 from narcf_geo.core.constants import IGBP
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.project.settings import (
+    LEAST_YEARS,
     BiomeSplit,
     BlockSplit,
     PeriodSplit,
@@ -95,10 +96,11 @@ def block_of(lon: np.ndarray, lat: np.ndarray, degrees: float) -> np.ndarray:
     return np.floor(lat / degrees).astype(int) * 10_000 + np.floor(lon / degrees).astype(int)
 
 
-def folds_of(group: np.ndarray, folds: int, seed: int) -> np.ndarray:
+def folds_of(group: np.ndarray, folds: int, seed: int, kind: str = "blocks") -> np.ndarray:
     """Return the fold, 0 to ``folds - 1``, of each row; a group is never divided.
 
-    Groups are dealt at random into folds of near-equal size.
+    Groups, of which `kind` says in an error what they are, are dealt at random into folds of
+    near-equal size.
 
     Raises
     ------
@@ -107,9 +109,10 @@ def folds_of(group: np.ndarray, folds: int, seed: int) -> np.ndarray:
     """
     names, index, counts = np.unique(group, return_inverse=True, return_counts=True)
     if names.size < folds:
+        smaller = "smaller blocks (split.degrees) or " if kind == "blocks" else ""
         raise NarcfError(
-            f"expected at least {folds} blocks for as many folds, found {names.size}; use smaller "
-            "blocks (split.degrees) or fewer folds (split.folds)"
+            f"expected at least {folds} {kind} for as many folds, found {names.size}; use {smaller}"
+            "fewer folds (split.folds)"
         )
     fold = np.empty(names.size, int)
     filled = np.zeros(folds)
@@ -130,33 +133,54 @@ def splits_of(settings: SplitSettings, table: Table, seed: int) -> list[Split]:
     if isinstance(settings, PeriodSplit):
         months = _by_period(settings, table)
         return [_split(months, name=str(settings.test), apart={"month": table.month})]
+    folds = _splits_in_folds(settings, table, seed)
+    if (period := getattr(settings, "period", None)) is not None:
+        months = _by_period(period, table)
+        folds = [
+            _split(
+                {part: np.intersect1d(getattr(split, part), months[part]) for part in PARTS},
+                name=split.name,
+                apart={**split.apart, "month": table.month},
+                test_apart=split.test_apart,
+            )
+            for split in folds
+        ]
+    for fold in folds:
+        _require_rows(fold, settings)
+    return folds
+
+
+def _splits_in_folds(settings: SplitSettings, table: Table, seed: int) -> list[Split]:
     if isinstance(settings, BlockSplit):
         block = block_of(table.lon, table.lat, settings.degrees)
         fold = folds_of(block, settings.folds, seed)
-        folds = _next_validates(fold, [f"fold {k + 1}" for k in range(settings.folds)], block=block)
-    elif isinstance(settings, RandomSplit):
-        fold = folds_of(np.arange(table.lat.size), settings.folds, seed)
-        folds = _next_validates(fold, [f"fold {k + 1}" for k in range(settings.folds)])
-    elif isinstance(settings, BiomeSplit):
-        folds = _by_biome(settings, table, seed)
-    else:
-        year = np.asarray(table.time.year)[table.month]
-        years, fold = np.unique(year, return_inverse=True)
-        if years.size < 3:
-            raise NarcfError(f"expected at least 3 years to leave out in turn, found {years.size}")
-        folds = _next_validates(fold, [str(y) for y in years], year=year)
-    if (period := getattr(settings, "period", None)) is None:
-        return folds
-    months = _by_period(period, table)
-    return [
-        _split(
-            {part: np.intersect1d(getattr(split, part), months[part]) for part in PARTS},
-            name=split.name,
-            apart={**split.apart, "month": table.month},
-            test_apart=split.test_apart,
+        names = [f"fold {k + 1}" for k in range(settings.folds)]
+        return _next_validates(fold, names, block=block)
+    if isinstance(settings, RandomSplit):
+        fold = folds_of(np.arange(table.lat.size), settings.folds, seed, "rows")
+        return _next_validates(fold, [f"fold {k + 1}" for k in range(settings.folds)])
+    if isinstance(settings, BiomeSplit):
+        return _by_biome(settings, table, seed)
+    year = np.asarray(table.time.year)[table.month]
+    years, fold = np.unique(year, return_inverse=True)
+    if years.size < LEAST_YEARS:
+        raise NarcfError(
+            f"split.kind years: expected samples in at least {LEAST_YEARS} years to leave out "
+            f"in turn, found them in {years.size} ({', '.join(map(str, years))}); lengthen the "
+            "period, or take another split"
         )
-        for split in folds
-    ]
+    return _next_validates(fold, [str(y) for y in years], year=year)
+
+
+def _require_rows(fold: Split, settings: SplitSettings) -> None:
+    """Refuse a fold of which a part is empty, before any of them is trained."""
+    if empty := [part for part in PARTS if not getattr(fold, part).size]:
+        counts = ", ".join(f"{part} {getattr(fold, part).size}" for part in PARTS)
+        raise NarcfError(
+            f"split.kind {settings.kind}, {fold.name}: expected samples in every part, found none "
+            f"in {' and '.join(empty)} ({counts}); take smaller blocks (split.degrees), other "
+            "months (split.period), a wider region, or another split"
+        )
 
 
 def _split(parts: Mapping[str, np.ndarray], **more: Any) -> Split:
@@ -183,9 +207,12 @@ def _by_period(split: PeriodSplit, table: Table) -> dict[str, np.ndarray]:
         period = getattr(split, name)
         parts[name] = np.flatnonzero(np.isin(table.time, period.months())[table.month])
         if not parts[name].size:
+            lacking = ", ".join(f"{n} {count:,}" for n, count in table.missing.items() if count)
             raise NarcfError(
-                f"split.{name} ({period}) has no sample; the data reach from "
-                f"{table.time[0]:%Y-%m} to {table.time[-1]:%Y-%m}"
+                f"split.{name} ({period}): expected land cells with the target and every "
+                f"predictor in these months, found none; the data reach from {table.time[0]:%Y-%m} "
+                f"to {table.time[-1]:%Y-%m}{f' and lack values ({lacking})' if lacking else ''}; "
+                "change the split, or add files"
             )
     return parts
 
@@ -211,7 +238,11 @@ def _by_biome(settings: BiomeSplit, table: Table, seed: int) -> list[Split]:
     """Test each biome; a tenth of the blocks of the others validates."""
     biomes = np.unique(table.biome)
     if biomes.size < 3:
-        raise NarcfError(f"expected at least 3 biomes to leave out in turn, found {biomes.size}")
+        named = ", ".join(IGBP[biome].name for biome in biomes)
+        raise NarcfError(
+            f"split.kind biomes: expected samples in at least 3 biomes to leave out in turn, found "
+            f"{biomes.size} ({named}); widen the region, or take another split"
+        )
     block = block_of(table.lon, table.lat, settings.degrees)
     validates = folds_of(block, min(10, np.unique(block).size), seed) == 0
     return [

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from narcf_geo.core.constants import IGBP
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import FieldError, NarcfError
 from narcf_geo.fields.values import NODATA
 from narcf_geo.model.samples.features import Features, land_cells
 
@@ -61,17 +61,21 @@ class Table:
         Raises
         ------
         NarcfError
-            When the cube lacks a predictor, or no row is left.
+            When the cube lacks a predictor, a value is infinite, or no row is left.
         """
         cube = features.prepare(cube).transpose("time", ..., "lat", "lon", missing_dims="ignore")
         cells = np.flatnonzero(land_cells(cube).values)
         target = _by_month(cube["flux_target"], cube.sizes["time"])[:, cells]
         columns = [_by_month(cube[p], cube.sizes["time"])[:, cells] for p in features.predictors]
-        missing = {
-            name: int(np.isnan(values).sum())
-            for name, values in zip(features.predictors, columns, strict=True)
-        }
-        missing["flux_target"] = int(np.isnan(target).sum())
+        if not cells.size:
+            raise NarcfError(
+                "expected land cells to learn from, found none: no cell of biome is of the classes "
+                "1 to 16; check the region and the land cover map"
+            )
+        fields = {**dict(zip(features.predictors, columns, strict=True)), "flux_target": target}
+        for name, values in fields.items():
+            _require_finite(values, name, cube)
+        missing = {name: int(np.isnan(values).sum()) for name, values in fields.items()}
         valid = np.isfinite(target) & features.complete(columns)
         month, position = np.nonzero(valid)
         if not month.size:
@@ -131,3 +135,15 @@ def _by_month(array: xr.DataArray, n_months: int) -> np.ndarray:
     """Return `array` as (time, cell); a static field is the same in every month."""
     values = array.values.reshape(*array.shape[:-2], -1)
     return np.broadcast_to(values, (n_months, values.shape[-1]))
+
+
+def _require_finite(values: np.ndarray, name: str, cube: xr.Dataset) -> None:
+    """Refuse infinite values, which are neither numbers nor missing."""
+    infinite = np.isinf(values)
+    if infinite.any():
+        first = pd.Timestamp(cube["time"].values[infinite.any(axis=1).argmax()])
+        raise FieldError(
+            f"{name}: expected finite values, NaN where missing, found {int(infinite.sum()):,} "
+            f"infinite ones on land, the first in {first:%Y-%m}; set them to NaN, or correct what "
+            "made them"
+        )

@@ -14,7 +14,7 @@ from catalog.layouts.table import table
 
 from narcf_geo.catalog.add import append, draft
 from narcf_geo.catalog.catalog import Catalog, Entry
-from narcf_geo.catalog.check import problems
+from narcf_geo.catalog.check import check
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.grid import Grid
 
@@ -53,7 +53,7 @@ def question_of(entry: Entry) -> str:
         entry.read()
     except NarcfError as error:
         return str(error)
-    return "\n".join(problems(entry)[0])
+    return "\n".join(f.text for f in check(entry)[0] if f.level == "error")
 
 
 @pytest.mark.parametrize("case", LAYOUTS, ids=lambda case: case.name)
