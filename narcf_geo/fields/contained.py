@@ -18,8 +18,16 @@ if TYPE_CHECKING:
     from narcf_geo.fields.formats import Opening
 
 _DECODING = frozenset(
-    "decode_cf decode_coords decode_times decode_timedelta mask_and_scale use_cftime "
-    "concat_characters drop_variables".split()
+    (
+        "decode_cf",
+        "decode_coords",
+        "decode_times",
+        "decode_timedelta",
+        "mask_and_scale",
+        "use_cftime",
+        "concat_characters",
+        "drop_variables",
+    )
 )
 _OPTIONS = {
     "netcdf": _DECODING | {"engine", "group"},
@@ -32,15 +40,61 @@ _OPTIONS = {
 _ENGINES = ("netcdf4", "h5netcdf", "scipy", "cfgrib")
 _GRIB_KEYS = ("filter_by_keys", "read_keys", "squeeze", "encode_cf")
 _CSV = frozenset(
-    "sep delimiter header names index_col usecols dtype skiprows skipfooter nrows skipinitialspace "
-    "na_values keep_default_na parse_dates date_format decimal thousands comment quotechar "
-    "encoding encoding_errors engine".split()
+    (
+        "sep",
+        "delimiter",
+        "header",
+        "names",
+        "index_col",
+        "usecols",
+        "dtype",
+        "skiprows",
+        "skipfooter",
+        "nrows",
+        "skipinitialspace",
+        "na_values",
+        "keep_default_na",
+        "parse_dates",
+        "date_format",
+        "decimal",
+        "thousands",
+        "comment",
+        "quotechar",
+        "encoding",
+        "encoding_errors",
+        "engine",
+    )
 )
 
 _CODECS = frozenset(
-    "adler32 astype bitround blosc bytes bz2 crc32 crc32c delta endian fixedscaleoffset fletcher32 "
-    "gzip lz4 lzma packbits pcodec quantize sharding_indexed shuffle transpose vlen-bytes "
-    "vlen-utf8 zfpy zlib zstd".split()
+    (
+        "adler32",
+        "astype",
+        "bitround",
+        "blosc",
+        "bytes",
+        "bz2",
+        "crc32",
+        "crc32c",
+        "delta",
+        "endian",
+        "fixedscaleoffset",
+        "fletcher32",
+        "gzip",
+        "lz4",
+        "lzma",
+        "packbits",
+        "pcodec",
+        "quantize",
+        "sharding_indexed",
+        "shuffle",
+        "transpose",
+        "vlen-bytes",
+        "vlen-utf8",
+        "zfpy",
+        "zlib",
+        "zstd",
+    )
 )
 """Codecs of Zarr that hold numbers and texts; ``pickle`` and its like run code."""
 

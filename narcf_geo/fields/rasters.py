@@ -37,11 +37,49 @@ _TEXTS_BESIDE = (".tfw", ".tifw", ".wld", ".hdr", ".prj", ".stx", ".clr")
 _MOST_TEXT = 20_000_000
 
 _OF_MOSAIC = frozenset(
-    """VRTDataset SRS GeoTransform Metadata MDI VRTRasterBand NoDataValue HideNoDataValue ColorInterp
-    ColorTable Entry Description UnitType Offset Scale CategoryNames Category Histograms HistItem
-    HistMin HistMax BucketCount IncludeOutOfRange Approximate HistCounts SimpleSource ComplexSource
-    SourceFilename SourceBand SourceProperties SrcRect DstRect NODATA ScaleOffset ScaleRatio LUT
-    UseMaskBand MaskBand OverviewList BlockXSize BlockYSize""".split()
+    (
+        "VRTDataset",
+        "SRS",
+        "GeoTransform",
+        "Metadata",
+        "MDI",
+        "VRTRasterBand",
+        "NoDataValue",
+        "HideNoDataValue",
+        "ColorInterp",
+        "ColorTable",
+        "Entry",
+        "Description",
+        "UnitType",
+        "Offset",
+        "Scale",
+        "CategoryNames",
+        "Category",
+        "Histograms",
+        "HistItem",
+        "HistMin",
+        "HistMax",
+        "BucketCount",
+        "IncludeOutOfRange",
+        "Approximate",
+        "HistCounts",
+        "SimpleSource",
+        "ComplexSource",
+        "SourceFilename",
+        "SourceBand",
+        "SourceProperties",
+        "SrcRect",
+        "DstRect",
+        "NODATA",
+        "ScaleOffset",
+        "ScaleRatio",
+        "LUT",
+        "UseMaskBand",
+        "MaskBand",
+        "OverviewList",
+        "BlockXSize",
+        "BlockYSize",
+    )
 )
 """What a virtual raster may have: rasters side by side, and no program, raw file or warping."""
 
@@ -160,8 +198,8 @@ def _driver(path: Path) -> str:
         found = "VRT"
     if found is None:
         raise UnreadableError(
-            f"{path}: expected a GeoTIFF, Erdas Imagine, ESRI ASCII or .bil file, or a .vrt of these, found "
-            f"a file that begins with {head[:8]!r}; convert it first, as with gdal_translate"
+            f"{path}: expected a GeoTIFF, Erdas Imagine, ESRI ASCII or .bil file, or a .vrt of "
+            f"these, found a file that begins with {head[:8]!r}; convert it with gdal_translate"
         )
     _require_plain_beside(path)
     return found
