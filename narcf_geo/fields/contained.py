@@ -143,7 +143,10 @@ def require_contained(path: str | os.PathLike[str]) -> None:
     require_ordinary(path)
     if h5py.is_hdf5(path):
         with h5py.File(path, "r") as file:
-            file.visititems_links(lambda name, link: _require_own(path, file, name, link))
+            links: list[tuple[str, Any]] = []  # h5py loses an error that is raised while it visits
+            file.visititems_links(lambda name, link: links.append((name, link)))
+            for name, link in links:
+                _require_own(path, file, name, link)
     elif path.stat().st_size:
         _require_classic(path)
 
