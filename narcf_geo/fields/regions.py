@@ -235,7 +235,7 @@ def read_regions(path: str | os.PathLike[str], layer: str | None = None) -> gpd.
         raise MissingFileError(f"{path}: no such file")
     try:
         if Path(path).suffix.lower() in (".parquet", ".geoparquet"):
-            require_ordinary(path)
+            require_ordinary(path, UsageError)
             regions = _read_parquet(Path(path))
         else:
             with plain_vector(Path(path)):

@@ -16,7 +16,6 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
-import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -141,7 +140,7 @@ def pickled(folder: Path) -> None:
         def __reduce__(self) -> tuple:
             return os.mkdir, (str(folder / "harm"),)
 
-    objects = {"filters": [{"id": "pickle", "protocol": 5}], "compressor": None}
+    objects = {"compressor": {"id": "pickle", "protocol": 5}}
     edit(folder / "in.zarr/temp/.zarray", lambda c: c.update(objects))
     for chunk in (folder / "in.zarr/temp").glob("[0-9]*"):
         chunk.write_bytes(pickle.dumps([Harm()]))
@@ -173,9 +172,8 @@ def test_no_pickle_is_read(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match="pickle"):
         open_format(tmp_path / "in.zarr").load()
     assert not (tmp_path / "harm").exists()
-    # The control: zarr itself would have run it.
-    with contextlib.suppress(Exception):
-        zarr.open_array(tmp_path / "in.zarr", path="temp", mode="r")[:]
+    # The control: what is in the chunk does harm.
+    pickle.loads((tmp_path / "in.zarr/temp/0.0").read_bytes())
     assert (tmp_path / "harm").exists()
 
 
