@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from narcf_geo.core.errors import NarcfError, UnreadableError, UsageError
+from narcf_geo.fields.door import open_fields
 from narcf_geo.fields.formats import Opening, open_format
 
 
@@ -232,6 +233,30 @@ def test_options_that_lead_elsewhere_are_refused(
         open_format(honest, driver, Opening(**given))
     plain = Opening(xarray_kwargs={"engine": "netcdf4", "mask_and_scale": False})
     assert "temp" in open_format(honest, "netcdf", plain)
+
+
+@pytest.mark.parametrize(
+    ("units", "values"),
+    [
+        ("days since 99999999999-01-01", [0, 31]),
+        ("days since 2000-13-45", [0, 31]),
+        ("days since 2000-01-01", [1e300, 2e300]),
+        ("months since 2000-01", [1e18, 2e18]),
+        ("days since " + "9" * 10_000, [0, 31]),
+        ("K**9**9**9 since 2000-01-01", [0, 31]),
+        ("", [1e300, 2e300]),
+    ],
+)
+def test_times_without_end_are_refused(tmp_path: Path, units: str, values: list[float]) -> None:
+    time_axis = ("time", np.array(values, "f8"), {"units": units})
+    ds = field().expand_dims(time=2).assign_coords(time=time_axis)
+    ds.to_netcdf(tmp_path / "in.nc", engine="netcdf4")
+    with pytest.raises(NarcfError, match=r"in\.nc.*expected") as caught:
+        open_fields(tmp_path / "in.nc")
+    assert len(str(caught.value)) < 2000
+    honest = ds.assign_coords(time=("time", [0, 31], {"units": "days since 2000-01-01"}))
+    honest.to_netcdf(tmp_path / "honest.nc", engine="netcdf4")
+    assert open_fields(tmp_path / "honest.nc").sizes["time"] == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
