@@ -118,3 +118,18 @@ def test_a_table_of_two_points_far_apart_is_no_raster(source: Path, in_process: 
     done = in_process("regrid", source.parent / "in.csv", source.parent / "out.nc", "--grid", "1")
     assert done.returncode == 1
     assert "in.csv: an axis of" in done.stderr
+
+
+def test_links_in_a_circle_are_refused(source: Path, in_process: Callable) -> None:
+    folder = source.parent
+    for suffix in (".nc", ".zarr"):
+        (folder / f"out{suffix}").symlink_to(folder / f"out{suffix}")
+        done = in_process("regrid", folder / f"out{suffix}", folder / "other.nc", "--grid", "1")
+        assert done.returncode == 2
+        assert "no such file" in done.stderr
+        done = in_process("regrid", source, folder / f"out{suffix}", "--grid", "1")
+        assert done.returncode == 2
+        assert "found a link that leads to nothing" in done.stderr
+        (folder / f"out{suffix}").unlink()
+        done = in_process("regrid", source, folder / f"out{suffix}", "--grid", "1")
+        assert done.returncode == 0, done.stderr
