@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
+
+from narcf_geo.core.errors import UsageError
+
+MOST_ENTRIES = 200_000
+"""Files and folders that are looked at for one pattern."""
+
+MOST_WILDCARDS = 20
 
 FIELD = re.compile(r"\{(\w+)(?::[^}]*)?\}")
 """A field of a pattern, such as ``{year}``."""
@@ -43,8 +52,19 @@ def name_pattern(pattern: str) -> str:
 def expand(urlpath: str) -> Iterator[Path]:
     """Yield the paths that `urlpath` leads to, a ``{year}`` standing for four digits.
 
-    Folders whose own names hold ``[`` or ``*`` are taken as they are where they exist.
+    Folders whose own names hold ``[`` or ``*`` are taken as they are where they exist. Hidden files
+    match only a pattern that begins with a dot; ``**`` follows no links.
+
+    Raises
+    ------
+    UsageError
+        When the path holds a character that no message can show, or the pattern leads through more
+        than 200,000 files and folders.
     """
+    if not urlpath.isprintable() or len(urlpath) > 4096:
+        raise UsageError(
+            f"{urlpath[:200]!r}: expected a path of at most 4096 printable characters, found others"
+        )
     path = Path(urlpath)
     if path.exists():
         yield path
@@ -52,8 +72,54 @@ def expand(urlpath: str) -> Iterator[Path]:
     base = next(parent for parent in path.parents if parent.exists())
     rest = str(path.relative_to(base))
     pattern = FIELD.sub(lambda field: "[0-9]" * _DIGITS.get(field[1], 0) or "*", rest)
-    if any(mark in pattern for mark in "*?["):
-        yield from base.glob(pattern)
+    if not any(mark in pattern for mark in "*?["):
+        return
+    if sum(pattern.count(mark) for mark in "*?") > MOST_WILDCARDS:
+        raise UsageError(f"{urlpath[:200]}: expected at most {MOST_WILDCARDS} wildcards")
+    seen: set[Path] = set()
+    left = [MOST_ENTRIES]
+    for found in _matching(base, Path(pattern).parts, left):
+        if left[0] < 0:
+            raise UsageError(
+                f"{urlpath}: expected a pattern that leads to some files, found that it leads "
+                f"through more than {MOST_ENTRIES:,}; name the folders"
+            )
+        if found is not None and found not in seen:
+            seen.add(found)
+            yield found
+
+
+def _matching(folder: Path, parts: tuple[str, ...], left: list[int]) -> Iterator[Path | None]:
+    """Yield the paths below a folder that match, and None for each entry that is looked at."""
+    first, rest = parts[0], parts[1:]
+    if first == "**" and rest:
+        yield from _matching(folder, rest, left)
+    if not any(mark in first for mark in "*?["):
+        found = folder / first
+        if rest and found.is_dir():
+            yield from _matching(found, rest, left)
+        elif not rest and found.exists():
+            yield found
+        return
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:  # no folder, or not ours to read
+        return
+    for entry in entries:
+        left[0] -= 1
+        yield None
+        if entry.name.startswith(".") and not first.startswith("."):
+            continue
+        path = folder / entry.name
+        if first == "**":
+            if entry.is_dir(follow_symlinks=False):
+                yield path if not rest else None
+                yield from _matching(path, parts, left)
+        elif fnmatchcase(entry.name, first):
+            if not rest:
+                yield path
+            elif entry.is_dir():
+                yield from _matching(path, rest, left)
 
 
 def month_in(name: str) -> str | None:

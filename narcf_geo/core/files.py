@@ -118,9 +118,14 @@ def require_replaceable(
     narcf_geo.core.errors.UsageError: cube/../cube.nc: expected another place for the result, \
 found the input cube.nc
     """
-    out = Path(output).resolve()
+    if os.path.islink(output) and not os.path.exists(output):
+        raise UsageError(
+            f"{output}: expected a place for the result, found a link that leads to nothing; "
+            "remove it"
+        )
+    out = Path(os.path.realpath(output))
     for given in inputs:
-        found = Path(given).resolve()
+        found = Path(os.path.realpath(given))
         if out == found or out in found.parents or (found in out.parents and is_store(found)):
             raise UsageError(
                 f"{output}: expected another place for the result, found the input {given}"

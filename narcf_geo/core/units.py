@@ -61,6 +61,16 @@ _WORDS = {
 }
 """Spellings of a word of a unit, in small letters."""
 
+MOST_POWER = 30
+"""Largest power of a part of a unit."""
+
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_BEFORE_POWER = r"(?<=[A-Za-z])(?<!\d[eE])(?=-?\d)"
+_EXPONENT = re.compile(
+    r"\s*(?:[-+]?(?:\d{1,2}|\d?\.\d{1,3})|\([-+]?\d{1,2}(?:/\d{1,2})?\))(?![\d.(eE])"
+)
+_POWER_WORDS = re.compile(r"(?i)\b(?:square|cubic|sq|squared|cubed)\b")
+
 _WHOLE = {"fraction": "1", "-": "1", "unitless": "1", "dimensionless": "1", "c": "degC", "": "1"}
 _PREFIXED = r"(?:micro|milli|nano|kilo|mega|giga|tera|peta|[umnkMGTP])?"
 _MASS = rf"{_PREFIXED}(?:[Kk]?g|grams?|t|tonnes?|mole?s?)"
@@ -116,9 +126,10 @@ def parse(text: str) -> Unit:
     >>> parse("umolCO2 m-2 s-1").substance, parse("g C m-2 month-1").per_month
     ('CO2', True)
     """
-    if len(text) > MAX_LENGTH:
+    if len(text) > MAX_LENGTH or "\0" in text:
         raise UnitError(
-            f"unit {text[:40]!r}... is not understood: it is {len(text)} characters long"
+            f"unit {text[:40]!r}... is not understood: expected at most {MAX_LENGTH} printable "
+            f"characters, found {len(text)}"
         )
     plain, substance = _without_substance(text)
     plain = _WHOLE.get(plain.lower(), plain)
@@ -134,13 +145,34 @@ def parse(text: str) -> Unit:
         counted.append(shorter != plain)
         plain = shorter
     plain = re.sub(r"^\s*/", "1/", plain.strip().strip("*.")) or "1"
+    if _is_towering(plain):
+        raise UnitError(
+            f"unit {text!r} is not understood: expected powers of one or two digits, found others"
+        )
     try:
         unit = _registry().Unit(plain)
     except Exception as error:  # pint raises many kinds, tokenizer errors among them
         raise UnitError(f"unit {text!r} is not understood ({error})") from None
+    if any(abs(power) > MOST_POWER for power in unit._units.values()):
+        raise UnitError(f"unit {text!r} is not understood: expected powers up to {MOST_POWER}")
     if "month" in unit._units:
         raise UnitError(f"unit {text!r} is not understood: a month has no fixed length")
     return Unit(unit, substance, *counted)
+
+
+def _is_towering(plain: str) -> bool:
+    """Tell whether a unit has a power that may take hours to compute, as ``9**9**9`` does."""
+    text = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda found: f"**{found[0].translate(_SUPERSCRIPTS)}", plain)
+    base, *rest = re.split(r"\*\*|\^", re.sub(_BEFORE_POWER, "**", text))
+    of_numbers = of_brackets = 0
+    for following in rest:
+        end = base.rstrip()[-1:]
+        of_numbers += not (end.isalpha() or end in "%°)")
+        of_brackets += end == ")"
+        if not _EXPONENT.match(following):
+            return True
+        base = following
+    return of_numbers > 0 or of_brackets > 1 or len(_POWER_WORDS.findall(plain)) > 2
 
 
 def _without_substance(text: str) -> tuple[str, Substance | None]:
@@ -212,8 +244,10 @@ def _linear(
         unit, factor = unit * registry.Unit("kg m-3"), 1000.0
     try:
         zero, one = (registry.Quantity(v, unit).to(wanted.unit).magnitude for v in (0.0, 1.0))
-    except pint.DimensionalityError:
+    except (pint.DimensionalityError, ArithmeticError):
         raise UnitError(f"unit {source!r} does not convert to {target!r}") from None
+    if not (np.isfinite([zero, one]).all() and one != zero):
+        raise UnitError(f"unit {source!r} does not convert to {target!r} in numbers of this size")
     return float(f"{(one - zero) * factor:.14g}"), float(zero)
 
 

@@ -13,9 +13,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from narcf_geo.core.addresses import shown
 from narcf_geo.core.errors import UsageError
+from narcf_geo.core.ordinary import read_text
 
-MAX_NODES = 200_000
+MAX_BYTES = 4_000_000
+MAX_NODES = 30_000
 MAX_DEPTH = 100
+MAX_SCALAR = 100_000
+"""Characters of one text; numbers have at most `MAX_NUMBER`."""
+MAX_NUMBER = 400
+MOST_PROBLEMS = 20
+"""Said of one file."""
 
 # libyaml reads ten times as fast; a build of PyYAML without it reads the same files.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -64,13 +71,17 @@ def read(path: Path, schema: type[Model]) -> Document[Model]:
         message names the file, the line, the key and, for a misspelt key, the nearest known one.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, MAX_BYTES, UsageError)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; `narcf-geo init DIR` writes one") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise UsageError(f"{path}: cannot be read as UTF-8 text ({error})") from None
+    except UsageError:
+        raise
+    except ValueError as error:  # a path that no file can have
+        raise UsageError(f"{str(path)!r}: cannot be read ({error})") from None
     try:
-        _check_depth(text, path)
+        _check_events(text, path)
         node = yaml.compose(text, Loader=_Loader)
         _check_tree(node, path)
         data = _Loader("").construct_document(node) if node else None
@@ -95,16 +106,26 @@ def _kind(data: object) -> str:
     return "an empty file" if data is None else f"a {type(data).__name__}"
 
 
-def _check_depth(text: str, path: Path) -> None:
-    """Refuse nesting that would exhaust the stack of the composer."""
-    depth = 0
+def _check_events(text: str, path: Path) -> None:
+    """Refuse what would exhaust the stack of the composer, the memory, or the time of the user."""
+    depth = nodes = 0
     for event in yaml.parse(text, Loader=_Loader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        elif isinstance(event, yaml.ScalarEvent):
+            number = not event.style and event.value[:1] in "+-.0123456789"
+            if len(event.value) > (MAX_NUMBER if number else MAX_SCALAR):
+                raise UsageError(
+                    f"{path}:{line}: not valid YAML: a value of {len(event.value)} characters; "
+                    f"expected at most {MAX_SCALAR}, and {MAX_NUMBER} for a number"
+                )
+        nodes += isinstance(event, yaml.NodeEvent)
+        if nodes > MAX_NODES:
+            raise UsageError(f"{path}:{line}: expected at most {MAX_NODES} values, found more")
         if depth > MAX_DEPTH:
-            line = event.start_mark.line + 1 if event.start_mark else 1
             raise UsageError(
                 f"{path}:{line}: not valid YAML: nested deeper than {MAX_DEPTH} levels; is a "
                 "bracket not closed?"
@@ -172,7 +193,8 @@ def _explain(
     error: ValidationError, path: Path, node: yaml.Node | None, schema: type[BaseModel]
 ) -> str:
     lines = []
-    for problem in error.errors():
+    problems = error.errors(include_url=False)
+    for problem in problems[:MOST_PROBLEMS]:
         location = _in_file(problem["loc"], node)
         where = ".".join(str(part) for part in location)
         message = problem["msg"].removeprefix("Value error, ")
@@ -192,11 +214,20 @@ def _explain(
             and not isinstance(problem["input"], dict | list)
             and "storage_options" not in location  # where someone may have put a secret
         ):
-            found = problem["input"]
-            message += f" (found {(shown(found) if isinstance(found, str) else found)!r})"
+            message += f" (found {_found(problem['input'])})"
         place = f"{path}:{_line(node, location)}"
         lines.append(f"{place}: {where}: {message}" if where else f"{place}: {message}")
+    if len(problems) > MOST_PROBLEMS:
+        lines.append(f"{path}: and {len(problems) - MOST_PROBLEMS} more problems")
     return "\n".join(lines)
+
+
+def _found(value: object) -> str:
+    """Return a value as a message shows it: shortened, addresses without their secrets."""
+    if isinstance(value, int) and value.bit_length() > 100:
+        return f"a number of about {round(value.bit_length() * 0.30103)} digits"
+    text = repr(shown(value) if isinstance(value, str) else value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _choice(context: dict[str, Any]) -> str:
@@ -206,7 +237,7 @@ def _choice(context: dict[str, Any]) -> str:
     known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
     close = difflib.get_close_matches(context["tag"], known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"expected one of {', '.join(known)} (found {context['tag']!r}){hint}"
+    return f"expected one of {', '.join(known)} (found {_found(context['tag'])}){hint}"
 
 
 def _known_keys(schema: type[BaseModel], location: Sequence[int | str]) -> list[str]:

@@ -65,7 +65,7 @@ def _decoded(ds: xr.Dataset) -> xr.Dataset:
             warnings.filterwarnings("ignore", category=xr.SerializationWarning)
             return xr.decode_cf(ds, decode_coords=False, decode_timedelta=False)
     except (ValueError, OverflowError) as error:
-        raise TimeError(f"expected a time axis of dates, found {error}") from None
+        raise TimeError(f"expected a time axis of dates, found {str(error)[:400]}") from None
 
 
 def _counted(time: xr.DataArray, since: re.Match[str]) -> np.ndarray:

@@ -13,7 +13,10 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UnreadableError
+from narcf_geo.core.ordinary import require_ordinary
 from narcf_geo.fields.chunks import moderate_chunks, stored_blocks
+from narcf_geo.fields.contained import require_contained, require_contained_store, require_options
+from narcf_geo.fields.rasters import LAT_ATTRS, LON_ATTRS, open_raster
 
 if TYPE_CHECKING:
     from narcf_geo.fields.remote import RemoteFile
@@ -51,8 +54,6 @@ _FIRST_BYTES = {
 }
 """The driver that opens a file, by how it begins; this tells HDF4 from HDF5."""
 
-_LON_ATTRS = {"standard_name": "longitude", "units": "degrees_east"}
-_LAT_ATTRS = {"standard_name": "latitude", "units": "degrees_north"}
 _MISSING_IN_TEXT = (32767, -9999, -99, -88)  # of ISLSCP II, whose files have no header
 
 
@@ -112,12 +113,15 @@ def open_format(
     if not isinstance(path, str | Path):
         from narcf_geo.fields.remote import open_remote
 
+        require_options(path.driver, how, path)
         ds = open_remote(path, how)
         return moderate_chunks(ds) if how.chunks == "auto" else ds
     path = Path(path)
     if not path.exists():
         raise UnreadableError(f"{path}: no such file")
+    require_ordinary(path)
     driver = driver or driver_of(path)
+    require_options(driver, how, path)
     if path.suffix.lower() == ".gz":
         from narcf_geo.fields.packed import unpacked
 
@@ -154,6 +158,7 @@ def driver_of(path: Path) -> str:
         return "zarr"
     if path.suffix.lower() == ".gz" and path.stem:
         return driver_of(path.with_suffix(""))
+    require_ordinary(path)
     if path.is_file():
         with path.open("rb") as file:
             head = file.read(8)
@@ -171,6 +176,7 @@ def driver_of(path: Path) -> str:
 
 def open_netcdf(path: Path, how: Opening) -> xr.Dataset:
     """Open a NetCDF file; times that numpy cannot hold become cftime."""
+    require_contained(path)
     # A variable in days, such as a length of season, stays a number.
     kwargs: dict[str, Any] = {"engine": "netcdf4", "decode_timedelta": False, **how.xarray_kwargs}
     if not how.decode_times:
@@ -194,74 +200,10 @@ def open_zarr(path: Path | str, how: Opening) -> xr.Dataset:
         decode = {"decode_times": how.decode_times, "decode_timedelta": False}
         chunks = {} if how.chunks == "auto" else how.stored_chunks
         kwargs = {"chunks": chunks, **decode, **how.xarray_kwargs}
+        require_contained_store(
+            path, **{k: v for k, v in kwargs.items() if k in ("storage_options", "zarr_format")}
+        )
         return xr.open_zarr(path, **kwargs)
-
-
-def open_raster(path: Path | str, how: Opening) -> xr.Dataset:
-    """Open any raster that GDAL reads as ``band_data``, its bands named by ``band_name``.
-
-    Nodata and masked pixels become NaN and scales are applied; classes stay as they are, and so do
-    integers without any of these.
-    """
-    import rioxarray
-
-    if str(path).lower().endswith(".vrt"):
-        _require_local(Path(path))
-    kwargs: dict[str, Any] = {"chunks": how.stored_chunks, **how.xarray_kwargs}
-    if isinstance(how.chunks, str):
-        kwargs["cache"] = False
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=PendingDeprecationWarning)
-        warnings.filterwarnings("ignore", message="(Scales|Offsets) differ across bands")
-        warnings.filterwarnings("ignore", message="Dataset has no geotransform")
-        packed, placed, coloured = _raster_has(path, kwargs.get("driver"))
-        if not how.classes:
-            kwargs = {"mask_and_scale": packed, **kwargs}
-        raster = rioxarray.open_rasterio(path, **kwargs)
-    if not isinstance(raster, xr.DataArray):
-        raise NarcfError(
-            f"{path}: expected a raster with one grid, found several; use "
-            "the driver of the format, netcdf or hdf4"
-        )
-    for key in ("scale_factor", "add_offset", "scales", "offsets"):
-        raster.attrs.pop(key, None)
-    if coloured:
-        raster.attrs["color_interpretation"] = "palette"
-    names = raster.attrs.get("long_name", ())
-    if not isinstance(names, str) and "band" in raster.dims and len(names) == raster.sizes["band"]:
-        raster.attrs.pop("long_name")
-        raster = raster.assign_coords(band_name=("band", [str(n or "") for n in names]))
-    # An ellipsoid, such as MCD12C1's Clarke 1866, is of no meaning for cells in degrees.
-    crs = raster.rio.crs
-    on_globe = placed and abs(raster["x"]).max() <= 360 and abs(raster["y"]).max() <= 90
-    if crs is None or crs.is_geographic:
-        raster = raster.drop_vars("spatial_ref", errors="ignore")
-    if (crs is None and on_globe) or (crs is not None and crs.is_geographic):
-        raster = raster.rename(x="lon", y="lat")
-        raster["lat"].attrs, raster["lon"].attrs = dict(_LAT_ATTRS), dict(_LON_ATTRS)
-    return raster.to_dataset(name="band_data")
-
-
-def _require_local(path: Path) -> None:
-    """Refuse a virtual raster that is made of files elsewhere."""
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    if found := re.search(r"/vsi\w+/[^<\s]*|\b\w+://[^<\s]*", text):
-        raise UnreadableError(
-            f"{path}: expected a virtual raster of files on this computer, found {found[0][:80]}; "
-            "get its files first"
-        )
-
-
-def _raster_has(path: Path | str, driver: str | None) -> tuple[bool, bool, bool]:
-    """Return whether a raster is masked or scaled, has a place on Earth, and a colour table."""
-    import rasterio
-    from rasterio.enums import ColorInterp, MaskFlags
-
-    with rasterio.open(path, driver=driver) as raster:
-        masked = any(MaskFlags.all_valid not in flags for flags in raster.mask_flag_enums)
-        scaled = any(s != 1 for s in raster.scales) or any(o != 0 for o in raster.offsets)
-        coloured = ColorInterp.palette in raster.colorinterp
-        return masked or scaled, not raster.transform.is_identity, coloured
 
 
 def open_table(path: Path, how: Opening) -> xr.Dataset:
@@ -372,8 +314,8 @@ def _plate_carree(
     return xr.Dataset(
         {name: (("lat", "lon"), values, attrs) for name, (values, attrs) in fields.items()},
         coords={
-            "lat": ("lat", north - size * (np.arange(rows) + 0.5), dict(_LAT_ATTRS)),
-            "lon": ("lon", west + size * (np.arange(columns) + 0.5), dict(_LON_ATTRS)),
+            "lat": ("lat", north - size * (np.arange(rows) + 0.5), dict(LAT_ATTRS)),
+            "lon": ("lon", west + size * (np.arange(columns) + 0.5), dict(LON_ATTRS)),
         },
     )
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narcf_geo.core.errors import MissingFileError, NarcfError, UsageError
+from narcf_geo.core.ordinary import require_ordinary
 from narcf_geo.fields.formats import need
+from narcf_geo.fields.vectors import plain_vector
 from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:
@@ -233,9 +235,11 @@ def read_regions(path: str | os.PathLike[str], layer: str | None = None) -> gpd.
         raise MissingFileError(f"{path}: no such file")
     try:
         if Path(path).suffix.lower() in (".parquet", ".geoparquet"):
+            require_ordinary(path, UsageError)
             regions = _read_parquet(Path(path))
         else:
-            regions = gpd.read_file(path, layer=_layer_of(path, layer))
+            with plain_vector(Path(path)):
+                regions = gpd.read_file(path, layer=_layer_of(path, layer))
     except NarcfError:
         raise
     except Exception as error:  # pyogrio raises its own kinds for what is no vector file

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, TimeError
+from narcf_geo.core.sizes import require_room
 from narcf_geo.grid.coordinates import LAT_ATTRS, LON_ATTRS
 
 _NAMES = {
@@ -73,8 +74,13 @@ def raster_of(path: Path, **csv_kwargs: Any) -> xr.Dataset:
             f"{path}: expected one row a point, found {again} again in data row {row + 1}; average "
             "or remove the repeated rows"
         )
+    axes = {n: _filled(np.unique(table[n].to_numpy()), path) for n in ("lat", "lon")}
+    months = table["time"].nunique() if "time" in keys else 1
+    cells = axes["lat"].size * axes["lon"].size * months
+    width = 8 * max(len(table.columns) - len(keys), 1)
+    require_room(cells * width, f"{path}: a raster of {cells:,} cells for its points")
     raster: xr.Dataset = table.set_index(keys).to_xarray()
-    raster = raster.reindex({n: _filled(raster[n].values) for n in ("lat", "lon")})
+    raster = raster.reindex(axes)
     raster["lat"].attrs, raster["lon"].attrs = dict(LAT_ATTRS), dict(LON_ATTRS)
     return raster
 
@@ -101,7 +107,7 @@ def _dates(column: pd.Series, path: Path) -> pd.Series:
         ) from None
 
 
-def _filled(axis: np.ndarray) -> np.ndarray:
+def _filled(axis: np.ndarray, path: Path) -> np.ndarray:
     """Return an axis with the values that lack between others a whole number of steps apart."""
     steps = np.diff(axis)
     if steps.size == 0:
@@ -109,6 +115,7 @@ def _filled(axis: np.ndarray) -> np.ndarray:
     number = steps / steps.min()
     if (np.abs(number - np.rint(number)) > 1e-3).any() or (np.rint(number) == 1).all():
         return axis
+    require_room(16 * number.sum(), f"{path}: an axis of {number.sum():,.0f} cells for its points")
     parts = [
         np.linspace(a, b, int(n), endpoint=False)
         for a, b, n in zip(axis[:-1], axis[1:], np.rint(number), strict=True)

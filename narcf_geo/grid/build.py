@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.sizes import require_room
 from narcf_geo.grid.globe import Placed, area_of_use, placed
 from narcf_geo.grid.grid import Grid
 from narcf_geo.grid.projection import (
@@ -68,6 +69,10 @@ def even_edges(
             f"expected a box within 360 degrees of longitude and -90..90 of latitude and a "
             f"positive resolution, found {box}, resolution {resolution}"
         )
+    if (sizes[2:] / (dy, dx) > 1e15).any():
+        raise UsageError(
+            f"expected larger cells, found a resolution of {resolution} for {box}{unit}"
+        )
     nx, ny = round((east - west) / dx), round((north - south) / dy)
     off = abs(nx * dx - (east - west)), abs(ny * dy - (north - south))
     allowed = (1e-6, 1e-6) if plain else (1e-6 * dx, 1e-6 * dy)
@@ -81,7 +86,32 @@ def even_edges(
             f"expected at most {MOST_CELLS:,} cells, found {ny:,} x {nx:,} for {box}, resolution "
             f"{resolution}{unit}; choose larger cells or a smaller box"
         )
+    require_cells(nx, ny, f"{box}, resolution {resolution}{unit}", each=16 if plain else 64)
     return np.linspace(west, east, nx + 1), np.linspace(south, north, ny + 1)
+
+
+def require_cells(columns: int, rows: int, where: str, each: int = 16) -> None:
+    """Refuse a grid of which not even one field fits into memory.
+
+    Parameters
+    ----------
+    columns, rows : int
+        Of its cells.
+    where : str
+        What it is, for the message.
+    each : int
+        Bytes that a cell takes: by default its value and covered fraction.
+
+    Raises
+    ------
+    UsageError
+        When they do not; the message says how many cells it has, and their size.
+    """
+    require_room(
+        each * (columns + 1) * (rows + 1),
+        f"{where}: expected fewer or larger cells, found {rows:,} x {columns:,} cells, which",
+        UsageError,
+    )
 
 
 def projected(

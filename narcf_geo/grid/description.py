@@ -10,6 +10,9 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import UsageError
+from narcf_geo.core.ordinary import require_ordinary
+from narcf_geo.core.sizes import require_room
+from narcf_geo.grid.build import require_cells
 from narcf_geo.grid.grid import Grid
 
 MOST_BYTES = 512 * 2**20
@@ -65,6 +68,7 @@ def described_grid(path: Path) -> Grid:
     NarcfError
         When the cells are no grid; see `Grid.from_dataset`.
     """
+    require_ordinary(path, UsageError)
     if path.stat().st_size > MOST_BYTES:
         raise UsageError(f"{path}: expected a grid description, found {path.stat().st_size} bytes")
     found = _parsed(path)
@@ -84,6 +88,9 @@ def described_grid(path: Path) -> Grid:
             "with the cells instead"
         )
     _require_known(path, entries)
+    columns, rows = (entries.get(f"{axis}size", 0) for axis in "xy")
+    require_cells(columns, rows, str(path))
+    require_room(16 * max(columns, rows), f"{path}: an axis of {max(columns, rows):,}", UsageError)
     return Grid.from_dataset(_dataset(path, entries))
 
 

@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 from narcf_geo.core.errors import UsageError
+from narcf_geo.grid.build import require_cells
 from narcf_geo.grid.grid import Grid
 from narcf_geo.grid.sphere import gaussian_edges, gaussian_latitudes
 
@@ -64,6 +65,7 @@ def named_grid(name: str) -> Grid | None:
 def _regular(columns: int, rows: int) -> Grid:
     if columns < 1 or rows < 2:
         raise UsageError(f"expected r<NX>x<NY> of at least 1 x 2 cells, found r{columns}x{rows}")
+    require_cells(columns, rows, f"r{columns}x{rows}")
     step = 360 / columns
     lon_b = step * np.arange(columns + 1) - step / 2
     if rows % 2 == 0:

@@ -100,9 +100,9 @@ def _without_crs(path: Path) -> list[str]:
     """Say that a raster without a CRS was taken to be in degrees."""
     if path.suffix.lower() not in (".tif", ".tiff", ".img", ".bil", ".vrt"):
         return []
-    import rasterio
+    from narcf_geo.fields.rasters import opened_raster
 
-    with rasterio.open(path) as raster:
+    with opened_raster(path) as raster:
         if raster.crs is not None:
             return []
     return [f"{path.name} states no CRS: its cells were taken as degrees east and north"]

@@ -137,7 +137,7 @@ def predict_file(
     narcf_geo.core.errors.UsageError: cube/*.none: no file matches this pattern
     """
     began = time.perf_counter()
-    output, model = Path(output).resolve(), Path(model).resolve()
+    output, model = (Path(os.path.realpath(path)) for path in (output, model))
     folder = Path(state).resolve() if state else output.with_name(f".{output.name}")
     limit = memory_bytes(memory)
     task = Task.of(Source.open(source), model)

@@ -23,8 +23,10 @@ import xarray as xr
 
 from narcf_geo.core.addresses import shown, without_addresses
 from narcf_geo.core.errors import FieldError, NarcfError, UsageError
+from narcf_geo.core.filenames import expand
 from narcf_geo.fields import in_house_order, on_month_axis
 from narcf_geo.fields.formats import Opening, open_format, open_zarr
+from narcf_geo.fields.references import require_own_references
 
 AXES = ("time", "lat", "lon")
 
@@ -63,11 +65,10 @@ def parts_of(location: str) -> list[Part]:
     """
     if is_url(location):
         return [Part(url, "") for url in _expanded(location)]
-    found = sorted(glob.glob(location, recursive=True)) if glob.has_magic(location) else [location]
+    found = sorted(expand(location))
     if not found:
-        raise UsageError(f"{shown(location)}: no file matches this pattern")
-    if not Path(found[0]).exists():
-        raise UsageError(f"{shown(location)}: no such file or store")
+        what = "file matches this pattern" if glob.has_magic(location) else "such file or store"
+        raise UsageError(f"{shown(location)}: no {what}")
     paths = [Path(path).resolve() for path in found]
     return [Part(f"{_prefix(path)}{path}", _version(path)) for path in paths]
 
@@ -143,7 +144,9 @@ def _opened(part: Part) -> xr.Dataset:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a store without consolidated metadata
             if _is_zarr(location):
-                return open_zarr(location, how)
+                if location.startswith("reference::"):
+                    require_own_references(location.removeprefix("reference::"))
+                return open_zarr(location if is_url(location) else Path(location), how)
             if is_url(location):
                 import fsspec
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from narcf_geo.core.errors import UsageError
+from narcf_geo.core.sizes import require_room
 from narcf_geo.core.yamlfile import Schema
 from narcf_geo.project.presets import PRESETS, Recipe
 
@@ -331,6 +333,14 @@ class Settings(TrainingSettings):
                     f"split: expected at least {self.split.folds} blocks for as many folds, found "
                     f"{high * wide} of {edge:g} degrees in the region; lower degrees or folds"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> Self:
+        region, size = self.region, self.resolution
+        cells = (region.east - region.west) / size * (region.north - region.south) / size
+        where = f"resolution: {size:g}: expected larger cells, found {cells:,.0f}, which"
+        require_room(16 * cells, where, UsageError)
         return self
 
     @property

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import xarray as xr
 
+from narcf_geo.core import filenames
 from narcf_geo.core.addresses import address_problem, is_address, shown
 from narcf_geo.core.errors import MissingFileError, NarcfError, UsageError
 from narcf_geo.fields.formats import DRIVERS, Opening, open_format
@@ -61,13 +62,12 @@ def expand(
             files += _remote(text, anonymous)
         elif os.path.exists(text):
             files.append(Path(text))
-        elif glob.has_magic(text):
-            found = sorted(glob.glob(text, recursive=True), key=natural)
-            if not found:
-                raise MissingFileError(f"{text}: no file matches this pattern")
-            files += map(Path, found)
         else:
-            raise MissingFileError(f"{text}: no such file")
+            found = sorted(filenames.expand(text), key=lambda path: natural(str(path)))
+            if not found:
+                what = "file matches this pattern" if glob.has_magic(text) else "such file"
+                raise MissingFileError(f"{text}: no {what}")
+            files += found
     if not files:
         raise UsageError("expected a file to regrid, found none")
     return files

@@ -15,8 +15,9 @@ import xarray as xr
 from scipy import sparse
 
 from narcf_geo.core.constants import EARTH_RADIUS
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import NarcfError, UnreadableError, UsageError
 from narcf_geo.core.files import atomic_path
+from narcf_geo.fields.contained import require_contained
 from narcf_geo.grid import Cells
 from narcf_geo.grid.sphere import EdgeKind
 from narcf_geo.regridding.meshes import as_rows
@@ -129,10 +130,13 @@ def load_weights(
     path = Path(path)
     source, target = as_rows(source), as_rows(target)
     try:
+        require_contained(path)
         with xr.open_dataset(path, engine="netcdf4") as ds:
             attrs = dict(ds.attrs)
             _require_ours(path, attrs)
             data, row, column = (ds[n].values for n in ("S", "row", "col"))
+    except UnreadableError:
+        raise
     except (OSError, KeyError, ValueError) as error:
         raise NarcfError(
             f"expected a weight file, found that {path} cannot be read as one ({error}); "

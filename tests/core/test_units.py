@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from narcf_geo.core.errors import NarcfError
-from narcf_geo.core.units import convert, linear
+from narcf_geo.core.errors import NarcfError, UnitError
+from narcf_geo.core.units import convert, is_convertible, linear, parse
 
 DAY = 86400.0
 CARBON = "umol m-2 s-1"
@@ -137,8 +142,8 @@ def test_an_unknown_or_other_unit_names_the_one_accepted(units: str) -> None:
 
 
 def test_amounts_of_a_month_are_divided_by_its_days() -> None:
-    time = pd.date_range("2008-01", periods=3, freq="MS")
-    rain = xr.DataArray([62.0, 58.0, 31.0], {"time": time}, attrs={"units": "mm/month"})
+    months = pd.date_range("2008-01", periods=3, freq="MS")
+    rain = xr.DataArray([62.0, 58.0, 31.0], {"time": months}, attrs={"units": "mm/month"})
     found = convert(rain, "kg m-2 day-1", where="f.nc", kind="water")
     np.testing.assert_allclose(found, [2.0, 2.0, 1.0], rtol=1e-6)
     year = xr.DataArray([28.25], {"time": [2]}, ("time",), attrs={"units": "kg m-2 month-1"})
@@ -158,3 +163,49 @@ def test_totals_of_a_cell_are_divided_by_its_area() -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
     with pytest.raises(NarcfError, match="area of the cells"):
         convert(total, CARBON, where="f.nc", kind="carbon")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("K**9**9**9", "m^999999", "m999999", "9^9^9^9", "m**(9*9*9)", "m**1e9", "m 10⁹⁹⁹⁹⁹⁹⁹⁹"),
+        *("9 " + "cubed " * 15, "((((9**99)**99)**99)**99)", "m**(99)**(99)**(99)", "m^-99"),
+        *("(" * 100, "m" * 1_000_000, "10**99999999 m", "9" * 99, "1e99999", "- " * 49 + "m"),
+        *("m\0", "m.__class__", "__import__('os')"),
+    ],
+)
+def test_a_unit_that_would_take_hours_is_refused_at_once(text: str) -> None:
+    begin = time.process_time()
+    with pytest.raises(UnitError, match="not understood"):
+        parse(text)
+    assert time.process_time() - begin < 3  # the registry may be loaded first
+    assert not is_convertible(text, "m")
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        *(("m²", "m2"), ("kg m⁻² s⁻¹", "kg m-2 s-1"), ("(m2)^2", "m4"), ("m**(-2)", "m-2")),
+        *(("(umol m-2 s-1)^-1", "m2 s umol-1"), ("square meter", "m2"), ("m0.5", "m**(1/2)")),
+    ],
+)
+def test_a_unit_with_honest_powers_is_read(text: str, plain: str) -> None:
+    assert parse(text).unit == parse(plain).unit
+
+
+def test_a_factor_that_is_no_number_is_refused() -> None:
+    with pytest.raises(UnitError, match="does not convert"):
+        linear("Ym30", "ym30")
+
+
+@settings(deadline=2000, max_examples=150)
+@given(
+    st.lists(
+        st.sampled_from([*"0123456789", *"m kg(K)^*/-+.e⁹°%[]", "**", "**9", "cubed ", " s-1"]),
+        max_size=40,
+    ).map("".join)
+)
+def test_any_text_is_a_unit_or_refused_at_once(text: str) -> None:
+    with contextlib.suppress(UnitError):
+        parse(text)
+    is_convertible(text, "m2 s-1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -187,3 +188,49 @@ def test_nothing_but_a_usage_error_comes_out(tmp_path: Path, text: bytes) -> Non
         except UsageError as error:
             found = str(error)
         assert isinstance(found, schema) or "narcf.yaml" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("\n".join(f"k{i}: {i}" for i in range(400_000)), "at most 4 MB"),
+        ("\n".join(f"k{i}: {i}" for i in range(100_000)), "at most 30000 values"),
+        (f"a: &a 1\nb: [{','.join(['*a'] * 390_000)}]", "at most 30000 values"),
+        ("[" * 1_000_000, "nest"),
+        ("\n".join(" " * i + "a:" for i in range(1000)), "nested deeper"),
+        (f"title: {'x' * 200_000}", "a value of 200000 characters"),
+        (f"{GOOD}seed: {'9' * 500}\n", "a value of 500 characters"),
+        (f"{GOOD}seed: 0x{'f' * 390}\n", "a number of about 470 digits"),
+        (GOOD + "".join(f"key{i}: 1\n" for i in range(10_000)), "and 9980 more problems"),
+    ],
+)
+def test_a_file_that_is_too_much_is_refused_in_a_second(
+    tmp_path: Path, text: str, word: str
+) -> None:
+    begin = time.process_time()
+    message = refusal(tmp_path, text)
+    assert time.process_time() - begin < 2
+    assert word in message
+    assert len(message) < 10_000
+
+
+def test_as_much_as_a_large_catalog_is_read(tmp_path: Path) -> None:
+    sums = "".join(f"        f{i}.nc: a{i:063x}\n" for i in range(5000))
+    text = (
+        f"sources:\n  a:\n    description: {'x' * 5000}\n    driver: netcdf\n"
+        f"    args: {{urlpath: a.nc}}\n    metadata:\n      role: predictor\n      sha256:\n{sums}"
+    )
+    found = read(tmp_path, text, CatalogFile)
+    assert len(found.sources["a"].metadata.sha256) == 5000  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "narcf.yaml")
+    with pytest.raises(UsageError, match="expected a file, found a pipe"):
+        load(tmp_path / "narcf.yaml", Settings)
+
+
+def test_a_path_that_no_file_can_have() -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        load(Path("a\0b.yaml"), Settings)

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.sizes import require_room
 from narcf_geo.grid.layouts.common import Layout, attribute, used_dims
 from narcf_geo.grid.layouts.corners import mesh_of_rings
 from narcf_geo.grid.mesh import Mesh
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 _ROW = np.array([2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4])
 _COLUMN = np.array([1, 3, 5, 7, 0, 2, 4, 6, 1, 3, 5, 7])
+
+MOST_LEVEL = 29
+"""Finest level whose cell numbers are integers of 64 bits."""
 
 _TOLERANCE = 5e-4
 """About how far a great circle may leave a curved edge, as a share of the width of a cell."""
@@ -53,6 +57,8 @@ def _build(ds: xr.Dataset, attrs: dict[str, Any], numbers: str | None) -> Mesh:
     levels = ("refinement_level", "level", "healpix_level", "depth")
     if nside is None:
         level = next((int(attrs[k]) for k in levels if k in attrs), None)
+        if level is not None and not 0 <= level <= MOST_LEVEL:
+            raise NarcfError(f"expected a HEALPix level of 0 to {MOST_LEVEL}, found {level!s:.20}")
         nside = None if level is None else 2**level
     if nside is None:
         raise NarcfError(
@@ -88,6 +94,10 @@ def healpix_mesh(nside: int, nest: bool, cells: ArrayLike | None = None, dim: st
             f"expected a positive nside, a power of 2 for nested numbers, found {nside}"
         )
     size = 12 * nside**2
+    if nside > 2**MOST_LEVEL:
+        raise UsageError(f"expected nside up to 2**{MOST_LEVEL}, found {nside:.3g}")
+    if cells is None:
+        require_room(size * 100, f"HEALPix of nside {nside} and {size:,} cells", UsageError)
     numbers = np.arange(size) if cells is None else np.asarray(cells).astype("int64").ravel()
     if numbers.size and not 0 <= numbers.min() <= numbers.max() < size:
         raise UsageError(

@@ -1,0 +1,277 @@
+"""Files that hold their data themselves: no links to other files, no programs, no absurd sizes."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from narcf_geo.core.errors import UnreadableError, UsageError
+from narcf_geo.core.ordinary import require_ordinary
+from narcf_geo.core.sizes import require_room
+
+if TYPE_CHECKING:
+    from narcf_geo.fields.formats import Opening
+
+_DECODING = frozenset(
+    (
+        "decode_cf",
+        "decode_coords",
+        "decode_times",
+        "decode_timedelta",
+        "mask_and_scale",
+        "use_cftime",
+        "concat_characters",
+        "drop_variables",
+    )
+)
+_OPTIONS = {
+    "netcdf": _DECODING | {"engine", "group"},
+    "zarr": _DECODING | {"consolidated", "group", "zarr_format", "zarr_version"},
+    "rasterio": frozenset({"mask_and_scale", "masked", "parse_coordinates", "group", "variable"}),
+    "grib": _DECODING | {"engine", "backend_kwargs"},
+}
+"""Keys of ``xarray_kwargs`` for each driver; others could lead elsewhere or run code."""
+
+_ENGINES = ("netcdf4", "h5netcdf", "scipy", "cfgrib")
+_GRIB_KEYS = ("filter_by_keys", "read_keys", "squeeze", "encode_cf")
+_CSV = frozenset(
+    (
+        "sep",
+        "delimiter",
+        "header",
+        "names",
+        "index_col",
+        "usecols",
+        "dtype",
+        "skiprows",
+        "skipfooter",
+        "nrows",
+        "skipinitialspace",
+        "na_values",
+        "keep_default_na",
+        "parse_dates",
+        "date_format",
+        "decimal",
+        "thousands",
+        "comment",
+        "quotechar",
+        "encoding",
+        "encoding_errors",
+        "engine",
+    )
+)
+
+_CODECS = frozenset(
+    (
+        "adler32",
+        "astype",
+        "bitround",
+        "blosc",
+        "bytes",
+        "bz2",
+        "crc32",
+        "crc32c",
+        "delta",
+        "endian",
+        "fixedscaleoffset",
+        "fletcher32",
+        "gzip",
+        "lz4",
+        "lzma",
+        "packbits",
+        "pcodec",
+        "quantize",
+        "sharding_indexed",
+        "shuffle",
+        "transpose",
+        "vlen-bytes",
+        "vlen-utf8",
+        "zfpy",
+        "zlib",
+        "zstd",
+    )
+)
+"""Codecs of Zarr that hold numbers and texts; ``pickle`` and its like run code."""
+
+_DESCRIBES = ("zarr.json", ".zgroup", ".zmetadata", ".zattrs", ".zarray")
+
+
+def require_options(driver: str, how: Opening, where: object) -> None:
+    """Refuse options of a catalog that lead a library to other files or let it run code.
+
+    Raises
+    ------
+    UsageError
+        When there are some; the message names what is known.
+    """
+    backend = how.xarray_kwargs.get("backend_kwargs", {})
+    given: dict[str, tuple[Iterable[Any], Iterable[str]]] = {
+        "xarray_kwargs": (how.xarray_kwargs, _OPTIONS.get(driver, ["engine"])),
+        "csv_kwargs": (how.csv_kwargs, _CSV),
+        "xarray_kwargs.backend_kwargs": (backend, _GRIB_KEYS),
+    }
+    for name, (keys, known) in given.items():
+        if wrong := sorted(set(map(str, keys)) - set(known)):
+            raise UsageError(
+                f"{where}: {name}: expected keys among {', '.join(sorted(known))} for the driver "
+                f"{driver}, found {', '.join(wrong):.200}"
+            )
+    engine = how.xarray_kwargs.get("engine", _ENGINES[0])
+    if engine not in _ENGINES:
+        raise UsageError(
+            f"{where}: xarray_kwargs: expected an engine among {', '.join(_ENGINES)}, found "
+            f"{str(engine)!r:.80}"
+        )
+
+
+def require_contained(path: str | os.PathLike[str]) -> None:
+    """Refuse a NetCDF or HDF5 file that leads to other files, or declares absurd sizes.
+
+    Raises
+    ------
+    UnreadableError
+        When it does.
+    """
+    import h5py
+
+    path = Path(path)
+    require_ordinary(path)
+    if h5py.is_hdf5(path):
+        with h5py.File(path, "r") as file:
+            links: list[tuple[str, Any]] = []  # h5py loses an error that is raised while it visits
+            file.visititems_links(lambda name, link: links.append((name, link)))
+            for name, link in links:
+                _require_own(path, file, name, link)
+    elif path.stat().st_size:
+        _require_classic(path)
+
+
+def _require_own(path: Path, file: Any, name: str, link: Any) -> None:
+    import h5py
+
+    if isinstance(link, h5py.ExternalLink):
+        raise UnreadableError(_elsewhere(path, name, link.filename))
+    found = file.get(name) if isinstance(link, h5py.HardLink) else None
+    if not isinstance(found, h5py.Dataset):
+        return
+    others = [external[0] for external in found.external or ()]
+    if found.is_virtual:
+        others += [s.file_name for s in found.virtual_sources() if s.file_name != "."]
+    if others:
+        raise UnreadableError(_elsewhere(path, name, others[0]))
+    stored = found.id.get_storage_size() > 0
+    _require_sizes(path, name, found.shape or (), found.chunks, found.dtype.itemsize, stored)
+
+
+def _elsewhere(path: Path, name: str, other: str) -> str:
+    return (
+        f"{path}: variable {name!r}: expected its values in this file, found that they are in "
+        f"{other[:200]!r}; copy both into one file, as with `nccopy` or `h5repack`"
+    )
+
+
+def _require_classic(path: Path) -> None:
+    """Refuse a classic NetCDF file that declares more than it holds."""
+    import netCDF4
+
+    with netCDF4.Dataset(path) as file:
+        for name, variable in file.variables.items():
+            shape, size = variable.shape, np.dtype(variable.dtype).itemsize
+            _require_sizes(path, name, shape, None, size, stored=True)
+            if math.prod(shape) * size > path.stat().st_size:
+                raise UnreadableError(
+                    f"{path}: variable {name!r}: expected {math.prod(shape) * size:,} bytes, found "
+                    f"a file of {path.stat().st_size:,}; it is damaged or incomplete"
+                )
+
+
+def _require_sizes(
+    path: object,
+    name: str,
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...] | None,
+    itemsize: int,
+    stored: bool,
+) -> None:
+    """Refuse what takes more memory than there is: an axis, a chunk, a variable without values."""
+    where = f"{path}: variable {name!r} of shape {' x '.join(map(str, shape))}"
+    if len(shape) == 1 or not stored:
+        require_room(math.prod(shape) * max(itemsize, 1), where)
+    if chunks:
+        require_room(
+            math.prod(chunks) * max(itemsize, 1),
+            f"{where}: a chunk of {' x '.join(map(str, chunks))}",
+        )
+
+
+def require_contained_store(location: Path | str, **options: Any) -> None:
+    """Refuse a Zarr store with codecs that run code, or that declares absurd sizes.
+
+    Parameters
+    ----------
+    location : Path or str
+        A folder, or how fsspec names a store.
+    **options
+        For `zarr.open_group`.
+
+    Raises
+    ------
+    UnreadableError
+        When it has.
+    """
+    import zarr
+
+    local = isinstance(location, Path)
+    if local:
+        _require_ordinary_store(Path(location))
+    group = zarr.open(str(location), mode="r", **options)
+    arrays = group.arrays() if isinstance(group, zarr.Group) else [("", group)]
+    for name, array in arrays:
+        described: Mapping[str, Any] = array.metadata.to_dict()
+        if wrong := sorted(set(_codecs(described)) - _CODECS):
+            raise UnreadableError(
+                f"{location}: variable {name!r}: expected codecs of numbers and texts, found "
+                f"{', '.join(wrong):.200}, which may run code; write it anew without"
+            )
+        if "O" in str(array.dtype) and not {"vlen-utf8", "vlen-bytes"} & set(_codecs(described)):
+            raise UnreadableError(
+                f"{location}: variable {name!r}: expected numbers or texts, found Python objects"
+            )
+        stored = not local or _has_chunks(Path(location) / name)
+        size = int(getattr(array.dtype, "itemsize", 8) or 8)
+        _require_sizes(location, name, array.shape, array.chunks, size, stored)
+
+
+def _codecs(described: Any) -> Iterator[str]:
+    """Yield the names of the codecs in the description of an array, and in its shards."""
+    if isinstance(described, Mapping):
+        for key in ("codecs", "index_codecs", "filters", "compressor", "serializer", "compressors"):
+            found = described.get(key)
+            for codec in found if isinstance(found, list | tuple) else [found]:
+                if codec is None:
+                    continue
+                plain = codec if isinstance(codec, Mapping) else _plain(codec)
+                yield str(plain.get("name", plain.get("id", "unknown"))).removeprefix("numcodecs.")
+                yield from _codecs(plain.get("configuration"))
+
+
+def _plain(codec: Any) -> Mapping[str, Any]:
+    for method in ("get_config", "to_dict"):
+        if hasattr(codec, method):
+            return dict(getattr(codec, method)())
+    return {}
+
+
+def _require_ordinary_store(path: Path) -> None:
+    for folder in (path, *(p for p in path.iterdir() if p.is_dir())):
+        for name in _DESCRIBES:
+            require_ordinary(folder / name)
+
+
+def _has_chunks(path: Path) -> bool:
+    return any(p.name not in _DESCRIBES for p in path.iterdir()) if path.is_dir() else False
