@@ -20,6 +20,7 @@ from narcf_geo.cli.options import (
     parameters,
 )
 from narcf_geo.cli.regrid import regrid
+from narcf_geo.cli.results import clean, verify
 from narcf_geo.cli.zonal import zonal
 
 if TYPE_CHECKING:
@@ -323,6 +324,8 @@ def report(
 
 app.command()(experiment)
 app.command()(zonal)
+app.command()(verify)
+app.command()(clean)
 
 
 def _stage(name: str, directory: Path, force: bool, values: list[str] | None) -> None:

@@ -187,17 +187,18 @@ def test_a_failed_stage_keeps_what_was_done(
     tiny_run: Path, copy_of: Callable, in_process: Callable
 ) -> None:
     project = copy_of(tiny_run)
+    settings = project / "narcf.yaml"
+    text = settings.read_text()
+    settings.write_text(f"{text}\nregions: parts.geojson\n")
+    (project / "parts.geojson").write_text("no polygons")
     before = contents(project)
-    member = project / "model" / "member_0.keras"
-    whole = member.read_bytes()
-    member.write_bytes(whole + b"x")
-    done = in_process("predict", "-C", project, "--force")
-    refused(done, 1, "member_0.keras", "changed after training")
+    done = in_process("evaluate", "-C", project, "--force")
+    refused(done, 1, "parts.geojson")
     after = contents(project)
     changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
-    assert changed == {"model/member_0.keras", ".narcf/state.json"}
+    assert changed <= {"manifest.json", ".narcf/hashes.json"}
     # What was asked for and failed is done the next time.
-    member.write_bytes(whole)
-    shown = in_process("predict", "-C", project).stdout
-    assert shown.count("up to date") == 4
-    assert "predict      up to date" not in shown
+    settings.write_text(text)
+    shown = in_process("evaluate", "-C", project).stdout
+    assert shown.count("up to date") == 5
+    assert "evaluate     up to date" not in shown
