@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UnreadableError
+from narcf_geo.core.stores import opened
 from narcf_geo.fields.chunks import moderate_chunks, stored_blocks
 
 if TYPE_CHECKING:
@@ -194,7 +195,9 @@ def open_zarr(path: Path | str, how: Opening) -> xr.Dataset:
         decode = {"decode_times": how.decode_times, "decode_timedelta": False}
         chunks = {} if how.chunks == "auto" else how.stored_chunks
         kwargs = {"chunks": chunks, **decode, **how.xarray_kwargs}
-        return xr.open_zarr(path, **kwargs)
+        ds = xr.open_zarr(opened(path), **kwargs)
+    ds.encoding["source"] = str(path)
+    return ds
 
 
 def open_raster(path: Path | str, how: Opening) -> xr.Dataset:
