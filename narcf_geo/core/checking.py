@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zarr.abc.store import ByteRequest
-from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
 from narcf_geo.core.stores import ABSENT, damaged
+
+if TYPE_CHECKING:
+    from zarr.abc.store import ByteRequest
+    from zarr.core.buffer import Buffer, BufferPrototype
 
 
 class CheckingStore(LocalStore):
@@ -69,7 +71,7 @@ def _parts(key: str) -> tuple[str, str]:
 
 
 def _holds(content: bytes) -> bool:
-    from numcodecs import CRC32C
+    from numcodecs.checksum32 import CRC32C
 
     try:
         CRC32C(location="end").decode(content)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from narcf_geo.core.errors import NarcfError
@@ -48,25 +49,22 @@ class Hashes:
         NarcfError
             When a file cannot be read.
         """
-        files = _files(path)
-        if len(files) < 8:
-            return {name: self._of(file) for name, file in files.items()}
-        with ThreadPoolExecutor(4) as pool:
-            return dict(zip(files, pool.map(self._of, files.values()), strict=True))
-
-    def _of(self, file: Path) -> str:
-        # A link has the times of what it points to.
-        name = os.path.relpath(file.parent.resolve() / file.name, self._folder)
-        try:
+        base = os.path.relpath(path.parent.resolve() / path.name, self._folder)
+        found: dict[str, str] = {}
+        unread: dict[str, tuple[str, Path, Stamp]] = {}
+        for name, file in _files(path).items():
+            key = os.path.join(base, name) if name else base
             stamp = _stamp(file)
-            if name in self._known and self._known[name][0] == stamp:
-                return self._known[name][1]
-            with file.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError as error:
-            raise NarcfError(f"{file}: reading failed ({error}); see to the file") from None
-        self._known[name] = (stamp, found)
-        self._changed = True
+            known = self._known.get(key)
+            found[name] = known[1] if known and known[0] == stamp else ""
+            if not found[name]:
+                unread[name] = (key, file, stamp)
+        with ThreadPoolExecutor(4) as pool:
+            hashes = pool.map(_sha256, (file for _, file, _ in unread.values()))
+            for (name, (key, _, stamp)), sha256 in zip(unread.items(), hashes, strict=True):
+                found[name] = sha256
+                self._known[key] = (stamp, sha256)
+                self._changed = True
         return found
 
     def save(self) -> None:
@@ -110,9 +108,23 @@ def _files(path: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def _sha256(file: Path) -> str:
+    with _reading(file), file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def _stamp(file: Path) -> Stamp:
-    stat = file.stat()
+    with _reading(file):
+        stat = file.stat()
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NarcfError(f"{file}: reading failed ({error}); see to the file") from None
 
 
 def _read(record: Path | None) -> dict[str, tuple[Stamp, str]]:

@@ -179,8 +179,11 @@ def plain(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _told(inputs: Mapping[str, Content]) -> list[tuple[str, Any]]:
-    """Return name and content of each input, wherever it lies."""
-    return [(path.split("/")[-1], what.sha256 or what.stamp) for path, what in inputs.items()]
+    """Return name and content of each input, wherever it lies; of a remote one its address."""
+    return [
+        (path.split("/")[-1], what.sha256) if what.sha256 else (path, what.stamp)
+        for path, what in inputs.items()
+    ]
 
 
 def _different(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
