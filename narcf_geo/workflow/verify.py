@@ -56,13 +56,9 @@ def verify(project: Project, *, inputs: bool = False) -> list[Finding]:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from narcf_geo.project.init import init_project
-    >>> from narcf_geo.workflow import run
-    >>> folder = Path(tempfile.mkdtemp()) / "demo"
-    >>> _ = init_project(folder, sample=True), run(folder, "biomes")
-    >>> [(f.path, f.found) for f in verify(Project.open(folder))]
-    [('biomes.nc', 'ok')]
+    >>> project = Project.open("demo")  # doctest: +SKIP
+    >>> [f.path for f in verify(project) if f.found != "ok"]  # doctest: +SKIP
+    []
     """
     manifest = Manifest.open(project.directory)
     if manifest.problem:
