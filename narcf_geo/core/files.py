@@ -65,16 +65,17 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
     move(temporary, path)
 
 
-def move(temporary: Path, path: Path) -> None:
+def move(temporary: Path, path: Path, aside: Path | None = None) -> None:
     """Move a finished file or folder to its place; it is there, and whole, after a power cut.
 
     What stands there goes: a file in the same moment, a folder when the new one is in its place.
+    Until then it lies at `aside`, by default beside it.
     """
     if temporary.is_dir():
         with ThreadPoolExecutor(32) as pool:  # the disk takes many at once
             for _ in pool.map(_to_disk, [temporary, *temporary.rglob("*")]):
                 pass
-        old = path.with_name(f".{path.stem}.old.partial{path.suffix}")
+        old = aside or path.with_name(f".{path.stem}.old.partial{path.suffix}")
         remove(old)
         if path.exists():
             path.replace(old)

@@ -78,7 +78,7 @@ class Journal:
         self.tidy()
         seal(self.store)
         self.output.parent.mkdir(parents=True, exist_ok=True)
-        move(self.store, self.output)
+        move(self.store, self.output, self.work / "old.zarr")
         self.clear()
 
     def tidy(self) -> None:
