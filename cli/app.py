@@ -21,6 +21,7 @@ from narcf_geo.cli.options import (
     parameters,
 )
 from narcf_geo.cli.regrid import regrid
+from narcf_geo.cli.results import clean, verify
 from narcf_geo.cli.zonal import zonal
 
 if TYPE_CHECKING:
@@ -342,6 +343,8 @@ def report(
 
 app.command()(experiment)
 app.command()(zonal)
+app.command()(verify)
+app.command()(clean)
 
 
 def _stage(

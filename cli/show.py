@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from narcf_geo.project.project import Project
     from narcf_geo.regridding.summary import Summary
     from narcf_geo.workflow import Result
+    from narcf_geo.workflow.verify import Finding
 
 MOST_TABLES = 4
 """Variables whose tables are shown."""
@@ -91,6 +92,8 @@ def run_stages(project: Project, *stages: str, **options: Any) -> None:
             results.append(result)
             took = "up to date" if result.seconds is None else f"{result.seconds:8.1f} s"
             console.print(f"  {result.stage:<10}{took:>12}   {_places(project, result)}")
+            if result.why:
+                console.print(f"  {'':<10}{'':>12}   ({result.why})", markup=False)
             for found in result.findings:
                 verdict = "Allowed" if found.allowed else "Warning"
                 console.print(f"  {verdict}: {found.text}", markup=False)
@@ -139,6 +142,37 @@ def _summary(project: Project) -> list[str]:
         )
     word = "sink" if total < 0 else "source"
     return [*lines, f"Region: {total:+.0f} {unit} to the atmosphere ({word})"]
+
+
+def findings_table(findings: Sequence[Finding]) -> bool:
+    """Show how each step's files are found, those that differ by name; return whether all are."""
+    steps: dict[str, list[Finding]] = {}
+    for finding in findings:
+        steps.setdefault(finding.step, []).append(finding)
+    table = Table("step", "files and folders", "size", "found", box=SIMPLE_HEAD)
+    for step, found in steps.items():
+        odd = [f for f in found if f.found != "ok"]
+        size = f"{sum(f.bytes for f in found) / 1e6:,.1f} MB"
+        table.add_row(step, f"{len(found):,}", size, f"{len(odd)} differ" if odd else "ok")
+    console.print(table)
+    different = [f for f in findings if f.found != "ok"]
+    for finding in different:
+        console.print(f"{finding.path}: {finding.found} ({finding.step})", markup=False)
+    if different:
+        console.print("What is not as it was is made again by `narcf-geo run`", markup=False)
+    return not different
+
+
+def removal_list(project: Project, paths: Sequence[Path]) -> bool:
+    """Show what would be removed; return whether there is anything."""
+    from narcf_geo.core.hashes import size
+
+    for path in paths:
+        name = f"{path.relative_to(project.directory)}{'/' if path.is_dir() else ''}"
+        console.print(f"{name}  {size(path) / 1e6:.1f} MB", markup=False)
+    if not paths:
+        console.print("There is nothing to remove")
+    return bool(paths)
 
 
 def regrid_table(rows: Sequence[Summary]) -> None:

@@ -8,10 +8,13 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path
+from narcf_geo.core.stores import checked, opened, seal
 
 
 def write_zarr(ds: xr.Dataset, path: Path) -> None:
     """Write a dataset as a Zarr store in chunks of a year, whole or not at all."""
+    from zarr.codecs import ZstdCodec
+
     chunks = {"time": 12, "lat": -1, "lon": -1, "igbp_class": -1}
     chunked = ds.chunk({d: n for d, n in chunks.items() if d in ds.dims})
     for name in chunked.variables:
@@ -20,15 +23,17 @@ def write_zarr(ds: xr.Dataset, path: Path) -> None:
             for k, v in chunked[name].encoding.items()
             if k in ("units", "calendar", "dtype", "_FillValue") and name in ds.coords
         }
+        chunked[name].encoding["compressors"] = checked(ZstdCodec())
     with atomic_path(path) as temporary:
         chunked.to_zarr(temporary, mode="w", consolidated=False)
+        seal(temporary)
 
 
 def write_netcdf(ds: xr.Dataset, path: Path) -> None:
-    """Write a dataset as a compressed NetCDF file, whole or not at all."""
+    """Write a dataset as a compressed NetCDF file with checksums, whole or not at all."""
     ds.encoding = {}
     encoding = {
-        str(name): {"zlib": True, "complevel": 1, "shuffle": True}
+        str(name): {"zlib": True, "complevel": 1, "shuffle": True, "fletcher32": True}
         for name in ds.data_vars
         if ds[name].ndim >= 2
     }
@@ -46,4 +51,4 @@ def open_zarr(path: Path, command: str) -> xr.Dataset:
     """
     if not path.exists():
         raise NarcfError(f"{path}: no such store; make it with `narcf-geo {command}`")
-    return xr.open_zarr(path, consolidated=False)
+    return xr.open_zarr(opened(path), consolidated=False)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from narcf_geo.core.files import atomic_path, remove
+from narcf_geo.core.files import atomic_path, move, remove
+from narcf_geo.core.stores import seal
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,10 @@ class Journal:
 
     def begin(self, job: str, template: Callable[[Path], None]) -> None:
         """Go on with the store that grows, or make one with `template`; keep the text `job`."""
-        if not (self.job.exists() and self.store.exists()):
+        done = self.work / "done"
+        if not (self.job.exists() and self.store.is_dir() and done.is_dir()):
             self.clear()
-            (self.work / "done").mkdir(parents=True)
+            done.mkdir(parents=True)
             self.prepare(template)
         with atomic_path(self.job) as temporary:
             temporary.write_text(job, encoding="utf-8")
@@ -54,29 +57,28 @@ class Journal:
         """Make the store that grows."""
         template(self.store)
 
-    def mark(self, piece: str, text: str = "") -> None:
-        """Say that a piece is finished, and what is to be known of it."""
-        path = self.work / "done" / piece
-        if not text:
-            path.touch()
-            return
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    def mark(self, piece: int, numbers: Mapping[str, float]) -> None:
+        """Say that a piece is finished, and the numbers to be kept of it."""
+        with atomic_path(self.work / "done" / str(piece)) as temporary:
+            temporary.write_text(json.dumps(numbers), encoding="utf-8")
 
-    def marks(self) -> dict[str, str]:
-        """Return what is known of each finished piece."""
-        names = sorted(e.name for e in os.scandir(self.work / "done") if ".partial" not in e.name)
-        return {n: (self.work / "done" / n).read_text(encoding="utf-8") for n in names}
+    def marks(self) -> dict[int, dict[str, float]]:
+        """Return the numbers kept of each finished piece; one whose mark is damaged is not."""
+        found = {}
+        for entry in sorted(os.scandir(self.work / "done"), key=lambda entry: entry.name):
+            try:
+                numbers = json.loads(Path(entry).read_text(encoding="utf-8"))
+                found[int(entry.name)] = {str(k): float(v) for k, v in numbers.items()}
+            except (ValueError, TypeError, AttributeError, OSError, RecursionError):
+                continue
+        return found
 
     def finish(self) -> None:
         """Move the store to its place."""
-        if self.output.exists():
-            old = self.work / "old.zarr"
-            remove(old)
-            self.output.replace(old)
-        self.output.parent.mkdir(parents=True, exist_ok=True)
         self.tidy()
-        self.store.replace(self.output)
+        seal(self.store)
+        self.output.parent.mkdir(parents=True, exist_ok=True)
+        move(self.store, self.output)
         self.clear()
 
     def tidy(self) -> None:

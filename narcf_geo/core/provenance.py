@@ -37,10 +37,11 @@ def history(what: str, before: Iterable[str] = ()) -> str:
     before : iterable of str
         Earlier lines; empty ones are dropped.
     """
-    now = _now().strftime("%Y-%m-%dT%H:%M:%SZ")
-    return "\n".join([f"{now} {SOFTWARE}: {what}", *(line for line in before if line)])
+    return "\n".join([f"{timestamp()} {SOFTWARE}: {what}", *(line for line in before if line)])
 
 
-def _now() -> datetime:
+def timestamp() -> str:
+    """Return the present, or what ``SOURCE_DATE_EPOCH`` says it is, in UTC."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)
+    now = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -113,14 +113,23 @@ def run_experiment(
 
             told(0, 1, "")
             path = project.path("experiment", "cases", f"{bench.key(case, settings[case])}.json")
-            if not path.exists():
+            if (outcome := _outcome(case, path)) is None:
                 bench.run(case, settings[case], path, told)
-            content = json.loads(path.read_text(encoding="utf-8"))
-            outcomes.append(
-                Outcome(case, content["scores"], content["histories"], path.with_suffix(".nc"))
-            )
+                outcome = _outcome(case, path)
+            if outcome is not None:
+                outcomes.append(outcome)
         remove(work)
     return outcomes
+
+
+def _outcome(case: Case, path: Path) -> Outcome | None:
+    """Return what is kept of a case; None where that is absent or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        scores, histories = dict(content["scores"]), list(content["histories"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return Outcome(case, scores, histories, path.with_suffix(".nc"))
 
 
 def versions() -> dict[str, str]:

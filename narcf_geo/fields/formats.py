@@ -14,6 +14,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UnreadableError
 from narcf_geo.core.ordinary import require_ordinary
+from narcf_geo.core.stores import opened
 from narcf_geo.fields.chunks import moderate_chunks, stored_blocks
 from narcf_geo.fields.contained import require_contained, require_contained_store, require_options
 from narcf_geo.fields.rasters import LAT_ATTRS, LON_ATTRS, open_raster
@@ -203,7 +204,9 @@ def open_zarr(path: Path | str, how: Opening) -> xr.Dataset:
         require_contained_store(
             path, **{k: v for k, v in kwargs.items() if k in ("storage_options", "zarr_format")}
         )
-        return xr.open_zarr(path, **kwargs)
+        ds = xr.open_zarr(opened(path), **kwargs)
+    ds.encoding["source"] = str(path)
+    return ds
 
 
 def open_table(path: Path, how: Opening) -> xr.Dataset:

@@ -250,7 +250,7 @@ def last_known(file: RemoteFile, record: Path) -> dict[str, str]:
     UnreadableError
         When it cannot be reached and no stamp of it is recorded.
     """
-    known = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    known = _known(record)
     try:
         stamp = file.stamp()
     except UnreadableError:
@@ -262,6 +262,15 @@ def last_known(file: RemoteFile, record: Path) -> dict[str, str]:
         with atomic_path(record) as temporary:
             temporary.write_text(json.dumps({**known, str(file): stamp}), encoding="utf-8")
     return stamp
+
+
+def _known(record: Path) -> dict[str, dict[str, str]]:
+    """Return the stamps in a JSON file; none where it is absent or damaged."""
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
+        return {str(n): {str(k): str(v) for k, v in s.items()} for n, s in content.items()}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
 
 
 @cache

@@ -15,6 +15,7 @@ import numpy as np
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path
+from narcf_geo.core.hashes import Hashes, total
 from narcf_geo.core.progress import Progress
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.model.network import keras_file
@@ -98,7 +99,7 @@ class EnsembleTraining:
                 )
 
             paths.append(self._member(split, seed + number, on_epoch))
-        histories = [json.loads(path.with_suffix(".json").read_text("utf-8")) for path in paths]
+        histories = [_history(path) for path in paths]
         ensemble = Ensemble.load(paths)
         if self.recipe.n_outputs == 1:
             rows = split.validation
@@ -109,7 +110,7 @@ class EnsembleTraining:
 
     def _member(self, split: Split, seed: int, on_epoch: Callable) -> Path:
         path = self.directory / f"{self._key(split, seed)}.keras"
-        if not path.exists():
+        if not _history(path):
             rows = self.normalisation_rows(split)
             fit = self.trainer.fit(split.train, split.validation, seed, on_epoch, rows)
             history = {
@@ -117,11 +118,12 @@ class EnsembleTraining:
                 "validation": fit.history.validation,
                 "best_epoch": fit.history.best_epoch + 1,
             }
-            # The model last: where it is, its history is too.
-            with atomic_path(path.with_suffix(".json")) as temporary:
-                temporary.write_text(json.dumps(history), encoding="utf-8")
             with atomic_path(path) as temporary:
                 keras_file.save(fit.model, temporary)
+                kept = {"sha256": total(Hashes().parts(temporary)), "history": history}
+                # Before the model is in its place: where it is, its history is too.
+                with atomic_path(path.with_suffix(".json")) as beside:
+                    beside.write_text(json.dumps(kept), encoding="utf-8")
         return path
 
     def _key(self, split: Split, seed: int) -> str:
@@ -132,3 +134,14 @@ class EnsembleTraining:
         for rows in (split.train, split.validation, self.normalisation_rows(split)):
             digest.update(np.ascontiguousarray(rows, np.int64).tobytes())
         return digest.hexdigest()[:20]
+
+
+def _history(path: Path) -> dict[str, Any]:
+    """Return the history of a finished member; empty where it is absent or damaged."""
+    try:
+        kept = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        if kept["sha256"] == total(Hashes().parts(path)):
+            return dict(kept["history"])
+    except (OSError, ValueError, LookupError, TypeError, NarcfError, RecursionError):
+        pass
+    return {}

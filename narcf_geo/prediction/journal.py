@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from narcf_geo.core import journal
-from narcf_geo.core.files import atomic_path
+from narcf_geo.core.files import atomic_path, remove
 from narcf_geo.prediction.layout import Shape
 
 
@@ -28,22 +29,24 @@ class Journal(journal.Journal):
 
     def mark_chunk(self, chunk: Shape, digest: str) -> None:
         """Say that a chunk is finished."""
-        self.mark(f"{'.'.join(map(str, chunk))}-{digest}")
+        (self.work / "done" / f"{'.'.join(map(str, chunk))}-{digest}").touch()
 
     def finished(self) -> dict[Shape, str]:
         """Return the finished chunks, and from what each was computed."""
-        names = [entry.name for entry in os.scandir(self.work / "done")]
-        return dict(sorted(_parsed(*name.split("-")) for name in names))
+        names = (entry.name for entry in os.scandir(self.work / "done"))
+        return dict(sorted(filter(None, map(_parsed, names))))
 
     def current(self) -> dict[Shape, str] | None:
         """Return what the chunks of the finished store are made of; None if it is not ours."""
         try:
             record = json.loads((self.folder / "record.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            key, stamp, chunks = (record[name] for name in ("key", "stamp", "chunks"))
+            found = [_parsed(f"{chunk}-{digest}") for chunk, digest in chunks.items()]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return None  # absent or damaged
+        if key != self.key or stamp != _stamp(self.output) or None in found:
             return None
-        if record["key"] != self.key or record["stamp"] != _stamp(self.output):
-            return None
-        return dict(_parsed(*pair) for pair in record["chunks"].items())
+        return dict(filter(None, found))
 
     def prepare(self, template: Callable[[Path], None]) -> None:
         """Make the store that grows: of the finished one where there is one, else anew.
@@ -62,8 +65,9 @@ class Journal(journal.Journal):
     def discard(self, chunks: set[Shape], fields: tuple[str, ...]) -> None:
         """Take back what was said of `chunks`, and remove them."""
         for entry in os.scandir(self.work / "done"):
-            if _parsed(*entry.name.split("-"))[0] in chunks:
-                os.unlink(entry)
+            parsed = _parsed(entry.name)
+            if parsed is None or parsed[0] in chunks:
+                remove(Path(entry))
         for chunk in chunks:
             for name in fields:
                 (self.store / name / "c" / "/".join(map(str, chunk))).unlink(missing_ok=True)
@@ -82,9 +86,12 @@ class Journal(journal.Journal):
         self.clear()
 
 
-def _parsed(name: str, digest: str) -> tuple[Shape, str]:
-    t, y, x = map(int, name.split("."))
-    return (t, y, x), digest
+def _parsed(name: str) -> tuple[Shape, str] | None:
+    """Return the chunk and the digest that a name says; None where it is another's."""
+    if not (found := re.fullmatch(r"(\d+)\.(\d+)\.(\d+)-(\w+)", name)):
+        return None
+    t, y, x = map(int, found.groups()[:3])
+    return (t, y, x), found[4]
 
 
 def _stamp(store: Path) -> list[int]:

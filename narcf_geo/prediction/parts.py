@@ -24,6 +24,7 @@ import xarray as xr
 from narcf_geo.core.addresses import shown, without_addresses
 from narcf_geo.core.errors import FieldError, NarcfError, UsageError
 from narcf_geo.core.filenames import expand
+from narcf_geo.core.stores import opened
 from narcf_geo.fields import in_house_order, on_month_axis
 from narcf_geo.fields.formats import Opening, open_format, open_zarr
 from narcf_geo.fields.references import require_own_references
@@ -221,7 +222,7 @@ def _zarr_array(part: Part, name: str) -> tuple[Any, str]:
     """Return an array, and a hash of what describes it."""
     import zarr
 
-    array = zarr.open_array(part.location, path=name, mode="r")
+    array = zarr.open_array(opened(part.location), path=name, mode="r")
     text = json.dumps(array.metadata.to_dict(), default=str, sort_keys=True)
     return array, hashlib.sha256(text.encode()).hexdigest()
 

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.months import with_month_axis
+from narcf_geo.core.stores import checked
 from narcf_geo.core.units import linear
 from narcf_geo.fields.values import whole_classes
 from narcf_geo.prediction.arrays import KEPT, attributes
@@ -45,7 +46,7 @@ def write_template(task: Task, path: Path) -> None:
             mode="w",
             consolidated=False,
             encoding={
-                name: {"chunks": task.layout.chunk[1:], "compressors": [codec()]}
+                name: {"chunks": task.layout.chunk[1:], "compressors": checked(codec())}
                 for name in frame.data_vars
             },
         )
@@ -57,7 +58,7 @@ def write_template(task: Task, path: Path) -> None:
             chunks=task.layout.chunk,
             dtype="float32",
             fill_value=np.nan,
-            compressors=codec(),
+            compressors=checked(codec()),
             dimension_names=("time", "lat", "lon"),
             attributes={**attributes(name, task.predictor.bundle)},
         )

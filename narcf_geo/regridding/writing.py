@@ -258,7 +258,7 @@ class _Writer:
         codec = output.compression if final else Compression.of("lz4", "zarr")
         journal.begin(text, lambda path: create_store(self.out, layers, path, codec))
         plan = Plan(tuple(fields), store_places(layers, journal.store))
-        found = {int(k): json.loads(said) for k, said in journal.marks().items()}
+        found = journal.marks()
         todo = [k for k in range(len(plan.pieces())) if k not in found]
         run(
             plan,
@@ -295,7 +295,7 @@ class _Writer:
         def done(result: tuple[int, dict[str, float]]) -> None:
             number, sums = result
             if journal is not None:
-                journal.mark(str(number), json.dumps(sums))
+                journal.mark(number, sums)
             found[number] = sums
             name = plan.fields[pieces[number][0]].layers[0].name
             link = f" {self.pool.link}".rstrip()

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,8 @@ from narcf_geo.core.errors import UsageError
 from narcf_geo.core.lock import hold
 from narcf_geo.core.progress import Progress, silent
 from narcf_geo.project.project import Project
-from narcf_geo.workflow.stages import STAGES, Options, Stage
+from narcf_geo.workflow.plan import STAGES, Stage
+from narcf_geo.workflow.stages import Options
 from narcf_geo.workflow.state import State
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Result:
         How long it took; None when it was up to date.
     outputs : list of Path
         The files and stores it wrote, now or before.
+    why : str
+        Why it was done again, in a few words; empty where it was not, or was done first.
     findings : list of Finding
         What is doubtful about the sources it read now, and what of them was allowed.
     """
@@ -40,6 +43,7 @@ class Result:
     stage: str
     seconds: float | None
     outputs: list[Path]
+    why: str = ""
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -182,15 +186,35 @@ def _opened(project: Project | str | os.PathLike[str]) -> Project:
 def _run_stage(project: Project, stage: Stage, progress: Progress, options: Options) -> Result:
     # Read anew for each stage: between two of them another run may have written it.
     state = State.open(project)
-    if state.is_current(stage) and not options.force:
-        return Result(stage.name, None, state.outputs(stage))
+    seconds = 0.0
+    outputs: list[Path] = []
+    why: list[str] = []
+    findings: list[Finding] = []
+    steps = stage.steps(project)
     if options.force:
-        state.forget(stage)
-    start = time.perf_counter()
-    outputs = stage.run(project, progress, options)
-    seconds = time.perf_counter() - start
-    state.record(stage, outputs, seconds, options.findings)
-    return Result(stage.name, seconds, outputs, options.findings)
+        for step in steps:
+            state.forget(step)
+    for step in steps:
+        # What is read is looked at first: what changes while it is read is noticed the next time.
+        inputs = state.inputs(stage, step)
+        reason, damage = state.changes(stage, step, inputs), state.damage(step)
+        if reason is None and not damage:
+            outputs += state.outputs(step)
+            continue
+        start = time.perf_counter()
+        # A damaged store is no beginning to go on from.
+        force = options.force or any(p.endswith(".zarr") for p in damage)
+        anew = replace(options, force=force, findings=[])
+        paths = step.run(project, progress, anew)
+        took = time.perf_counter() - start
+        state.record(stage, step, inputs, paths, took, anew.findings)
+        findings += anew.findings
+        seconds, outputs, why = seconds + took, outputs + paths, [*why, reason or ""]
+        why += [f"{what}: {path}" for path, what in damage.items()][:3]
+    state.drop(stage)
+    state.hashes.save()
+    reasons = "; ".join(dict.fromkeys(filter(None, why)))
+    return Result(stage.name, seconds if why else None, outputs, reasons, findings)
 
 
 def _require_known(allow: Collection[str], project: Project) -> None:

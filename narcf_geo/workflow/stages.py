@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,41 +47,14 @@ class Options:
     findings: list[Finding] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A step of the run.
-
-    Attributes
-    ----------
-    name : str
-        Also the name of its command.
-    needs : tuple of str
-        The stages whose results it reads.
-    settings : tuple of str
-        The keys of ``narcf.yaml`` that change its result.
-    run : callable
-        Does the work, as the `Options` say, and returns the files and stores it wrote.
-    sources : callable
-        Names the catalog entries whose files it reads.
-    """
-
-    name: str
-    needs: tuple[str, ...]
-    settings: tuple[str, ...]
-    run: Callable[[Project, Progress, Options], list[Path]]
-    sources: Callable[[Project], list[str]] = lambda project: []
-
-
-def regrid_sources(project: Project, progress: Progress, options: Options) -> list[Path]:
-    """Regrid every source the settings use -> ``regridded/<source>.nc``."""
-    wanted = project.sources()
-    paths = []
-    for number, (name, variables) in enumerate(wanted.items()):
-        progress(number, len(wanted), name)
-        path = project.path("regridded", f"{name}.nc")
-        write_netcdf(_regridded(project, name, variables, options), path)
-        paths.append(path)
-    return paths
+def regrid_source(
+    project: Project, progress: Progress, options: Options, *, name: str
+) -> list[Path]:
+    """Regrid a source that the settings use -> ``regridded/<source>.nc``."""
+    progress(0, 1, name)
+    path = project.path("regridded", f"{name}.nc")
+    write_netcdf(_regridded(project, name, project.sources()[name], options), path)
+    return [path]
 
 
 def _regridded(project: Project, name: str, variables: list[str], options: Options) -> xr.Dataset:
@@ -221,18 +193,15 @@ def build_cube(project: Project, progress: Progress, options: Options) -> list[P
             fluxes["flux_target_std"] = source["flux_std"]
     biomes = xr.load_dataset(project.path("biomes.nc"), engine="netcdf4")
     cube = join(predictors, biomes, fluxes, project.target_grid)
-    cube.attrs = _attributes(project)
+    cube.attrs = {"source": SOFTWARE, **attributes(project)}
     path = project.path("cube.zarr")
     write_zarr(cube, path)
     return [path]
 
 
-def _attributes(project: Project) -> dict[str, str]:
+def attributes(project: Project) -> dict[str, str]:
     """Return the global attributes that all products of the project share."""
-    attrs = {
-        "source": SOFTWARE,
-        "region": project.settings.region.name,
-    }
+    attrs = {"region": project.settings.region.name}
     catalog = project.catalog()
     names = [*project.sources(), project.settings.land_cover.source]
     sources = [catalog[name].metadata for name in dict.fromkeys(names)]
@@ -332,40 +301,3 @@ def write_project_report(project: Project, progress: Progress, options: Options)
     from narcf_geo.report.contents import write_page
 
     return write_page(project, open_cube(project).load(), open_prediction(project).load())
-
-
-def _grid_settings(*more: str) -> tuple[str, ...]:
-    return ("region", "resolution", "min_coverage", *more)
-
-
-STAGES: dict[str, Stage] = {
-    stage.name: stage
-    for stage in (
-        Stage(
-            "regrid",
-            (),
-            _grid_settings("period", "predictors", "target", "reference", "truth", "split"),
-            regrid_sources,
-            lambda project: list(project.sources()),
-        ),
-        Stage(
-            "biomes",
-            (),
-            _grid_settings("land_cover"),
-            map_biomes,
-            lambda project: [project.settings.land_cover.source],
-        ),
-        Stage("cube", ("regrid", "biomes"), (), build_cube),
-        Stage(
-            "train",
-            ("cube",),
-            ("model", "split", "missing", "features", "coordinates", "biome_features", "seed"),
-            train_model,
-        ),
-        Stage("predict", ("cube", "train"), ("title", "license", "regions"), predict_flux),
-        Stage("evaluate", ("cube", "train", "predict"), ("split", "regions"), evaluate_flux),
-        Stage("map", ("cube", "predict"), (), draw_maps),
-        Stage("report", ("evaluate", "map"), ("title",), write_project_report),
-    )
-}
-"""All stages, in the order in which they run."""

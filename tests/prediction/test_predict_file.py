@@ -268,6 +268,7 @@ def test_stopped_while_the_store_is_moved(
 
     with monkeypatch.context() as patch:
         patch.setattr("narcf_geo.core.journal.remove", stop)
+        patch.setattr("narcf_geo.core.files.remove", stop)
         with pytest.raises(KeyboardInterrupt):
             predicted(str(cube / "*.nc"), out, bundle_folder)
     predicted(str(cube / "*.nc"), out, bundle_folder)

@@ -13,7 +13,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import FieldError, UsageError
 from narcf_geo.project.project import Project
-from narcf_geo.workflow import STAGES, run
+from narcf_geo.workflow import run
 from narcf_geo.workflow.state import State
 
 FIRST = {"time": 4, "lat": 2, "lon": 3}
@@ -103,7 +103,7 @@ def test_what_is_allowed_passes_and_is_recorded(project: Path, in_process: Calla
     temp = xr.load_dataset(project / "regridded" / "weather.nc")["temp"]
     assert float(temp.max()) == pytest.approx(126.85)
     state = State.open(Project.open(project))
-    found = state.findings(STAGES["regrid"])
+    found = [odd for step in state.manifest.steps.values() for odd in step.findings]
     assert {(f["source"], f["variable"], f["verdict"]) for f in found} == {
         ("weather", "temp", "allowed"),
         ("weather", "R_sw", "warning"),
