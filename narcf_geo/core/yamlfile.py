@@ -16,7 +16,7 @@ from narcf_geo.core.errors import UsageError
 from narcf_geo.core.ordinary import read_text
 
 MAX_BYTES = 4_000_000
-MAX_NODES = 30_000
+MAX_NODES = 100_000
 MAX_DEPTH = 100
 MAX_SCALAR = 100_000
 """Characters of one text; numbers have at most `MAX_NUMBER`."""

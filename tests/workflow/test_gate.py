@@ -68,7 +68,7 @@ def test_regrid_refuses_the_impossible(
         assert word in words_of(done)
     source = words[0].strip("'") if "'" in words[0] else "inversion"
     assert not (project / "regridded" / f"{source}.nc").exists()
-    assert "regrid" not in State.open(Project.open(project)).records
+    assert f"regrid {source}" not in State.open(Project.open(project)).manifest.steps
 
 
 def test_what_a_variable_is_made_of_is_looked_at(project: Path, in_process: Callable) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import pyogrio  # noqa: F401 (GDAL's SQLite first: it would take TensorFlow's, without R-tree)
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import quiet_stderr
