@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
@@ -152,7 +153,7 @@ def findings_table(findings: Sequence[Finding]) -> bool:
     table = Table("step", "files and folders", "size", "found", box=SIMPLE_HEAD)
     for step, found in steps.items():
         odd = [f for f in found if f.found != "ok"]
-        size = f"{sum(f.bytes for f in found) / 1e6:,.1f} MB"
+        size = decimal(sum(f.bytes for f in found))
         table.add_row(step, f"{len(found):,}", size, f"{len(odd)} differ" if odd else "ok")
     console.print(table)
     different = [f for f in findings if f.found != "ok"]
@@ -169,7 +170,7 @@ def removal_list(project: Project, paths: Sequence[Path]) -> bool:
 
     for path in paths:
         name = f"{path.relative_to(project.directory)}{'/' if path.is_dir() else ''}"
-        console.print(f"{name}  {size(path) / 1e6:.1f} MB", markup=False)
+        console.print(f"{name}  {decimal(size(path))}", markup=False)
     if not paths:
         console.print("There is nothing to remove")
     return bool(paths)
