@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ def raster_of(path: Path, **csv_kwargs: Any) -> xr.Dataset:
         When there are no positions, a point stands there twice, or a date cannot be read.
     """
     table = pd.read_csv(path, **csv_kwargs)
+    whole = _ends_with_a_line(path)
+    if not whole and len(table.columns) > 1 and table.iloc[-1:].iloc[:, -1].isna().any():
+        raise _cut_short(path, "whose last line lacks a value")
     columns = {str(c).lower(): c for c in table.columns}
     found = {
         name: next((columns[n] for n in names if n in columns), None)
@@ -74,6 +78,10 @@ def raster_of(path: Path, **csv_kwargs: Any) -> xr.Dataset:
             f"{path}: expected one row a point, found {again} again in data row {row + 1}; average "
             "or remove the repeated rows"
         )
+    if not whole and "time" in keys:
+        rows = table.groupby("time", sort=False).size()
+        if rows.iloc[-1] < rows.iloc[:-1].to_numpy().min(initial=len(table)):
+            raise _cut_short(path, f"whose last month has {rows.iloc[-1]} rows, fewer than others")
     axes = {n: _filled(np.unique(table[n].to_numpy()), path) for n in ("lat", "lon")}
     months = table["time"].nunique() if "time" in keys else 1
     cells = axes["lat"].size * axes["lon"].size * months
@@ -83,6 +91,23 @@ def raster_of(path: Path, **csv_kwargs: Any) -> xr.Dataset:
     raster = raster.reindex(axes)
     raster["lat"].attrs, raster["lon"].attrs = dict(LAT_ATTRS), dict(LON_ATTRS)
     return raster
+
+
+def _ends_with_a_line(path: Path) -> bool:
+    """Return whether the last line of a file has an end, as all have that programs write."""
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        if not file.tell():
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) in b"\r\n"
+
+
+def _cut_short(path: Path, found: str) -> NarcfError:
+    return NarcfError(
+        f"{path}: expected a whole table, found one without an end of line at its end {found}; is "
+        "the file cut short? If not, end its last line"
+    )
 
 
 def _require_cells(points: pd.DataFrame, path: Path) -> None:

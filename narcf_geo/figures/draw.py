@@ -14,6 +14,7 @@ from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import require_replaceable
 from narcf_geo.core.registry import Registry
 from narcf_geo.fields import in_house_order, open_fields, open_flux
+from narcf_geo.fields.reading import reading
 from narcf_geo.fields.regions import inside, open_regions
 from narcf_geo.grid import Grid
 
@@ -276,14 +277,15 @@ def _fields(
 ) -> xr.Dataset:
     """Return what a kind draws of a source, past the door and cut."""
     ds = open_flux(source, variable) if "flux" in kind.needs else open_fields(source)
+    where = source if isinstance(source, str | os.PathLike) else "the dataset"
     if lacking := [name for name in kind.needs if name not in ds]:
-        where = source if isinstance(source, str | os.PathLike) else "the dataset"
         raise UsageError(
             f"{where}: expected the variable {lacking[0]!r} for this map, found "
             f"{', '.join(map(str, ds.data_vars))}"
         )
     names = [n for n in (*kind.needs, *kind.takes, "cell_area") if n in ds]
-    return _cut(ds[names], months, bounds, polygons).load()
+    with reading(where):
+        return _cut(ds[names], months, bounds, polygons).load()
 
 
 def _cut(

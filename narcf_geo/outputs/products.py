@@ -13,6 +13,7 @@ import xarray as xr
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.lock import hold
 from narcf_geo.fields import on_one_grid, open_flux
+from narcf_geo.fields.reading import named, reading
 from narcf_geo.fields.regions import read_regions
 from narcf_geo.figures.style import flux_limit
 from narcf_geo.outputs.geotiff import (
@@ -157,7 +158,9 @@ def export_products(
         When it has no monthly flux; see `narcf_geo.fields.open_flux`.
     """
     _require_other(Path(source), Path(folder))
-    content = open_flux(source, variable).load()
+    content = open_flux(source, variable)
+    with named(str(source)), reading(source):
+        content = product_fields(content.load())
     shapes = read_regions(regions) if regions is not None else None
     with hold(Path(folder) / ".lock", str(folder)):
         return write_products(

@@ -40,7 +40,7 @@ ANY_FILE: dict[str, Callable[[Path], None]] = {
     "absent": _removed,
     "empty": _bytes(lambda data: b""),
     "cut in its head": _bytes(lambda data: data[:7]),
-    "cut in the middle": _bytes(lambda data: data[: len(data) // 2]),
+    "cut in the middle": _bytes(lambda data: data[: len(data) * 4 // 7]),
     "zeros": _bytes(lambda data: bytes(len(data))),
     "noise": _bytes(lambda data: _noise(len(data))),
     "noise in its head": _bytes(lambda data: _noise(16) + data[16:]),
@@ -55,3 +55,46 @@ ANY_FILE: dict[str, Callable[[Path], None]] = {
     "a pipe": _replaced(lambda path: os.mkfifo(path)),
 }
 """Defects by what they are called in the table."""
+
+_UNREADABLE = {
+    ".nc": "cannot be opened as netcdf",
+    ".zarr": "cannot be opened as zarr",
+    ".tif": "expected a GeoTIFF, .*, found a file that begins",
+    ".asc": "cannot be opened as ascii",
+    ".csv": "cannot be opened as csv|expected columns of longitude",
+    ".geojson": "expected a file of polygons that begins as .geojson does",
+    ".gpkg": "expected a file of polygons that begins as .gpkg does",
+    ".shp": "expected a file of polygons that begins as .shp does",
+    ".json": "cannot be read as JSON",
+    ".keras": "member_0.keras",
+}
+"""Words for bytes that are of no such file, by its suffix."""
+
+_WORDS = {
+    "absent": "no such file",
+    "a link to itself": "no such file",
+    "a link to nothing": "no such file",
+    "empty": "found an empty file",
+    "an empty folder": "found a folder",
+    "a folder of something else": "found a folder",
+    "a pipe": "found a pipe",
+}
+
+_OTHER_WORDS = {
+    ("classic.nc", "cut in the middle"): "expected a file of at least 23,744 bytes, found",
+    ("offset.nc", "cut in the middle"): "expected a file of at least 23,760 bytes, found",
+    ("field.tif", "cut in its head"): "cannot be opened as rasterio",
+    ("field.tif", "cut in the middle"): "its values cannot be read",
+    ("field.asc", "cut in the middle"): "expected 10 rows of 12 columns",
+    ("field.csv", "cut in the middle"): "is the file cut short",
+}
+
+
+def expected(kind: str, defect: str) -> tuple[int, str]:
+    """Return the exit code and the words for a good file that was damaged."""
+    suffix = Path(kind).suffix
+    if suffix == ".zarr" and defect == "empty":  # the files of the store
+        return 1, _UNREADABLE[suffix]
+    words = _OTHER_WORDS.get((kind, defect)) or _WORDS.get(defect) or _UNREADABLE[suffix]
+    named = suffix in (".geojson", ".gpkg", ".shp") or words == "no such file"
+    return 2 if named else 1, words

@@ -13,6 +13,13 @@ import rasterio
 import shapely
 import xarray as xr
 from rasterio.transform import from_origin
+from tiny_cube import tiny_cube, tiny_settings
+
+from narcf_geo.model.fit import fit_bundle
+
+MODEL = {"preset": "narcf-published", "hidden": (6, 5), "epochs": 2, "batch_size": 64, "members": 2}
+
+OF_SHAPEFILE = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 
 LAT, LON = 50.5 - np.arange(10.0), -109.5 + np.arange(12.0)
 """Centres of 10 x 12 cells of one degree, north to south."""
@@ -109,18 +116,21 @@ POLYGONS: dict[str, Callable[[Path], None]] = {
 """Writers of the regions in each format."""
 
 
-def write_all(folder: Path) -> None:
-    """Write every good file into a folder."""
+def write_all(folder: Path, project: Path) -> None:
+    """Write every good file into a folder, with a copy of a project, a model and its cube."""
     for name, write in (FIELDS | POLYGONS).items():
         write(folder / name)
+    shutil.copytree(project, folder / "project")
+    cube = tiny_cube()
+    cube.to_netcdf(folder / "cube.nc")
+    fit_bundle(cube, tiny_settings("temp", "static", model=MODEL), folder / "model")
 
 
-def taken(good: Path, name: str, folder: Path) -> Path:
-    """Copy a good file, with those that belong to a shapefile, into a folder; return its path."""
+def taken(good: Path, name: str, folder: Path) -> None:
+    """Copy what has this name, with the files that belong to a shapefile, into a folder."""
     path = good / name
-    if path.is_dir():
+    if path.is_dir() and path != good:
         shutil.copytree(path, folder / name)
     for part in good.glob(f"{path.stem}.*") if path.suffix == ".shp" else [path]:
-        if part.is_file() and (path.suffix != ".shp" or part.suffix[1:2] in "sdpc"):
+        if part.is_file() and (path.suffix != ".shp" or part.suffix in OF_SHAPEFILE):
             shutil.copy(part, folder / part.name)
-    return folder / name
