@@ -260,6 +260,8 @@ def open_ascii(path: Path, how: Opening) -> xr.Dataset:
             f"{path}: expected {expected}, found {values.size} values; is the file cut short?"
         )
     size = header.get("cellsize", 360.0 / columns)
+    if not 0 < size <= 360:
+        raise NarcfError(f"{path}: expected a cellsize of some degrees, found {size:g}")
     west, south = header.get("xllcorner", -180.0), header.get("yllcorner", -90.0)
     if "xllcenter" in header:
         west, south = header["xllcenter"] - size / 2, header["yllcenter"] - size / 2

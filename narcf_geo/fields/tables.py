@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,8 @@ def raster_of(path: Path, **csv_kwargs: Any) -> xr.Dataset:
         month = table[columns["month"]]
         if not pd.api.types.is_numeric_dtype(month):  # such as 2001-07
             table["time"] = table.pop(columns["month"])
+    for name in ("lat", "lon"):
+        _require_numbers(table[name], path)
     if "time" in table:
         table["time"] = _dates(table["time"], path)
         keys = ["time", *keys]
@@ -110,6 +113,17 @@ def _cut_short(path: Path, found: str) -> NarcfError:
     )
 
 
+def _require_numbers(column: pd.Series, path: Path) -> None:
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = np.flatnonzero(~np.isfinite(numbers.to_numpy("float64")))
+    if wrong.size or not pd.api.types.is_numeric_dtype(column):
+        row = int(wrong[0]) if wrong.size else 0
+        raise NarcfError(
+            f"{path}: expected a number as {column.name} in each row, found {column.iloc[row]} "
+            f"in data row {row + 1}; correct or remove the row"
+        )
+
+
 def _require_cells(points: pd.DataFrame, path: Path) -> None:
     """Refuse sites, which share hardly any latitude or longitude with one another."""
     distinct = max(points["lat"].nunique(), points["lon"].nunique())
@@ -125,7 +139,9 @@ def _dates(column: pd.Series, path: Path) -> pd.Series:
     if pd.api.types.is_numeric_dtype(column):
         return column
     try:
-        return pd.to_datetime(column)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Could not infer format")
+            return pd.to_datetime(column)
     except ValueError as error:
         raise TimeError(
             f"{path}: expected dates such as 2001-07-16 in the column of time ({error})"

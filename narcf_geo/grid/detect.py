@@ -308,7 +308,12 @@ def require_bounds(ds: xr.Dataset, axis: xr.DataArray) -> None:
         return
     bounds = ds[name]
     if bounds.shape == (axis.size, 2) and bounds.dims[:1] == axis.dims and _is_number(bounds):
-        return
+        if np.isfinite(bounds.values).all():
+            return
+        raise FieldError(
+            f"variable {name!r}: expected finite bounds, found NaN or infinity; correct it, or "
+            "drop it to take the edges half way between the centres"
+        )
     what = f"{bounds.dtype}" if _is_number(bounds) else "text"
     raise FieldError(
         f"variable {name!r}: expected the two bounds of each of {axis.size} cells along "

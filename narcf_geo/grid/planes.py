@@ -153,11 +153,6 @@ def edges_of_bounds(
 def _require_within(
     low: np.ndarray, high: np.ndarray, centers: np.ndarray, axis: xr.DataArray
 ) -> None:
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        raise NarcfError(
-            f"expected finite bounds of {axis.name!r}, found NaN or infinity; correct them or drop "
-            "them to take the edges half way between the centres"
-        )
     off = np.maximum(low - centers, centers - high)
     if off.max() > 0.01 * np.median(high - low):
         k = int(off.argmax())

@@ -172,7 +172,7 @@ def test_valid_limits_of_what_is_not_packed() -> None:
     assert valid_only(cells(kept).to_dataset(name="f"))["f"].dtype == kept.dtype
     for attrs in ({"valid_range": "good"}, {"valid_range": [1]}, {"valid_min": "n/a"}):
         ds = cells(kept, **attrs).to_dataset(name="f")
-        with pytest.raises(FieldError, match="variable 'f': expected .* as valid_"):
+        with pytest.raises(FieldError, match=r"variable 'f': expected .* as valid_"):
             valid_only(ds)
 
 

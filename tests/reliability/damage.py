@@ -65,8 +65,8 @@ _UNREADABLE = {
     ".geojson": "expected a file of polygons that begins as .geojson does",
     ".gpkg": "expected a file of polygons that begins as .gpkg does",
     ".shp": "expected a file of polygons that begins as .shp does",
-    ".json": "cannot be read as JSON",
-    ".keras": "member_0.keras",
+    ".json": "cannot be read as JSON|no such file",
+    ".keras": "no such file|was changed after training|expected a regular file",
 }
 """Words for bytes that are of no such file, by its suffix."""
 
@@ -87,6 +87,11 @@ _OTHER_WORDS = {
     ("field.tif", "cut in the middle"): "its values cannot be read",
     ("field.asc", "cut in the middle"): "expected 10 rows of 12 columns",
     ("field.csv", "cut in the middle"): "is the file cut short",
+    ("regions.geojson", "cut in its head"): "expected a file of polygons",
+    ("regions.geojson", "cut in the middle"): "expected a file of polygons",
+    ("regions.gpkg", "cut in the middle"): "expected a file of polygons",
+    ("regions.shp", "cut in its head"): "expected a file of polygons",
+    ("regions.shp", "cut in the middle"): "expected a polygon, found an empty geometry",
 }
 
 
@@ -94,6 +99,8 @@ def expected(kind: str, defect: str) -> tuple[int, str]:
     """Return the exit code and the words for a good file that was damaged."""
     suffix = Path(kind).suffix
     if suffix == ".zarr" and defect == "empty":  # the files of the store
+        return 1, _UNREADABLE[suffix]
+    if suffix in (".json", ".keras"):
         return 1, _UNREADABLE[suffix]
     words = _OTHER_WORDS.get((kind, defect)) or _WORDS.get(defect) or _UNREADABLE[suffix]
     named = suffix in (".geojson", ".gpkg", ".shp") or words == "no such file"

@@ -66,8 +66,6 @@ BROKEN: list[tuple[str, str, str]] = [
     ("title:", "resolution: 1e-5\ntitle:", "memory|resolution"),
     ("title:", "min_coverage: 2\ntitle:", "min_coverage"),
     ("title:", "seed: -1\ntitle:", "seed"),
-    ("title:", "catalog: nowhere.yaml\ntitle:", "nowhere.yaml"),
-    ("title:", "catalog_parameters: {folder: x}\ntitle:", "folder"),
-    ("title:", "regions: nowhere.gpkg\ntitle:", "nowhere.gpkg"),
+    ("title:", "catalog: [a]\ntitle:", "catalog"),
 ]
 """Each is refused with exit code 2, and the message names narcf.yaml."""

@@ -75,7 +75,7 @@ def rows() -> list[Row]:
     for kind, command, defects in (
         ("field.nc", REGRID, fields.PLACES | fields.VALUES | fields.PACKED),
         ("field.nc", ZONAL, fields.PLACES | fields.VALUES | fields.PACKED | fields.DATES),
-        ("new.zarr", REGRID, fields.PLACES | fields.VALUES),
+        ("old.zarr", REGRID, fields.PLACES | fields.VALUES),
         ("field.nc", EVALUATE, fields.UNITS | fields.ALONE),
         ("field.nc", MAP, fields.UNITS | fields.MONTHS),
         ("field.nc", EXPORT, fields.UNITS | fields.ALONE),
@@ -94,8 +94,8 @@ def rows() -> list[Row]:
         defect = f"{before} -> {after}".replace("\n", " ")
         change = _replaced(before, after)
         table.append(Row("project/narcf.yaml", defect, change, "run -C project", 2, words))
-    for before, after, line, told in CATALOGS:
-        defect = f"{before} -> {after}".replace("\n", " ")[:80]
+    for number, (before, after, _line, told) in enumerate(CATALOGS):
+        defect = f"{number}: {before} -> {after}".replace("\n", " ")[:80]
         words = ".*".join(re.escape(word) for word in told[:1])
         change = _replaced(before, after)
         table.append(Row("catalog.yaml", defect, change, "catalog list --catalog {}", 2, words))
