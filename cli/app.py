@@ -333,11 +333,12 @@ def report(
     values: Values = None,
 ) -> None:
     """Write the per-biome flux report -> report/index.html, CSV (TgC), GeoPackage."""
+    other = None if compare is None else _project(compare, None)
     _stage("report", directory, force, allow, values)
-    if compare is not None:
+    if other is not None:
         from narcf_geo.report.contents import write_comparison
 
-        page = write_comparison(_project(directory, values), _project(compare, None))
+        page = write_comparison(_project(directory, values), other)
         typer.echo(f"Comparison: {page}")
 
 

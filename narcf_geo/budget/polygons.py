@@ -27,6 +27,7 @@ from narcf_geo.fields import open_fields
 from narcf_geo.fields.axes import with_time
 from narcf_geo.fields.door import opened, with_companions
 from narcf_geo.fields.formats import Opening
+from narcf_geo.fields.reading import named, reading
 from narcf_geo.fields.regions import open_regions
 from narcf_geo.fields.series import open_series
 from narcf_geo.fields.stored import valid_only
@@ -162,7 +163,8 @@ def zonal(
         _Sums(_stated(array, units), quantity, wanted, len(regions))
         for array in _fields(steps.ds, place, where)
     ]
-    _add_up(sums, overlap, progress)
+    with reading(where):
+        _add_up(sums, overlap, progress)
     notes: list[str] = []
     tables = [one.table(steps, overlap, sign, notes) for one in sums]
     table = _in_order(pd.concat(tables, ignore_index=True))
@@ -187,17 +189,19 @@ def _on_cells(
                 f"{', '.join(sorted(map(str, ds.data_vars)))}"
             )
         ds = with_companions(ds, names)
-    plane = Plane.from_dataset(ds)
-    if plane is not None:
-        return with_time(valid_only(ds)).transpose(..., *plane.dims), plane, where
+    with named(where):
+        plane = Plane.from_dataset(ds)
+        if plane is not None:
+            return with_time(valid_only(ds)).transpose(..., *plane.dims), plane, where
     if lacks_crs(ds):
         raise FieldError(
             f"{where}: expected a coordinate reference system for x and y, found none; state it, "
             "as with `gdal_edit.py -a_srs EPSG:5070 FILE` or rioxarray's ds.rio.write_crs"
         )
     ds.encoding.setdefault("source", where)
-    ds = open_fields(ds, monthly=False)
-    return ds, Grid.from_dataset(ds), where
+    with named(where):
+        ds = open_fields(ds, monthly=False)
+        return ds, Grid.from_dataset(ds), where
 
 
 def _stated(array: xr.DataArray, units: str | None) -> xr.DataArray:
@@ -241,6 +245,12 @@ def _fields(ds: xr.Dataset, place: Grid | Plane, where: str) -> list[xr.DataArra
             f"{where}: expected a field of numbers along {' and '.join(place.dims)}, found "
             f"{', '.join(map(str, ds.data_vars)) or 'no variable'}"
         )
+    for array in found:
+        if not array.size:
+            raise FieldError(
+                f"{where}: variable {array.name!r}: expected values, found none along "
+                f"{next(d for d, n in array.sizes.items() if not n)!r}"
+            )
     return found
 
 

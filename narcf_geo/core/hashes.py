@@ -123,6 +123,8 @@ def _stamp(file: Path) -> Stamp:
 def _reading(file: Path) -> Iterator[None]:
     try:
         yield
+    except FileNotFoundError:
+        raise NarcfError(f"{file}: no such file") from None
     except OSError as error:
         raise NarcfError(f"{file}: reading failed ({error}); see to the file") from None
 

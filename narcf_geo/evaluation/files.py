@@ -25,6 +25,7 @@ from narcf_geo.evaluation.comparison import (
 )
 from narcf_geo.evaluation.variability import components
 from narcf_geo.fields import class_field, open_flux
+from narcf_geo.fields.reading import named, reading
 from narcf_geo.grid import Grid
 from narcf_geo.regridding import regrid
 from narcf_geo.statistics.scores import for_json
@@ -167,12 +168,15 @@ def _read(path: Path, variable: str | None) -> _Flux:
         raise UsageError(str(error)) from None
     if "time" not in ds["flux"].dims:
         raise UsageError(f"{path}: expected months along 'time', found {dict(ds.sizes)}")
-    grid = Grid.from_dataset(ds)
-    biome = class_field(ds["biome"], f"{path}: variable 'biome'") if "biome" in ds else None
+    with named(str(path)):
+        grid = Grid.from_dataset(ds)
+    with reading(path):
+        flux = ds["flux"].astype(np.float64).load()
+        biome = class_field(ds["biome"], f"{path}: variable 'biome'") if "biome" in ds else None
     return _Flux(
         path,
         str(ds["flux"].attrs.get("original_name", "flux")),
-        ds["flux"].astype(np.float64).load(),
+        flux,
         grid,
         biome,
         str(ds.attrs.get("synthetic", "")),

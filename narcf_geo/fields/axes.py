@@ -10,7 +10,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import FieldError, prefix
 from narcf_geo.grid.coordinates import LAT_ATTRS, LON_ATTRS
-from narcf_geo.grid.detect import geographic, with_degrees
+from narcf_geo.grid.detect import MOST_TURNS, geographic, require_bounds, with_degrees
 
 T = TypeVar("T", xr.Dataset, xr.DataArray)
 
@@ -80,6 +80,10 @@ def _named(ds: xr.Dataset, where: str) -> xr.Dataset:
         )
     names: dict[Hashable, str] = {}
     for axis, name in ((lat, "lat"), (lon, "lon")):
+        try:
+            require_bounds(ds, axis)
+        except FieldError as error:
+            raise FieldError(f"{prefix(where)}{error}") from None
         if axis.name != name:
             names[axis.name] = name
         if axis.ndim == 1 and axis.dims[0] not in (name, axis.name):
@@ -180,6 +184,11 @@ def _northward(ds: xr.Dataset, where: str) -> xr.Dataset:
 
 def _eastward(ds: xr.Dataset, where: str) -> xr.Dataset:
     given = _finite(ds["lon"], "longitude", where)
+    if np.abs(given).max(initial=0) > MOST_TURNS:
+        raise FieldError(
+            f"{prefix(where)}expected longitudes within {-MOST_TURNS:g}..{MOST_TURNS:g} degrees, "
+            f"found {given.min():g} to {given.max():g}; correct them, or the unit they state"
+        )
     turned = (given + 180 + _SAME_MERIDIAN) % 360 - 180 - _SAME_MERIDIAN
     order = np.argsort(turned, kind="stable")
     east = turned[order]

@@ -13,6 +13,7 @@ import numpy as np
 from narcf_geo.core.errors import UnreadableError, UsageError
 from narcf_geo.core.ordinary import require_ordinary
 from narcf_geo.core.sizes import require_room
+from narcf_geo.fields import classic
 
 if TYPE_CHECKING:
     from narcf_geo.fields.formats import Opening
@@ -183,11 +184,13 @@ def _require_classic(path: Path) -> None:
         for name, variable in file.variables.items():
             shape, size = variable.shape, np.dtype(variable.dtype).itemsize
             _require_sizes(path, name, shape, None, size, stored=True)
-            if math.prod(shape) * size > path.stat().st_size:
-                raise UnreadableError(
-                    f"{path}: variable {name!r}: expected {math.prod(shape) * size:,} bytes, found "
-                    f"a file of {path.stat().st_size:,}; it is damaged or incomplete"
-                )
+    found = path.stat().st_size
+    for name, end in classic.ends(path).items():
+        if end > found:
+            raise UnreadableError(
+                f"{path}: variable {name!r}: expected a file of at least {end:,} bytes, found "
+                f"{found:,}; it is damaged or incomplete"
+            )
 
 
 def _require_sizes(

@@ -64,8 +64,14 @@ def _decoded(ds: xr.Dataset) -> xr.Dataset:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=xr.SerializationWarning)
             return xr.decode_cf(ds, decode_coords=False, decode_timedelta=False)
-    except (ValueError, OverflowError) as error:
-        raise TimeError(f"expected a time axis of dates, found {str(error)[:400]}") from None
+    except (ValueError, OverflowError):
+        attrs = ds["time"].attrs
+        said = ", ".join(f"{k} {attrs[k]!r:.80}" for k in ("units", "calendar") if k in attrs)
+        values = ds["time"].values
+        raise TimeError(
+            f"expected a time axis of dates, found numbers {values.min():g} to {values.max():g} "
+            f"that cannot be dates by its {said}; correct these attributes"
+        ) from None
 
 
 def _counted(time: xr.DataArray, since: re.Match[str]) -> np.ndarray:

@@ -13,6 +13,7 @@ from narcf_geo.core.errors import MissingFileError, UsageError
 from narcf_geo.core.units import is_convertible, substance_of
 from narcf_geo.fields.axes import in_house_order
 from narcf_geo.fields.formats import open_format
+from narcf_geo.fields.reading import named
 from narcf_geo.fields.stored import unpacked, valid_only
 from narcf_geo.fields.time import on_month_axis
 from narcf_geo.fields.values import Sign, flux_field, in_flux_units, sign_of
@@ -82,7 +83,8 @@ def open_fields(
                 f"{', '.join(sorted(map(str, ds.data_vars)))}"
             )
         ds = with_companions(ds, names)
-    ds = in_house_order(valid_only(ds), where)
+    with named(where):
+        ds = in_house_order(valid_only(ds), where)
     return on_month_axis(ds, where=where, average=average) if monthly else ds
 
 

@@ -18,6 +18,7 @@ from narcf_geo.core.stores import opened
 from narcf_geo.fields.chunks import moderate_chunks, stored_blocks
 from narcf_geo.fields.contained import require_contained, require_contained_store, require_options
 from narcf_geo.fields.rasters import LAT_ATTRS, LON_ATTRS, open_raster
+from narcf_geo.fields.stored import require_packing
 
 if TYPE_CHECKING:
     from narcf_geo.fields.remote import RemoteFile
@@ -54,6 +55,9 @@ _FIRST_BYTES = {
     b"\x0e\x03\x13\x01": "hdf4",
 }
 """The driver that opens a file, by how it begins; this tells HDF4 from HDF5."""
+
+_OF_ZARR = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
+"""Files of which a Zarr store has one."""
 
 _MISSING_IN_TEXT = (32767, -9999, -99, -88)  # of ISLSCP II, whose files have no header
 
@@ -122,6 +126,7 @@ def open_format(
         raise UnreadableError(f"{path}: no such file")
     require_ordinary(path)
     driver = driver or driver_of(path)
+    _require_content(path)
     require_options(driver, how, path)
     if path.suffix.lower() == ".gz":
         from narcf_geo.fields.packed import unpacked
@@ -129,6 +134,7 @@ def open_format(
         path = unpacked(path)
     try:
         ds = OPENERS[driver](path, how)
+        require_packing(ds, str(path))
         if how.chunks == "blocks":
             return stored_blocks(ds)
         return moderate_chunks(ds) if how.chunks == "auto" else ds
@@ -140,6 +146,24 @@ def open_format(
             f"{path}: cannot be opened as {driver} ({reason}); the file may be damaged or "
             "incomplete, or of another format"
         ) from None
+
+
+def _require_content(path: Path) -> None:
+    """Refuse an empty file, and a folder that is no Zarr store.
+
+    Raises
+    ------
+    UnreadableError
+        For either.
+    """
+    if path.is_dir():
+        if not any((path / name).exists() for name in _OF_ZARR):
+            raise UnreadableError(
+                f"{path}: expected a file or a Zarr store, found a folder without "
+                f"{', '.join(_OF_ZARR[:-1])} or {_OF_ZARR[-1]}"
+            )
+    elif not path.stat().st_size:
+        raise UnreadableError(f"{path}: expected data, found an empty file; fetch or make it again")
 
 
 def driver_of(path: Path) -> str:
@@ -236,6 +260,8 @@ def open_ascii(path: Path, how: Opening) -> xr.Dataset:
             f"{path}: expected {expected}, found {values.size} values; is the file cut short?"
         )
     size = header.get("cellsize", 360.0 / columns)
+    if not 0 < size <= 360:
+        raise NarcfError(f"{path}: expected a cellsize of some degrees, found {size:g}")
     west, south = header.get("xllcorner", -180.0), header.get("yllcorner", -90.0)
     if "xllcenter" in header:
         west, south = header["xllcenter"] - size / 2, header["yllcenter"] - size / 2

@@ -11,6 +11,7 @@ import numpy as np
 from narcf_geo.core.errors import MissingFileError, NarcfError, UsageError
 from narcf_geo.core.ordinary import require_ordinary
 from narcf_geo.fields.formats import need
+from narcf_geo.fields.reading import named
 from narcf_geo.fields.vectors import plain_vector
 from narcf_geo.grid import Grid
 
@@ -80,7 +81,8 @@ def open_regions(
         )
     labels = labels_of(regions, name, where)
     shapes = [_with_area(g, n, where) for g, n in zip(regions.geometry, labels, strict=True)]
-    found = lonlat_shapes(shapes, labels, regions.crs)
+    with named(where.removesuffix(": ")):
+        found = lonlat_shapes(shapes, labels, regions.crs)
     parts: dict[str, list[Any]] = {}
     for label, shape in zip(labels, found, strict=True):
         parts.setdefault(label, []).append(shape)

@@ -18,6 +18,7 @@ from narcf_geo.fields.axes import time_name, with_time
 from narcf_geo.fields.dates import dated
 from narcf_geo.fields.formats import Opening, open_format
 from narcf_geo.fields.joined import concatenated, in_unit_of, require_one_calendar
+from narcf_geo.fields.reading import named
 from narcf_geo.fields.stored import valid_only
 from narcf_geo.grid.detect import plane_dims
 
@@ -106,7 +107,8 @@ def open_series(
 
 
 def _opened(path: Path, how: Opening | None, alone: bool) -> xr.Dataset:
-    ds = valid_only(open_format(path, how=how))
+    with named(str(path)):
+        ds = valid_only(open_format(path, how=how))
     if "band_data" in ds:
         ds = ds.rename(band_data=without_date(path.stem))
         attrs = ds[next(iter(ds.data_vars))].attrs

@@ -5,8 +5,66 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from narcf_geo.core.errors import FieldError
+
 PACKING = ("_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned")
 """Attributes that numbers have as they lie in a file, and their values have no longer."""
+
+
+_VALID = {"valid_range": 2, "valid_min": 1, "valid_max": 1}
+"""Attributes with the limits of valid values, and how many numbers each has."""
+
+
+def require_packing(ds: xr.Dataset, where: str) -> None:
+    """Refuse attributes by which no number can be unpacked.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        As it was opened.
+    where : str
+        The file, for an error.
+
+    Raises
+    ------
+    FieldError
+        When a scale or an offset is not one finite number, or a missing value is no number.
+    """
+    for name, variable in ds.variables.items():
+        said = {**variable.attrs, **variable.encoding}
+        if not variable.ndim or variable.dtype.kind not in "fiu":
+            continue
+        at = f"{where}: variable {name!r}"
+        for key in ("scale_factor", "add_offset"):
+            if key in said:
+                _require_number(at, key, said[key])
+        for key in ("_FillValue", "missing_value"):
+            if np.asarray(said.get(key, 0)).dtype.kind not in "fiub":
+                raise FieldError(
+                    f"{at}: expected a number as {key}, found {said[key]!r:.80}; {_CORRECT}"
+                )
+
+
+_CORRECT = "correct the attribute, or delete it as with `ncatted -a NAME,VARIABLE,d,,`"
+
+
+def _require_number(at: str, key: str, value: object) -> None:
+    numbers = np.asarray(value)
+    wrong = numbers.dtype.kind not in "fiu" or numbers.size != 1 or not np.isfinite(numbers).all()
+    if wrong or (key == "scale_factor" and not numbers.any()):
+        other = " other than 0" if key == "scale_factor" else ""
+        raise FieldError(
+            f"{at}: expected one finite number{other} as {key}, found {value!r:.80}; {_CORRECT}"
+        )
+
+
+def _require_numbers(array: xr.DataArray, key: str, value: object, count: int) -> None:
+    numbers = np.asarray(value)
+    if numbers.dtype.kind not in "fiu" or numbers.size != count or np.isnan(numbers).any():
+        what = "two numbers" if count == 2 else "a number"
+        raise FieldError(
+            f"variable {array.name!r}: expected {what} as {key}, found {value!r:.80}; {_CORRECT}"
+        )
 
 
 def unpacked(ds: xr.Dataset) -> xr.Dataset:
@@ -45,11 +103,16 @@ def valid_only(ds: xr.Dataset) -> xr.Dataset:
 
 def _limits(array: xr.DataArray) -> tuple[float, float] | None:
     attrs = array.attrs
-    try:
-        low, high = attrs.get("valid_range", (-np.inf, np.inf))
-        ends = float(attrs.get("valid_min", low)), float(attrs.get("valid_max", high))
-    except (TypeError, ValueError):
+    if not any(str(key) in _VALID for key in attrs):
         return None
+    for key, count in _VALID.items():
+        if key in attrs:
+            _require_numbers(array, key, attrs[key], count)
+    low, high = np.ravel(attrs.get("valid_range", (-np.inf, np.inf)))
+    ends = (
+        float(np.ravel(attrs.get("valid_min", low))[0]),
+        float(np.ravel(attrs.get("valid_max", high))[0]),
+    )
     if ends == (-np.inf, np.inf):
         return None
     scale = float(array.encoding.get("scale_factor", 1.0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,9 @@ def raster_of(path: Path, **csv_kwargs: Any) -> xr.Dataset:
         When there are no positions, a point stands there twice, or a date cannot be read.
     """
     table = pd.read_csv(path, **csv_kwargs)
+    whole = _ends_with_a_line(path)
+    if not whole and len(table.columns) > 1 and table.iloc[-1:].iloc[:, -1].isna().any():
+        raise _cut_short(path, "whose last line lacks a value")
     columns = {str(c).lower(): c for c in table.columns}
     found = {
         name: next((columns[n] for n in names if n in columns), None)
@@ -62,6 +67,8 @@ def raster_of(path: Path, **csv_kwargs: Any) -> xr.Dataset:
         month = table[columns["month"]]
         if not pd.api.types.is_numeric_dtype(month):  # such as 2001-07
             table["time"] = table.pop(columns["month"])
+    for name in ("lat", "lon"):
+        _require_numbers(table[name], path)
     if "time" in table:
         table["time"] = _dates(table["time"], path)
         keys = ["time", *keys]
@@ -74,6 +81,10 @@ def raster_of(path: Path, **csv_kwargs: Any) -> xr.Dataset:
             f"{path}: expected one row a point, found {again} again in data row {row + 1}; average "
             "or remove the repeated rows"
         )
+    if not whole and "time" in keys:
+        rows = table.groupby("time", sort=False).size()
+        if rows.iloc[-1] < rows.iloc[:-1].to_numpy().min(initial=len(table)):
+            raise _cut_short(path, f"whose last month has {rows.iloc[-1]} rows, fewer than others")
     axes = {n: _filled(np.unique(table[n].to_numpy()), path) for n in ("lat", "lon")}
     months = table["time"].nunique() if "time" in keys else 1
     cells = axes["lat"].size * axes["lon"].size * months
@@ -83,6 +94,34 @@ def raster_of(path: Path, **csv_kwargs: Any) -> xr.Dataset:
     raster = raster.reindex(axes)
     raster["lat"].attrs, raster["lon"].attrs = dict(LAT_ATTRS), dict(LON_ATTRS)
     return raster
+
+
+def _ends_with_a_line(path: Path) -> bool:
+    """Return whether the last line of a file has an end, as all have that programs write."""
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        if not file.tell():
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) in b"\r\n"
+
+
+def _cut_short(path: Path, found: str) -> NarcfError:
+    return NarcfError(
+        f"{path}: expected a whole table, found one without an end of line at its end {found}; is "
+        "the file cut short? If not, end its last line"
+    )
+
+
+def _require_numbers(column: pd.Series, path: Path) -> None:
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = np.flatnonzero(~np.isfinite(numbers.to_numpy("float64")))
+    if wrong.size or not pd.api.types.is_numeric_dtype(column):
+        row = int(wrong[0]) if wrong.size else 0
+        raise NarcfError(
+            f"{path}: expected a number as {column.name} in each row, found {column.iloc[row]} "
+            f"in data row {row + 1}; correct or remove the row"
+        )
 
 
 def _require_cells(points: pd.DataFrame, path: Path) -> None:
@@ -100,7 +139,9 @@ def _dates(column: pd.Series, path: Path) -> pd.Series:
     if pd.api.types.is_numeric_dtype(column):
         return column
     try:
-        return pd.to_datetime(column)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Could not infer format")
+            return pd.to_datetime(column)
     except ValueError as error:
         raise TimeError(
             f"{path}: expected dates such as 2001-07-16 in the column of time ({error})"

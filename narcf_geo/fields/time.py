@@ -58,6 +58,8 @@ def on_month_axis(ds: xr.Dataset, *, where: str = "", average: float | None = No
         if "time" in ds.dims:
             raise TimeError(f"{prefix(where)}expected dates along time, found none")
         return ds
+    if not ds["time"].size:
+        raise TimeError(f"{prefix(where)}expected a month at least, found no step along time")
     if ds["time"].ndim == 0:
         axis = on_month_axis(_axis_of_one(ds), where=where)["time"]
         return ds.drop_vars("time_bnds", errors="ignore").assign_coords(time=axis.values[0])

@@ -80,6 +80,8 @@ def _require_plain(path: Path) -> tuple[str, ...]:
         return drivers
     with path.open("rb") as file:
         head = file.read(_HEAD)
+    if not head:
+        raise UsageError(f"{path}: expected polygons, found an empty file")
     first = (
         head.removeprefix(b"\xef\xbb\xbf").lstrip() if begins[:1] in ((b"{",), (b"<",)) else head
     )

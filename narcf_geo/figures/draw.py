@@ -14,6 +14,7 @@ from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import require_replaceable
 from narcf_geo.core.registry import Registry
 from narcf_geo.fields import in_house_order, open_fields, open_flux
+from narcf_geo.fields.reading import named, reading
 from narcf_geo.fields.regions import inside, open_regions
 from narcf_geo.grid import Grid
 
@@ -199,6 +200,11 @@ def plot_map(
     """
     chosen = KINDS[kind]
     options = {name: value for name, value in options.items() if value is not None}
+    if not 0 < options.get("limit", 1) < float("inf"):
+        raise UsageError(
+            f"expected a limit of the colours above 0, found {options['limit']:g}; choose one in "
+            "umol m-2 s-1"
+        )
     if "limit" in options and not chosen.scaled:
         raise UsageError(f"expected no limit of the colours for the map of {kind}")
     if kind == "comparison" and reference is None:
@@ -276,14 +282,15 @@ def _fields(
 ) -> xr.Dataset:
     """Return what a kind draws of a source, past the door and cut."""
     ds = open_flux(source, variable) if "flux" in kind.needs else open_fields(source)
+    where = source if isinstance(source, str | os.PathLike) else "the dataset"
     if lacking := [name for name in kind.needs if name not in ds]:
-        where = source if isinstance(source, str | os.PathLike) else "the dataset"
         raise UsageError(
             f"{where}: expected the variable {lacking[0]!r} for this map, found "
             f"{', '.join(map(str, ds.data_vars))}"
         )
     names = [n for n in (*kind.needs, *kind.takes, "cell_area") if n in ds]
-    return _cut(ds[names], months, bounds, polygons).load()
+    with named(str(where)), reading(where):
+        return _cut(ds[names], months, bounds, polygons).load()
 
 
 def _cut(
@@ -300,6 +307,8 @@ def _cut(
             raise UsageError(
                 f"expected months as 2014-07, 2014 or 2007:2015, found {months!r}"
             ) from None
+        if not ds.sizes["time"]:
+            raise NarcfError(f"expected months of {months}, found none of them in the data")
         if ds.sizes["time"] == 1:
             ds = ds.isel(time=0)
     if bounds is not None:

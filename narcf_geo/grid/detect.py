@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import FieldError, NarcfError
 from narcf_geo.grid.curvilinear import collapsed, four_corners, interpolated
 from narcf_geo.grid.grid import Grid
 from narcf_geo.grid.layouts import layout_of
@@ -25,6 +25,9 @@ from narcf_geo.grid.sphere import (
     to_xyz,
 )
 from narcf_geo.grid.units import in_degrees, may_be_angle, require_degrees
+
+MOST_TURNS = 720.0
+"""Degrees east or west within which a longitude is believed to be one."""
 
 UNITS = {
     "latitude": {"degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"},
@@ -249,16 +252,16 @@ def _with_corners(ds: xr.Dataset, lat: xr.DataArray, lon: xr.DataArray) -> Grid:
 def _edges(ds: xr.Dataset, axis: xr.DataArray, limit: float | None) -> np.ndarray:
     """Return the edges of a 1-D axis; `limit` is 90 for latitudes, None for longitudes."""
     centers = axis.values.astype("float64")
+    _require_on_globe(centers, axis, MOST_TURNS if limit is None else limit)
     if limit is None:
         centers = np.unwrap(centers, period=360)
-    if not np.isfinite(centers).all():
-        raise NarcfError(f"expected finite values in coordinate {axis.name!r}, found NaN")
     steps = np.diff(centers)
     if not ((steps > 0).all() or (steps < 0).all()):
         raise NarcfError(
             f"expected coordinate {axis.name!r} to rise or fall throughout, found a turn or a "
             f"repeated value among {centers[:4]}...; sort it first"
         )
+    require_bounds(ds, axis)
     bounds = axis.attrs.get("bounds") or axis.encoding.get("bounds")
     if bounds in ds.variables and ds[bounds].shape == (axis.size, 2):
         return edges_of_bounds(ds[bounds].values.astype("float64"), centers, axis, limit)
@@ -277,6 +280,50 @@ def _edges(ds: xr.Dataset, axis: xr.DataArray, limit: float | None) -> np.ndarra
         # Both ends are the same meridian: each column there is half a cell, as rows at a pole.
         edges[0], edges[-1] = centers[0], centers[0] + 360 * np.sign(steps[0])
     return edges
+
+
+def _require_on_globe(centers: np.ndarray, axis: xr.DataArray, most: float) -> None:
+    if not centers.size:
+        raise NarcfError(f"expected rows and columns of cells, found none along {axis.name!r}")
+    if not np.isfinite(centers).all():
+        wrong = centers[~np.isfinite(centers)][0]
+        raise NarcfError(f"expected finite values in coordinate {axis.name!r}, found {wrong}")
+    if np.abs(centers).max() > most + 1e-3:
+        raise NarcfError(
+            f"expected coordinate {axis.name!r} within {-most:g}..{most:g} degrees, found "
+            f"{centers.min():g} to {centers.max():g}; correct it, or the unit it states"
+        )
+
+
+def require_bounds(ds: xr.Dataset, axis: xr.DataArray) -> None:
+    """Refuse bounds of an axis that are not two numbers for each of its cells.
+
+    Raises
+    ------
+    FieldError
+        When they are not. Corners of 2-D positions are another matter.
+    """
+    name = axis.attrs.get("bounds") or axis.encoding.get("bounds")
+    if axis.ndim != 1 or name not in ds.variables or ds[name].ndim > 2:
+        return
+    bounds = ds[name]
+    if bounds.shape == (axis.size, 2) and bounds.dims[:1] == axis.dims and _is_number(bounds):
+        if np.isfinite(bounds.values).all():
+            return
+        raise FieldError(
+            f"variable {name!r}: expected finite bounds, found NaN or infinity; correct it, or "
+            "drop it to take the edges half way between the centres"
+        )
+    what = f"{bounds.dtype}" if _is_number(bounds) else "text"
+    raise FieldError(
+        f"variable {name!r}: expected the two bounds of each of {axis.size} cells along "
+        f"{axis.dims[0]!r}, found {what} of {dict(bounds.sizes)}; correct it, or drop it to take "
+        "the edges half way between the centres"
+    )
+
+
+def _is_number(array: xr.DataArray) -> bool:
+    return array.dtype.kind in "fiu"
 
 
 def _snapped(edges: np.ndarray, axis: xr.DataArray) -> np.ndarray:

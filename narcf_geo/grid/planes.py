@@ -127,7 +127,7 @@ def edges_of_bounds(
     Raises
     ------
     NarcfError
-        When the bounds leave gaps.
+        When the bounds leave gaps, or lie elsewhere than the centres.
     """
     if limit is None:
         bounds = centers[:, None] + (bounds - centers[:, None] + 180) % 360 - 180
@@ -137,6 +137,7 @@ def edges_of_bounds(
         bounds = np.clip(bounds, -limit, limit)
     rising = centers.size < 2 or centers[-1] > centers[0]
     low, high = bounds.min(1), bounds.max(1)
+    _require_within(low, high, centers, axis)
     first, second = (low, high) if rising else (high, low)
     gap = np.abs(first[1:] - second[:-1])
     if gap.size and gap.max() > 1e-3 * np.median(high - low):
@@ -147,3 +148,16 @@ def edges_of_bounds(
             "drop them to take the edges half way between the centres"
         )
     return np.concatenate([first, second[-1:]])
+
+
+def _require_within(
+    low: np.ndarray, high: np.ndarray, centers: np.ndarray, axis: xr.DataArray
+) -> None:
+    off = np.maximum(low - centers, centers - high)
+    if off.max() > 0.01 * np.median(high - low):
+        k = int(off.argmax())
+        raise NarcfError(
+            f"expected each value of {axis.name!r} within its bounds, found {centers[k]:g} for the "
+            f"cell from {low[k]:g} to {high[k]:g}; correct the bounds or drop them to take the "
+            "edges half way between the centres"
+        )

@@ -224,7 +224,7 @@ def checked_crs(given: Any) -> CRS:
     except CRSError as error:
         raise UsageError(
             f"expected a coordinate reference system, such as EPSG:3035 or a WKT text, found "
-            f"{str(given)[:80]!r} ({str(error)[:200]})"
+            f"{str(given)[:80]!r} ({str(error).partition(': (Internal')[0][:200]})"
         ) from None
     if not (crs.is_projected or crs.is_geographic):
         raise UsageError(

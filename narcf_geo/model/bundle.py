@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narcf_geo.core.archives import require_regular
-from narcf_geo.core.errors import NarcfError, UsageError, reason
+from narcf_geo.core.errors import NarcfError, UnreadableError, UsageError, reason
 from narcf_geo.core.files import atomic_path
 from narcf_geo.model import contents
 from narcf_geo.model.network.ensemble import Ensemble, Estimate
@@ -262,6 +262,8 @@ def _require_file(path: Path, digest: str | None) -> None:
 
     Bundles of earlier versions have no digest of files that are no members.
     """
+    if path.is_symlink() and not path.exists():
+        raise UnreadableError(f"{path}: no such file, but a link that leads to none")
     if path.resolve().parent != path.parent.resolve():
         raise NarcfError(
             f"{path}: expected a file in this folder, found a link to {path.resolve()}; copy the "

@@ -13,6 +13,7 @@ import xarray as xr
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.lock import hold
 from narcf_geo.fields import on_one_grid, open_flux
+from narcf_geo.fields.reading import named, reading
 from narcf_geo.fields.regions import read_regions
 from narcf_geo.figures.style import flux_limit
 from narcf_geo.outputs.geotiff import (
@@ -94,6 +95,7 @@ def write_products(
     """
     folder = Path(folder)
     ds = product_fields(ds)
+    _require_years(ds, years)
     if class_fraction is not None:
         class_fraction = on_one_grid(ds["flux"], class_fraction)[1]
     netcdf = write_flux_netcdf(ds, folder / "flux.nc")
@@ -124,6 +126,15 @@ def write_products(
     stac = write_stac(ds, [netcdf, *rasters, context, project], folder)
     stores = [write_flux_zarr(ds, folder / "flux.zarr")] if zarr else []
     return [netcdf, *rasters, project, context, *stac, *stores]
+
+
+def _require_years(ds: xr.Dataset, years: Sequence[int] | None) -> None:
+    known = ds["time"].dt.year.values.tolist()
+    if years is not None and not set(years) & set(known):
+        raise UsageError(
+            f"expected some of the years {known[0]} to {known[-1]} for the QGIS project, found "
+            f"{', '.join(map(str, years)) or 'none'}"
+        )
 
 
 def export_products(
@@ -157,7 +168,10 @@ def export_products(
         When it has no monthly flux; see `narcf_geo.fields.open_flux`.
     """
     _require_other(Path(source), Path(folder))
-    content = open_flux(source, variable).load()
+    content = open_flux(source, variable)
+    with named(str(source)), reading(source):
+        content = product_fields(content.load())
+        _require_years(content, years)
     shapes = read_regions(regions) if regions is not None else None
     with hold(Path(folder) / ".lock", str(folder)):
         return write_products(

@@ -17,12 +17,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from narcf_geo.core.addresses import shown
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import require_replaceable
 from narcf_geo.core.lock import hold_output
 from narcf_geo.core.pool import Pool, Threads, memory_bytes, threads
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.fields.formats import Opening, open_zarr
+from narcf_geo.fields.reading import named
 from narcf_geo.fields.values import whole_classes
 from narcf_geo.model.samples.features import LAND_CLASSES
 from narcf_geo.prediction.arrays import inputs, require_months_in_a_row
@@ -307,7 +309,8 @@ def _check(task: Task, output: Path) -> None:
     corner = task.source.read(task.names, (slice(0, 1), slice(0, 1), slice(0, 1)))
     bundle = task.predictor.bundle
     _ = bundle.ensemble, bundle.applicability  # a damaged file is refused before all others
-    inputs(bundle.features.prepare(corner), bundle)
+    with named(shown(task.source.parts[0].location)):
+        inputs(bundle.features.prepare(corner), bundle)
     task.source.require(task.names)
     require_months_in_a_row(pd.DatetimeIndex(task.source.months), bundle, "the cube")
 

@@ -284,7 +284,7 @@ class Settings(TrainingSettings):
     period: Period
     min_coverage: float = Field(0.5, gt=0, le=1)
     land_cover: LandCover
-    predictors: dict[str, list[str]] = Field(min_length=1)
+    predictors: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(min_length=1)
     target: FluxSource
     reference: FluxSource | None = None
     truth: FluxSource | None = None
@@ -313,6 +313,14 @@ class Settings(TrainingSettings):
                 f"region: expected at least 2 rows and 2 columns of {self.resolution:g} degree "
                 f"cells, found {rows} x {columns}; widen the box, or lower resolution"
             )
+        sides = (region.north - region.south, region.east - region.west)
+        for side, count in zip(sides, (rows, columns), strict=True):
+            if abs(count * self.resolution - side) > 1e-6:
+                raise ValueError(
+                    f"region: expected a resolution that divides the box, found "
+                    f"{self.resolution:g} for sides of {sides[1]:g} and {sides[0]:g} degrees; move "
+                    "an edge of the box or choose another resolution"
+                )
         return self
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from narcf_geo.core.errors import UsageError
 from narcf_geo.core.files import require_replaceable
 from narcf_geo.core.progress import Progress, silent
 from narcf_geo.fields.joined import shown_names
+from narcf_geo.fields.reading import named, reading
 from narcf_geo.grid import Cells
 from narcf_geo.regridding.attributes import as_stored, described
 from narcf_geo.regridding.inputs import Location, expand, groups_of, in_blocks, open_inputs
@@ -225,7 +226,8 @@ class _OneFile:
         progress(0, 1, f"opening {shown_names(self.names)}")
         with open_inputs(self.files, self.variables or ()) as ds:
             where = shown_names([str(file) for file in self.files])
-            found = sort_variables(ds, self.variables, where)
+            with named(where):
+                found = sort_variables(ds, self.variables, where)
             goal = self.target_for(found.groups[0].source)
             tasks = self._tasks(found)
             copied = ds[found.copied] if found.copied else ds.drop_vars(list(ds.variables))
@@ -235,13 +237,16 @@ class _OneFile:
             for group in found.groups:
                 progress(0, 1, f"weights from {group.source}")
                 own = {name: tasks[name] for name in group.names}
-                out, made = self._with_group(out, group, goal, own)
+                with named(where), reading(where):
+                    out, made = self._with_group(out, group, goal, own)
                 results += made
                 rows += [self._row(task, group, goal, out) for task in own.values()]
             classes = [n for n, t in tasks.items() if t.method.name == "majority"]
             fields = [n for r in results for n in (r.name, r.fraction)]
             out = described(out, self._history(found, goal, tasks), fields, classes)
-            sums = write(out, results, self.output, self._key(out), pool, memory, progress)
+            key = self._key(out)
+            with reading(where):
+                sums = write(out, results, self.output, key, pool, memory, progress)
         seconds = time.perf_counter() - started
         steps = {result.name: result.steps for result in results}
         done = [

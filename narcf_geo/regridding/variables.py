@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import xarray as xr
 
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import FieldError, NarcfError, UsageError
 from narcf_geo.grid import Cells, cells_of
 from narcf_geo.grid.detect import geographic, plane_dims
 from narcf_geo.grid.layouts import geometry_names
@@ -97,6 +97,7 @@ def sort_variables(ds: xr.Dataset, wanted: Iterable[str] | None, where: str) -> 
         fields = [n for n in names if n in numeric and (chosen is None or n in chosen)]
         others = [n for n in names if n in numeric and n not in fields]
         found.dropped.update(dict.fromkeys(others, "not among those asked for"))
+        _require_values(part, fields, where)
         if fields:
             found.groups.append(OnGrid(source, tuple(fields), part[fields]))
     _sort_others(ds, found)
@@ -112,6 +113,14 @@ def sort_variables(ds: xr.Dataset, wanted: Iterable[str] | None, where: str) -> 
             f"{ {str(n): v.dims for n, v in ds.data_vars.items()} }"
         )
     return found
+
+
+def _require_values(ds: xr.Dataset, names: Iterable[str], where: str) -> None:
+    for name in names:
+        if empty := [str(d) for d, n in ds[name].sizes.items() if not n]:
+            raise FieldError(
+                f"{where}: variable {name!r}: expected values, found none along {empty[0]!r}"
+            )
 
 
 def _require_there(ds: xr.Dataset, chosen: list[str] | None, where: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.lock import hold
+from narcf_geo.core.pool import memory_bytes
 from narcf_geo.core.progress import Progress, silent
 from narcf_geo.project.project import Project
 from narcf_geo.workflow.plan import STAGES, Stage
@@ -159,6 +160,7 @@ def iter_run(
     biomes True
     """
     project = _opened(project)
+    memory_bytes(memory)  # a size that is none is refused before all stages
     unknown = [name for name in stages if name not in STAGES]
     if unknown:
         raise UsageError(f"no stage {', '.join(unknown)}; there are: {', '.join(STAGES)}")

@@ -8,25 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-
-
-def refused(done: object, code: int, *words: str) -> str:
-    """Check a refusal and return its message."""
-    message = done.stderr  # type: ignore[attr-defined]
-    assert done.returncode == code, message  # type: ignore[attr-defined]
-    assert "Traceback" not in message
-    assert message.count("Error") == 1, message
-    for word in words:
-        assert word in " ".join(message.replace("│", " ").split()), message
-    return message
-
-
-def contents(project: Path) -> dict[str, int]:
-    return {
-        p.relative_to(project).as_posix(): p.stat().st_mtime_ns
-        for p in project.rglob("*")
-        if p.is_file()
-    }
+from refusals import contents, refused
 
 
 @pytest.fixture
@@ -52,17 +34,12 @@ NARCF, CATALOG = "narcf.yaml", "data_catalog.yaml"
 @pytest.mark.parametrize(
     ("name", "before", "after", "code", "words"),
     [
-        (NARCF, "title:", "tilte:", 2, ["narcf.yaml:1", "did you mean 'title'"]),
-        (NARCF, "west: -100", "west: -88", 2, ["narcf.yaml:2", "region is empty"]),
-        (NARCF, "west: -100", "west: -100.4", 2, ["resolution that divides the box"]),
         (NARCF, "[temp, R_sw]", "[temp, R_sv]", 1, ["'weather'", "R_sv", "variables:"]),
-        (NARCF, "weather: [", "wether: [", 2, ["'wether'", "weather, ndvi, inversion"]),
         (NARCF, "region: {name: Tiny, west: -100, south: 40, east: -88, north: 50}",
          "region: {name: Tiny, west: 10, south: 40, east: 22, north: 50}", 1,
          ["'weather'", "source touches"]),
         (NARCF, "start: 2007-01, end: 2009-12}\nland", "start: 2007-01, end: 2010-12}\nland", 1,
          ["'weather'", "2010-01 to 2010-12", "12 of them are absent", "2007-01 to 2009-12"]),
-        (NARCF, "train: {start: 2007-01", "train: {start: 2006-12", 2, ["outside the period"]),
         (CATALOG, "name: air", "name: temperature", 1,
          ["weather.nc", "'temperature'", "not in the file", "air, dswrf"]),
         (CATALOG, "{name: dswrf}", "{name: dswrf, units: K}", 1,
@@ -72,7 +49,6 @@ NARCF, CATALOG = "narcf.yaml", "data_catalog.yaml"
         (CATALOG, "{{ data }}/weather.nc", "{{ date }}/weather.nc", 2,
          ["'weather'", "{{ date }}", "parameter"]),
         (CATALOG, "product: fluxcom", "product: fluxnet", 2, ["'fluxnet'", "narr"]),
-        (CATALOG, "driver: netcdf", "driver: netcfd", 2, ["data_catalog.yaml:4", "'netcdf'"]),
     ],
 )  # fmt: skip
 def test_settings_and_catalog(
@@ -144,11 +120,6 @@ def test_a_damaged_land_cover(project: Path, in_process: Callable) -> None:
     assert not (project / "biomes.nc").exists()
 
 
-def test_a_text_file_instead_of_netcdf(project: Path, in_process: Callable) -> None:
-    (project / "data" / "weather.nc").write_text("<html>404 Not Found</html>")
-    refused(in_process("regrid", "-C", project), 1, "weather.nc", "cannot be opened as netcdf")
-
-
 def test_a_target_without_a_value(project: Path, in_process: Callable) -> None:
     rewrite(project / "data" / "inversion.nc", lambda ds: ds * np.nan)
     words = ["'inversion'", "'flux'"]
@@ -158,21 +129,10 @@ def test_a_target_without_a_value(project: Path, in_process: Callable) -> None:
 
 
 def test_parameters_of_the_catalog(project: Path, in_process: Callable) -> None:
-    refused(in_process("regrid", "-C", project, "--set", "folder=x"), 2, "folder", "known: data")
-    refused(in_process("regrid", "-C", project, "--set", "data"), 2, "NAME=VALUE")
-    refused(in_process("regrid", "-C", project, "--set", "=x"), 2, "NAME=VALUE")
     missing = project / "nowhere"
     refused(
         in_process("regrid", "-C", project, "--set", f"data={missing}"), 1, "nowhere/weather.nc"
     )
-
-
-def test_questions_that_are_none(tmp_path: Path, in_process: Callable) -> None:
-    refused(in_process("run", "-C", tmp_path / "absent"), 2, "narcf.yaml", "narcf-geo init")
-    refused(in_process("catalog", "show", "wind"), 2, "no source 'wind'", "narr")
-    refused(in_process("trane"), 2, "No such command")
-    refused(in_process("regrid", "only.nc"), 2, "name the file to write")
-    assert not list(tmp_path.iterdir())
 
 
 def test_init_does_not_overwrite(project: Path, in_process: Callable, tmp_path: Path) -> None:

@@ -319,3 +319,21 @@ def write_as(suffix: str, path: Path) -> None:
         field().to_dataframe().to_csv(path)
     else:
         path.write_text("ncols 2\nnrows 2\nxllcorner 0\nyllcorner 0\ncellsize 1\n1 2\n3 4\n")
+
+
+@pytest.mark.parametrize("form", ["NETCDF3_CLASSIC", "NETCDF3_64BIT", "NETCDF3_64BIT_DATA"])
+@pytest.mark.parametrize("unlimited", [[], ["lat"]])
+@pytest.mark.parametrize("names", [["temp"], ["temp", "flag"], ["temp", "flag", "more"]])
+def test_a_classic_file_cut_by_a_few_bytes(
+    tmp_path: Path, form: str, unlimited: list[str], names: list[str]
+) -> None:
+    ds = field()
+    ds["flag"] = ("lat", "lon"), np.ones((4, 6), "i1"), {"long_name": "a flag", "of": [1.0, 2.0]}
+    ds["more"] = ("lon",), np.arange(6.0)
+    path = tmp_path / "in.nc"
+    ds[names].to_netcdf(path, format=form, unlimited_dims=unlimited, engine="netcdf4")
+    assert open_format(path).sizes["lat"] == 4
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-8])
+    with pytest.raises(UnreadableError, match=r"in\.nc: variable .*expected a file of at least"):
+        open_format(path)

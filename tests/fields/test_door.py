@@ -169,9 +169,11 @@ def test_valid_limits_of_what_is_not_packed() -> None:
             found = valid_only(ds)["f"]
             np.testing.assert_array_equal(found.values, np.where(inside, kept, np.nan))
             assert not any(key.startswith("valid_") for key in found.attrs)
-    for attrs in ({}, {"valid_range": "good"}, {"valid_range": [1]}, {"valid_min": "n/a"}):
+    assert valid_only(cells(kept).to_dataset(name="f"))["f"].dtype == kept.dtype
+    for attrs in ({"valid_range": "good"}, {"valid_range": [1]}, {"valid_min": "n/a"}):
         ds = cells(kept, **attrs).to_dataset(name="f")
-        assert valid_only(ds)["f"].dtype == kept.dtype
+        with pytest.raises(FieldError, match=r"variable 'f': expected .* as valid_"):
+            valid_only(ds)
 
 
 def test_the_flux_is_found_by_its_name_or_by_its_unit(flux: xr.DataArray) -> None:

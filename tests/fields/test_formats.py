@@ -76,7 +76,8 @@ def test_esri_header(tmp_path: Path, corner: str) -> None:
     [
         ("1 2 3\n4 5\n", "twice as many columns as rows, found 5 values"),
         ("ncols 3\nnrows 2\nxllcorner 0\nyllcorner 0\ncellsize 1\n1 2 3\n4 5\n", "2 rows of 3"),
-        ("", "found 0 values"),
+        ("", "an empty file"),
+        ("\n", "found 0 values"),
         ("1 2\nx y\n", "cannot be opened as ascii"),
     ],
 )
@@ -200,7 +201,7 @@ def test_grib_and_hdf4_say_which_extra_they_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    (tmp_path / "a").touch()
+    (tmp_path / "a").write_text("a")
     for driver, extra in (("grib", "grib"), ("hdf4", "hdf4")):
         with pytest.raises(NarcfError, match=rf"pip install 'narcf-geo\[{extra}\]'"):
             entry(tmp_path, "a", driver, variables={"temp": {}}).read()

@@ -57,3 +57,21 @@ def test_what_is_no_table_of_points(tmp_path: Path) -> None:
         open_fields(write(tmp_path / "b.csv", lat=[1.0, 1.0], lon=[2.0, 2.0], flux=[2.0, 3.0]))
     with pytest.raises(NarcfError, match="expected dates"):
         open_fields(write(tmp_path / "c.csv", lat=[1.0], lon=[2.0], time=["yesterday"], flux=[2.0]))
+
+
+def test_a_table_that_was_cut(tmp_path: Path) -> None:
+    lat, lon = np.meshgrid([40.5, 41.5], [-99.5, -98.5, -97.5], indexing="ij")
+    months = np.repeat([200107, 200108], 6)
+    at = {"time": months, "lat": np.tile(lat.ravel(), 2), "lon": np.tile(lon.ravel(), 2)}
+    path = write(tmp_path / "t.csv", **at, flux=np.linspace(1.25, 9.75, 12))
+    whole = path.read_bytes()
+    lines = whole.splitlines()
+    path.write_bytes(whole.rstrip())  # nothing lacks but the end of the last line
+    assert float(open_fields(path)["flux"].sum()) == pytest.approx(66)
+    for cut in (b"\n".join(lines[:10]), b"\n".join(lines[:10])[:-2], whole[: len(whole) - 12]):
+        path.write_bytes(cut)
+        with pytest.raises(NarcfError, match=r"t\.csv: expected a whole table.*cut short"):
+            open_fields(path)
+    path.write_text("lat,lon,flux\n40.5,-99.5,1\nnorth,-98.5,2\n")
+    with pytest.raises(NarcfError, match=r"number as lat .* found north in data row 2"):
+        open_fields(path)
