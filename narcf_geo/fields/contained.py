@@ -13,6 +13,7 @@ import numpy as np
 from narcf_geo.core.errors import UnreadableError, UsageError
 from narcf_geo.core.ordinary import require_ordinary
 from narcf_geo.core.sizes import require_room
+from narcf_geo.core.stores import DESCRIBES, opened
 
 if TYPE_CHECKING:
     from narcf_geo.fields.formats import Opening
@@ -97,8 +98,6 @@ _CODECS = frozenset(
     )
 )
 """Codecs of Zarr that hold numbers and texts; ``pickle`` and its like run code."""
-
-_DESCRIBES = ("zarr.json", ".zgroup", ".zmetadata", ".zattrs", ".zarray")
 
 
 def require_options(driver: str, how: Opening, where: object) -> None:
@@ -227,11 +226,12 @@ def require_contained_store(location: Path | str, **options: Any) -> None:
     import zarr
 
     local = isinstance(location, Path)
-    if local:
-        _require_ordinary_store(Path(location))
-    group = zarr.open(str(location), mode="r", **options)
-    arrays = group.arrays() if isinstance(group, zarr.Group) else [("", group)]
-    for name, array in arrays:
+    where: Any = opened(location) if local else str(location)
+    group = zarr.open(where, mode="r", **options)
+    members = group.members(max_depth=None) if isinstance(group, zarr.Group) else [("", group)]
+    for name, array in members:
+        if not isinstance(array, zarr.Array):
+            continue
         described: Mapping[str, Any] = array.metadata.to_dict()
         if wrong := sorted(set(_codecs(described)) - _CODECS):
             raise UnreadableError(
@@ -267,11 +267,5 @@ def _plain(codec: Any) -> Mapping[str, Any]:
     return {}
 
 
-def _require_ordinary_store(path: Path) -> None:
-    for folder in (path, *(p for p in path.iterdir() if p.is_dir())):
-        for name in _DESCRIBES:
-            require_ordinary(folder / name)
-
-
 def _has_chunks(path: Path) -> bool:
-    return any(p.name not in _DESCRIBES for p in path.iterdir()) if path.is_dir() else False
+    return any(p.name not in DESCRIBES for p in path.iterdir()) if path.is_dir() else False
