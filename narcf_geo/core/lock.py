@@ -239,15 +239,21 @@ def _write(handle: int, lock: str) -> None:
 
 def _put_aside(path: Path, dead: Holder) -> None:
     """Remove the lock file of a process that has ended, and of no other one."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
+    # One at a time looks and removes: between the two nobody else can take the lock.
+    guard = path.with_name(f"{path.name}.takeover")
     try:
-        path.rename(aside)
-    except OSError:  # another one was faster
-        return
-    if Holder.read(aside) != dead:
+        os.close(os.open(guard, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+    except FileExistsError:
         with suppress(OSError):
-            os.link(aside, path)
-    aside.unlink()
+            if time.time() - guard.stat().st_mtime > 10 * _WAIT:  # left by one that was killed
+                guard.unlink()
+        time.sleep(0.01)
+        return
+    try:
+        if Holder.read(path) == dead:
+            path.unlink()
+    finally:
+        guard.unlink(missing_ok=True)
 
 
 def _refusal(path: Path, what: str) -> NarcfError:
