@@ -54,9 +54,26 @@ class CheckingStore(LocalStore):
             When it is no file of the store; or a chunk that should be there, is not what was
             written, or is not of the size of a chunk.
         """
-        file = self.root / key
-        self._require_own(key, file)
+        self._require_own(key, self.root / key)
         found = await super().get(key, prototype, byte_range)
+        return self._checked(key, found, byte_range)
+
+    def get_sync(
+        self,
+        key: str,
+        *,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
+    ) -> Buffer | None:
+        """Return what `get` does."""
+        self._require_own(key, self.root / key)
+        found = super().get_sync(key, prototype=prototype, byte_range=byte_range)
+        return self._checked(key, found, byte_range)
+
+    def _checked(
+        self, key: str, found: Buffer | None, byte_range: ByteRequest | None
+    ) -> Buffer | None:
+        file = self.root / key
         if key.rpartition("/")[2] in (*DESCRIBES, ABSENT):
             return found
         at, array = self._array_of(key)

@@ -53,6 +53,16 @@ def opened(store: str | os.PathLike[str]) -> Store | str | os.PathLike[str]:
     return CheckingStore(Path(store), read_only=True)
 
 
+def growing(store: str | os.PathLike[str]) -> Store:
+    """Return what Zarr writes a store by whose finished pieces a journal marks.
+
+    A chunk is on the disk when it has been written: after a power cut no mark is without it.
+    """
+    from narcf_geo.core.durable import DurableStore
+
+    return DurableStore(Path(store))
+
+
 def _arrays(store: Path) -> Iterator[Path]:
     for path in sorted(store.glob("*/zarr.json")):
         if json.loads(path.read_text(encoding="utf-8"))["node_type"] == "array":
