@@ -15,6 +15,8 @@ def main() -> None:
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     if not debug:
         warnings.formatwarning = _sentence
+        # Errors that nothing can handle: rasterio does not decode all that GDAL says of a file.
+        sys.unraisablehook = lambda _: None
     try:
         app()
     except KeyboardInterrupt:

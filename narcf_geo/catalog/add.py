@@ -27,6 +27,7 @@ from narcf_geo.catalog.schema import CatalogFile, SourceEntry
 from narcf_geo.core.errors import NarcfError, TimeError, UsageError
 from narcf_geo.core.filenames import has_month, month_in
 from narcf_geo.core.files import atomic_path
+from narcf_geo.core.lock import hold_output
 from narcf_geo.core.months import FIRST_YEAR
 from narcf_geo.core.variables import VARIABLES
 from narcf_geo.core.yamlfile import read
@@ -40,6 +41,9 @@ from narcf_geo.grid.detect import plane_dims
 
 _FILLS = (-9999.0, -99999.0, -999.0, -99.0, -88.0, -9.99, -32768.0, 1e20, 9.96921e36, -3.4028235e38)
 """Values that often stand for none where a file does not say so."""
+
+_PATIENCE = 10.0
+"""Seconds in which others have added their entries."""
 
 
 def draft(path: Path, name: str, catalog: Path) -> str:
@@ -156,11 +160,20 @@ def _unused(key: str, keys: set[str]) -> str:
 def append(text: str, name: str, catalog: Path) -> None:
     """Write the entry `text` into the file `catalog`, which keeps its comments.
 
+    Another process that adds an entry at the same time is waited for.
+
     Raises
     ------
     UsageError
         When the catalog has such an entry already, or does not fit the schema with it.
+    NarcfError
+        When another process does not let go of the catalog.
     """
+    with hold_output(catalog, wait=_PATIENCE):
+        _append(text, name, catalog)
+
+
+def _append(text: str, name: str, catalog: Path) -> None:
     before = catalog.read_text(encoding="utf-8") if catalog.exists() else "sources:\n"
     if catalog.exists():
         document = read(catalog, CatalogFile)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -18,6 +19,7 @@ from narcf_geo.catalog.unpack import safe_parts, unpack
 from narcf_geo.core.addresses import shown
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import atomic_path
+from narcf_geo.core.lock import hold
 
 LOCK = "fetched.lock.json"
 """Beside the files: the checksum, size and address of each, and what each archive held."""
@@ -87,8 +89,20 @@ def fetch(
     Raises
     ------
     NarcfError
-        After all others have been fetched, for those that could not be.
+        After all others have been fetched, for those that could not be; at once when another
+        process fetches into the same folder.
     """
+    downloads = list(downloads)
+    folders = sorted({download.path.parent for download in downloads})
+    with ExitStack() as held:
+        for folder in folders:
+            held.enter_context(hold(folder / ".fetch.lock", str(folder), reentrant=True))
+        return _fetch_all(downloads, progress, workers, wait)
+
+
+def _fetch_all(
+    downloads: Sequence[Download], progress: Progress, workers: int, wait: float
+) -> list[Path]:
     paths, failures = [], []
     stopped = Event()
 

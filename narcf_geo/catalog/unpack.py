@@ -11,7 +11,6 @@ import re
 import shutil
 import stat
 import tarfile
-import tempfile
 import unicodedata
 import zipfile
 from collections.abc import Mapping
@@ -21,6 +20,8 @@ from types import MappingProxyType
 from typing import IO, Any
 
 from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.files import remove
+from narcf_geo.core.partial import partial_path
 
 PROJECT_FILES = ("narcf.yaml", "data_catalog.yaml", "fetched.lock.json")
 """Names that nothing fetched or unpacked may have."""
@@ -41,7 +42,8 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 def unpack(path: Path, known: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
     """Unpack a zip, tar or single compressed file into its own folder.
 
-    The files are written to a temporary folder and moved when all are there.
+    The files are written to a temporary folder and moved when all are there. What a killed process
+    left of such a folder goes.
 
     Parameters
     ----------
@@ -64,21 +66,24 @@ def unpack(path: Path, known: Mapping[str, str] = MappingProxyType({})) -> dict[
         is a project's own, or is the same as another's on some system; would replace a file; when
         there are too many or they are too large; or when the archive is damaged or is none.
     """
-    with tempfile.TemporaryDirectory(prefix=f".{path.name[:80]}.", dir=path.parent) as folder:
-        staged = _Staged(path, Path(folder), _allowed(path))
-        try:
-            _extract(staged)
-            if not staged.digests:
-                raise NarcfError(f"{path}: expected an archive of data files, found none in it")
-            _place(staged, known)
-        except NarcfError:
-            raise
-        except Exception as error:  # each format raises its own kinds
-            raise NarcfError(
-                f"{path}: cannot be unpacked ({str(error)[:200] or type(error).__name__}); if the "
-                "archive is damaged, remove it and fetch it again"
-            ) from None
-        return staged.digests
+    folder = partial_path(path.with_name(path.name[:80]))
+    folder.mkdir()
+    staged = _Staged(path, folder, _allowed(path))
+    try:
+        _extract(staged)
+        if not staged.digests:
+            raise NarcfError(f"{path}: expected an archive of data files, found none in it")
+        _place(staged, known)
+    except NarcfError:
+        raise
+    except Exception as error:  # each format raises its own kinds
+        raise NarcfError(
+            f"{path}: cannot be unpacked ({str(error)[:200] or type(error).__name__}); if the "
+            "archive is damaged, remove it and fetch it again"
+        ) from None
+    finally:
+        remove(folder)
+    return staged.digests
 
 
 def safe_parts(name: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from narcf_geo.core.contained import require_contained, require_contained_store
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path
 from narcf_geo.core.stores import checked, opened, seal
@@ -41,6 +42,18 @@ def write_netcdf(ds: xr.Dataset, path: Path) -> None:
         ds.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
 
 
+def load_netcdf(path: Path) -> xr.Dataset:
+    """Read a NetCDF file of a project or a bundle.
+
+    Raises
+    ------
+    UnreadableError
+        When it leads to other files, or declares more than it holds.
+    """
+    require_contained(path)
+    return xr.load_dataset(path, engine="netcdf4")
+
+
 def open_zarr(path: Path, command: str) -> xr.Dataset:
     """Open a store of a project lazily.
 
@@ -51,4 +64,5 @@ def open_zarr(path: Path, command: str) -> xr.Dataset:
     """
     if not path.exists():
         raise NarcfError(f"{path}: no such store; make it with `narcf-geo {command}`")
+    require_contained_store(path)
     return xr.open_zarr(opened(path), consolidated=False)

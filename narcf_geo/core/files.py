@@ -77,12 +77,12 @@ def move(temporary: Path, path: Path) -> None:
     """
     if temporary.is_dir():
         with ThreadPoolExecutor(32) as pool:  # the disk takes many at once
-            for _ in pool.map(_to_disk, [temporary, *temporary.rglob("*")]):
+            for _ in pool.map(to_disk, [temporary, *temporary.rglob("*")]):
                 pass
     else:
-        _to_disk(temporary)
+        to_disk(temporary)
     _put(temporary, path)
-    _to_disk(path.parent)
+    to_disk(path.parent)
 
 
 def _put(temporary: Path, path: Path) -> None:
@@ -109,7 +109,7 @@ def _put(temporary: Path, path: Path) -> None:
             remove(old)
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
     """Have the system write what it holds of a file or folder, where it can."""
     try:
         handle = os.open(path, os.O_RDONLY)

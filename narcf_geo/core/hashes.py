@@ -97,11 +97,19 @@ def size(path: Path) -> int:
 
 
 def _files(path: Path) -> dict[str, Path]:
-    """Return the regular files in a folder by their names there, sorted; a file by ``""``."""
+    """Return the regular files in a folder by their names there, sorted; a file by ``""``.
+
+    Links to folders are followed, each folder once.
+    """
     if not path.is_dir():
         return {"": path}
     found = {}
-    for folder, _, names in os.walk(path):
+    seen = set()
+    for folder, below, names in os.walk(path, followlinks=True):
+        if (at := os.path.realpath(folder)) in seen:  # a link to a folder that it is in
+            below.clear()
+            continue
+        seen.add(at)
         for file in (Path(folder, name) for name in names):
             if file.is_file():  # a pipe would be waited for
                 found[file.relative_to(path).as_posix()] = file

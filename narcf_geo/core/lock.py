@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -67,19 +67,26 @@ class Holder:
         return f"process {self.process} on {self.host} since {self.since} ({self.command})"
 
 
-def hold_output(output: Path) -> AbstractContextManager[None]:
+def hold_output(output: Path, wait: float = 0.0) -> AbstractContextManager[None]:
     """Keep others from writing the file or store `output` within the block.
+
+    Parameters
+    ----------
+    output : Path
+        What is written.
+    wait : float
+        Seconds to wait for another command.
 
     Raises
     ------
     NarcfError
         When another command writes it: which one, where and since when.
     """
-    return hold(output.with_name(f".{output.name}.lock"), str(output), reentrant=True)
+    return hold(output.with_name(f".{output.name}.lock"), str(output), reentrant=True, wait=wait)
 
 
 @contextmanager
-def hold(path: Path, what: str, *, reentrant: bool = False) -> Iterator[None]:
+def hold(path: Path, what: str, *, reentrant: bool = False, wait: float = 0.0) -> Iterator[None]:
     """Hold the lock file `path` within the block.
 
     Parameters
@@ -90,6 +97,8 @@ def hold(path: Path, what: str, *, reentrant: bool = False) -> Iterator[None]:
         What is locked, for the error.
     reentrant : bool
         Let a thread that holds the lock hold it again; it is free when the outer block ends.
+    wait : float
+        Seconds to wait for whoever holds it.
 
     Raises
     ------
@@ -114,8 +123,9 @@ def hold(path: Path, what: str, *, reentrant: bool = False) -> Iterator[None]:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        take: Callable[[Path, str], int | None]
         take = _take_system_lock if _has_system_locks(path.parent) else _take_file
-        release = take(path, what)
+        release = _patiently(wait, take, path, what)
     except OSError as error:
         raise NarcfError(
             f"{path}: cannot be locked ({error.strerror or error}); see that the folder can be "
@@ -129,6 +139,20 @@ def hold(path: Path, what: str, *, reentrant: bool = False) -> Iterator[None]:
         _remove(path)
         if release is not None:
             os.close(release)
+
+
+def _patiently(
+    wait: float, take: Callable[[Path, str], int | None], path: Path, what: str
+) -> int | None:
+    """Take the lock, trying for some seconds."""
+    until = time.monotonic() + wait
+    while True:
+        try:
+            return take(path, what)
+        except NarcfError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 def _remove(path: Path) -> None:
@@ -215,15 +239,21 @@ def _write(handle: int, lock: str) -> None:
 
 def _put_aside(path: Path, dead: Holder) -> None:
     """Remove the lock file of a process that has ended, and of no other one."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
+    # One at a time looks and removes: between the two nobody else can take the lock.
+    guard = path.with_name(f"{path.name}.takeover")
     try:
-        path.rename(aside)
-    except OSError:  # another one was faster
-        return
-    if Holder.read(aside) != dead:
+        os.close(os.open(guard, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+    except FileExistsError:
         with suppress(OSError):
-            os.link(aside, path)
-    aside.unlink()
+            if time.time() - guard.stat().st_mtime > 10 * _WAIT:  # left by one that was killed
+                guard.unlink()
+        time.sleep(0.01)
+        return
+    try:
+        if Holder.read(path) == dead:
+            path.unlink()
+    finally:
+        guard.unlink(missing_ok=True)
 
 
 def _refusal(path: Path, what: str) -> NarcfError:

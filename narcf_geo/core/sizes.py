@@ -7,6 +7,9 @@ from narcf_geo.core.errors import NarcfError, UnreadableError
 SMALL = 2**28
 """Bytes that any computer has."""
 
+MOST_PACKED = 2**15
+"""Bytes that one stored byte stands for at most in a file that is compressed well."""
+
 
 def memory() -> int:
     """Return the memory of this computer or container, bytes."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ABSENT = "absent.json"
 """In the folder of an array: names of the chunks that were never written, as without a value."""
 
+DESCRIBES = ("zarr.json", ".zgroup", ".zmetadata", ".zattrs", ".zarray")
+"""Files that describe a store or an array."""
+
 
 def checked(*codecs: Any) -> list[Any]:
     """Return compressors with a checksum, crc32c, after them."""
@@ -36,24 +39,28 @@ def seal(store: Path) -> None:
 
 
 def opened(store: str | os.PathLike[str]) -> Store | str | os.PathLike[str]:
-    """Return what Zarr reads a store by: one of our own so that damage is an error.
+    """Return what Zarr reads a store by: one on this computer so that damage is an error.
 
     Raises
     ------
     NarcfError
-        Later, when a chunk is read that is lost or damaged; it names the file.
+        Later, when a file is read that is lost, damaged or none of the store; it names the file.
     """
-    if isinstance(store, str) and "://" in store:
-        return store
-    if not _is_sealed(Path(store)):
+    if (isinstance(store, str) and "://" in store) or not Path(store).is_dir():
         return store
     from narcf_geo.core.checking import CheckingStore  # slow to import, as zarr is
 
     return CheckingStore(Path(store), read_only=True)
 
 
-def _is_sealed(store: Path) -> bool:
-    return store.is_dir() and any(True for _ in store.glob(f"*/{ABSENT}"))
+def growing(store: str | os.PathLike[str]) -> Store:
+    """Return what Zarr writes a store by whose finished pieces a journal marks.
+
+    A chunk is on the disk when it has been written: after a power cut no mark is without it.
+    """
+    from narcf_geo.core.durable import DurableStore
+
+    return DurableStore(Path(store))
 
 
 def _arrays(store: Path) -> Iterator[Path]:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
+from narcf_geo.core.contained import require_contained, require_contained_store
 from narcf_geo.core.errors import NarcfError, UnreadableError
 from narcf_geo.core.ordinary import require_ordinary
 from narcf_geo.core.stores import opened
 from narcf_geo.fields.chunks import moderate_chunks, stored_blocks
-from narcf_geo.fields.contained import require_contained, require_contained_store, require_options
+from narcf_geo.fields.options import require_options
 from narcf_geo.fields.rasters import LAT_ATTRS, LON_ATTRS, open_raster
 from narcf_geo.fields.stored import require_packing
 

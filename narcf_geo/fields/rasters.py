@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UnreadableError
 from narcf_geo.core.ordinary import read_text, require_ordinary
-from narcf_geo.core.sizes import require_room
+from narcf_geo.core.sizes import MOST_PACKED, SMALL, require_room
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -35,6 +37,9 @@ _DRIVERS = {
 _RASTERS_BESIDE = (".ovr", ".msk", ".ovr.ovr", ".msk.ovr")
 _TEXTS_BESIDE = (".tfw", ".tifw", ".wld", ".hdr", ".prj", ".stx", ".clr")
 _MOST_TEXT = 20_000_000
+
+_NARROW = 8
+"""Pixels of one bit are stored in so many times fewer bytes than they are read as."""
 
 _OF_MOSAIC = frozenset(
     (
@@ -176,10 +181,46 @@ def _look(path: Path | str, driver: Any) -> tuple[bool, bool, bool]:
         for (rows, columns), dtype in zip(raster.block_shapes, raster.dtypes, strict=True):
             size = rows * columns * np.dtype(dtype).itemsize
             require_room(size, f"{path}: a block of {rows:,} x {columns:,} pixels")
+        if isinstance(path, Path):
+            _require_held(path, raster)
         masked = any(MaskFlags.all_valid not in flags for flags in raster.mask_flag_enums)
         scaled = any(s != 1 for s in raster.scales) or any(o != 0 for o in raster.offsets)
         coloured = ColorInterp.palette in raster.colorinterp
         return masked or scaled, not raster.transform.is_identity, coloured
+
+
+def _require_held(path: Path, raster: DatasetReader) -> None:
+    """Refuse a raster that declares more than its files can hold.
+
+    Blocks that are absent hold no value, and are read as such: a sparse raster may be as large as
+    the memory.
+    """
+    import numpy as np
+
+    rows, columns = raster.block_shapes[0]
+    sizes = [np.dtype(dtype).itemsize for dtype in raster.dtypes]
+    declared = raster.width * raster.height * sum(sizes)
+    held = sum(os.path.getsize(name) for name in raster.files if os.path.isfile(name))
+    blocks = math.ceil(raster.height / rows) * math.ceil(raster.width / columns)
+    fits = raster.driver not in ("EHdr", "ENVI") or declared <= _NARROW * held
+    if raster.driver == "GTiff" and (
+        first := raster.get_tag_item("BLOCK_SIZE_0_0", "TIFF", bidx=1)
+    ):
+        together = raster.interleaving is not None and raster.interleaving.value == "PIXEL"
+        block = rows * columns * (sum(sizes) if together else sizes[0])
+        most = MOST_PACKED if raster.compression else _NARROW
+        fits = int(first) <= held and block <= most * int(first)
+    if raster.driver == "GTiff" and declared > SMALL:
+        # Each block has a place and a length in the file, of two bytes or more each.
+        fits = fits and 4 * blocks <= held
+    shape = " x ".join(f"{n:,}" for n in (raster.count, raster.height, raster.width))
+    if not fits:
+        raise UnreadableError(
+            f"{path}: expected {shape} pixels, found {held:,} bytes, which cannot hold them; the "
+            "file is damaged or incomplete"
+        )
+    if declared > MOST_PACKED * held:
+        require_room(declared, f"{path}: a raster of {shape} pixels in {held:,} bytes")
 
 
 def _driver(path: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from narcf_geo.core.datasets import load_netcdf
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.progress import Progress, silent
 from narcf_geo.core.provenance import VERSION
@@ -240,4 +241,4 @@ def cross_validation(directory: str | os.PathLike[str]) -> xr.Dataset:
     path = Path(directory) / CROSS_VALIDATION
     if not path.exists():
         raise NarcfError(f"{path}: no such file; train again with `narcf-geo train`")
-    return xr.load_dataset(path, engine="netcdf4")
+    return load_netcdf(path)

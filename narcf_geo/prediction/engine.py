@@ -23,6 +23,7 @@ from narcf_geo.core.files import require_replaceable
 from narcf_geo.core.lock import hold_output
 from narcf_geo.core.pool import Pool, Threads, memory_bytes, threads
 from narcf_geo.core.provenance import VERSION
+from narcf_geo.core.stores import growing
 from narcf_geo.fields.formats import Opening, open_zarr
 from narcf_geo.fields.reading import named
 from narcf_geo.fields.values import whole_classes
@@ -281,7 +282,7 @@ def _writing(path: Path) -> Iterator[None]:
 def _array(store: str, name: str) -> Any:
     import zarr
 
-    return zarr.open_array(store, path=name, mode="r+")
+    return zarr.open_array(growing(store), path=name, mode="r+")
 
 
 @lru_cache(maxsize=4)

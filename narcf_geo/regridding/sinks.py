@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.stores import growing
 from narcf_geo.regridding.packing import Packing
 from narcf_geo.regridding.pieces import Layer, Place
 
@@ -109,7 +110,7 @@ class InStore:
 def _array(store: str, name: str) -> Any:
     import zarr
 
-    return zarr.open_array(store, path=name, mode="r+")
+    return zarr.open_array(growing(store), path=name, mode="r+")
 
 
 def create_store(

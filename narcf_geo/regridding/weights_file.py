@@ -15,9 +15,9 @@ import xarray as xr
 from scipy import sparse
 
 from narcf_geo.core.constants import EARTH_RADIUS
+from narcf_geo.core.contained import require_contained
 from narcf_geo.core.errors import NarcfError, UnreadableError, UsageError
 from narcf_geo.core.files import atomic_path
-from narcf_geo.fields.contained import require_contained
 from narcf_geo.grid import Cells
 from narcf_geo.grid.sphere import EdgeKind
 from narcf_geo.regridding.meshes import as_rows

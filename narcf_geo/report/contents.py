@@ -13,6 +13,7 @@ from narcf_geo.core.errors import NarcfError
 from narcf_geo.cube.cube import FLUX_NAMES
 from narcf_geo.figures import charts
 from narcf_geo.figures.style import save_figure
+from narcf_geo.model import contents
 from narcf_geo.model.samples.features import is_land
 from narcf_geo.project.project import Project
 from narcf_geo.report import OtherRun, ReportContext, ReportFigure, interactive_map, write_report
@@ -170,7 +171,7 @@ def _context(
 ) -> ReportContext:
     settings = project.settings
     metrics = _metrics(project)
-    bundle = json.loads(project.path("model", "bundle.json").read_text(encoding="utf-8"))
+    bundle = contents.read(project.path("model"))
     catalog = project.catalog()
     reference = settings.reference.name if settings.reference else "the reference"
     return ReportContext(
@@ -191,7 +192,7 @@ def _context(
             ("Features", ", ".join(bundle["features"]["names"])),
             ("Model", _model(bundle)),
             ("Split", str(project.settings.split)),
-            ("Software", ", ".join(f"{k} {v}" for k, v in bundle["versions"].items())),
+            ("Software", ", ".join(f"{k} {v}" for k, v in bundle.get("versions", {}).items())),
         ],
         summary={
             "Region": _box(project),
@@ -241,12 +242,13 @@ def _provenance(entry: Any) -> str:
 
 
 def _model(bundle: dict[str, Any]) -> str:
-    settings = bundle["settings"]["model"]
+    said = bundle.get("settings", {})
+    settings = said.get("model", {})
     changed = ", ".join(f"{k} {v}" for k, v in settings.items() if v is not None and k != "preset")
     changed = f" ({changed})" if changed else ""
     return (
-        f"preset {settings['preset']}{changed}, {bundle['samples']['train']:,} training "
-        f"samples, seed {bundle['settings']['seed']}"
+        f"preset {settings.get('preset', 'unknown')}{changed}, "
+        f"{bundle.get('samples', {}).get('train', 0):,} training samples, seed {said.get('seed')}"
     )
 
 

@@ -19,7 +19,8 @@ import xarray as xr
 
 from narcf_geo.core.archives import require_regular
 from narcf_geo.core.constants import EARTH_RADIUS
-from narcf_geo.core.errors import NarcfError, UsageError, reason
+from narcf_geo.core.contained import require_contained
+from narcf_geo.core.errors import NarcfError, UnreadableError, UsageError, reason
 from narcf_geo.core.files import atomic_path
 from narcf_geo.statistics.blocks import (
     calendar_years,
@@ -274,6 +275,7 @@ class ErrorModel:
             return None
         try:
             require_regular(path, MAX_BYTES)
+            require_contained(path)
             with xr.open_dataset(path, engine="netcdf4") as ds:
                 _check(ds)
                 ds = ds.load()
@@ -284,6 +286,8 @@ class ErrorModel:
             length, degrees, months = (_positive(ds.attrs, name) for name in _NUMBERS)
             if months != int(months) or 12 % int(months):
                 raise ValueError(f"block_months: expected a divisor of 12, found {months:g}")
+        except UnreadableError:
+            raise
         except Exception as error:  # HDF5 and decoding let many kinds through
             raise NarcfError(
                 f"{path}: expected the errors of a model, found another file ({reason(error)}); "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from narcf_geo.core.datasets import write_netcdf, write_zarr
+from narcf_geo.core.datasets import load_netcdf, write_netcdf, write_zarr
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path, remove
 from narcf_geo.core.progress import Progress
@@ -175,7 +175,7 @@ def build_cube(project: Project, progress: Progress, options: Options) -> list[P
     settings = project.settings
 
     def regridded(source: str) -> xr.Dataset:
-        return xr.load_dataset(project.path("regridded", f"{source}.nc"), engine="netcdf4")
+        return load_netcdf(project.path("regridded", f"{source}.nc"))
 
     predictors = xr.merge(
         [regridded(name)[variables] for name, variables in settings.predictors.items()],
@@ -191,7 +191,7 @@ def build_cube(project: Project, progress: Progress, options: Options) -> list[P
         fluxes[name] = source[flux.variable].assign_attrs(product=flux.name)
         if role == "target" and "flux_std" in source:
             fluxes["flux_target_std"] = source["flux_std"]
-    biomes = xr.load_dataset(project.path("biomes.nc"), engine="netcdf4")
+    biomes = load_netcdf(project.path("biomes.nc"))
     cube = join(predictors, biomes, fluxes, project.target_grid)
     cube.attrs = {"source": SOFTWARE, **attributes(project)}
     path = project.path("cube.zarr")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from narcf_geo.catalog.add import append, draft
 from narcf_geo.catalog.catalog import Catalog
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.filenames import month_in
+from narcf_geo.core.lock import hold_output
 
 OLD = """\
 # mine
@@ -128,3 +132,54 @@ def test_a_range_of_months_in_a_name_is_no_month() -> None:
     assert month_in("nee_200101.nc") == "2001-01"
     assert month_in("nee_200101_200112.nc") is None
     assert month_in("nee_20010131.nc") is None
+
+
+ADDS = """
+import sys
+from pathlib import Path
+from narcf_geo.catalog.add import append
+entry = "description: x, driver: netcdf, args: {urlpath: a.nc}, metadata: {role: predictor}"
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(12):
+    name = f"{sys.argv[2]}{number}"
+    append(f"  {name}: {{{entry}}}\\n", name, Path(sys.argv[1]))
+"""
+
+
+def test_no_entry_is_lost_where_two_add_at_once(tmp_path: Path) -> None:
+    catalog = tmp_path / "cat.yaml"
+    catalog.write_text(OLD)
+    before = list(Catalog.open(catalog))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    both = [
+        subprocess.Popen([sys.executable, "-c", ADDS, str(catalog), name], **pipes)
+        for name in ("a", "b")
+    ]
+    for process in both:
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in both:
+        process.communicate()
+        assert process.returncode == 0
+    added = {f"{name}{number}" for name in "ab" for number in range(12)}
+    assert set(Catalog.open(catalog)) == {*before, *added}
+    assert [path.name for path in tmp_path.iterdir()] == ["cat.yaml"]
+
+
+def test_a_catalog_that_stays_locked_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("narcf_geo.catalog.add._PATIENCE", 0.1)
+    catalog = tmp_path / "cat.yaml"
+    catalog.write_text(OLD)
+    hourly(tmp_path / "hourly.nc")
+    text = draft(tmp_path / "hourly.nc", "model", catalog)
+    with hold_output(catalog), ThreadPoolExecutor(1) as pool:
+        other = pool.submit(append, text, "model", catalog)
+        with pytest.raises(NarcfError, match=r"cat\.yaml is in use by process"):
+            other.result()
+    assert catalog.read_text() == OLD
+    append(text, "model", catalog)

@@ -8,11 +8,14 @@ import hashlib
 import io
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import time
 import traceback
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from narcf_geo.catalog import download as downloading
 from narcf_geo.catalog import fetch as fetching
 from narcf_geo.catalog.catalog import Catalog
 from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.lock import hold
 
 BODY = bytes(range(256)) * 3000
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -452,3 +456,39 @@ def test_a_size_that_cannot_be_asked_for(tmp_path: Path) -> None:
 def test_nothing_is_put_into_the_package() -> None:
     with pytest.raises(UsageError, match="narcf-geo init DIR"):
         fetching.plan(Catalog.open(), "narr")
+
+
+def test_a_second_fetch_into_the_folder_is_refused(
+    catalog: Callable, server: Server, tmp_path: Path
+) -> None:
+    them = catalog("a.nc")
+    folder = tmp_path / "data"
+    with hold(folder / ".fetch.lock", str(folder)), ThreadPoolExecutor(1) as pool:
+        with pytest.raises(NarcfError, match=r"data is in use by process \d+ on "):
+            pool.submit(run, them).result()
+        assert names(folder) == [".fetch.lock"]
+    assert server.seen == []
+    run(them)
+    assert names(folder) == ["a.nc", fetching.LOCK]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from narcf_geo.catalog import unpack
+unpack._place = lambda *_: os._exit(9)
+unpack.unpack(Path(sys.argv[1]))
+"""
+
+
+def test_what_a_killed_fetch_unpacked_goes(catalog: Callable, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "old.zip").write_bytes(zipped("b.nc", BODY))
+    command = [sys.executable, "-c", KILLED, str(folder / "old.zip")]
+    assert subprocess.run(command, check=False).returncode == 9
+    (left,) = [path for path in folder.iterdir() if path.name != "old.zip"]
+    assert left.is_dir()
+    assert (left / "b.nc").read_bytes() == BODY
+    run(catalog("a.nc"))
+    assert names(folder) == ["a.nc", fetching.LOCK, "old.zip"]

@@ -48,3 +48,16 @@ def test_a_file_is_read_again_only_where_size_or_times_differ(
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(NarcfError, match=r"absent\.nc: reading failed"):
         Hashes().parts(tmp_path / "absent.nc")
+
+
+def test_folders_that_are_links_are_read_once(tmp_path: Path) -> None:
+    store, away = tmp_path / "store", tmp_path / "away"
+    store.mkdir()
+    away.mkdir()
+    (away / "chunk").write_text("one")
+    (store / "linked").symlink_to(away)
+    (store / "loop").symlink_to(store)
+    before = Hashes().parts(store)
+    assert set(before) == {"linked/chunk"}
+    (away / "chunk").write_text("two")
+    assert Hashes().parts(store) != before

@@ -284,9 +284,10 @@ def test_a_pipe_in_a_store_is_refused_at_once(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of rasterio
 @pytest.mark.parametrize("suffix", [".nc", ".tif", ".csv", ".asc"])
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data())
 def test_damaged_bytes_open_or_are_refused_in_words(

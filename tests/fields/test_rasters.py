@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import subprocess
 import sys
 import time
@@ -153,3 +154,75 @@ def test_polygons_from_a_pipe_are_refused_at_once(tmp_path: Path, suffix: str) -
     os.mkfifo(tmp_path / f"regions.{suffix}")
     with pytest.raises(UsageError, match="expected a file, found a pipe"):
         open_regions(tmp_path / f"regions.{suffix}")
+
+
+def tag(path: Path, number: int, value: int) -> None:
+    """Give the tag of a small little-endian TIFF another value."""
+    content = bytearray(path.read_bytes())
+    (at,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, at)
+    for entry in range(at + 2, at + 2 + 12 * count, 12):
+        if struct.unpack_from("<H", content, entry)[0] == number:
+            struct.pack_into("<HII", content, entry + 2, 4, 1, value)
+    path.write_bytes(content)
+
+
+WIDTH, LENGTH, SAMPLES, BYTES, ROWS = 256, 257, 277, 279, 278
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {WIDTH: 2**24, BYTES: 192},
+        {LENGTH: 2**30, ROWS: 4},
+        {LENGTH: 2**26, ROWS: 2**26},
+        {SAMPLES: 30_000},
+        {WIDTH: 2**24, LENGTH: 2**24},
+    ],
+)
+def test_a_raster_that_declares_more_than_it_holds_is_refused_at_once(
+    tmp_path: Path, tags: dict[int, int]
+) -> None:
+    path = geotiff(tmp_path / "in.tif")
+    assert open_format(path)["band_data"].size
+    for number, value in tags.items():
+        tag(path, number, value)
+    begin = time.process_time()
+    with pytest.raises(
+        UnreadableError, match=r"in\.tif.*(cannot hold|would take|cannot be opened)"
+    ):
+        open_format(path)
+    assert time.process_time() - begin < 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"SPARSE_OK": True},
+        {"compress": "deflate"},
+        {"compress": "zstd", "tiled": True, "blockxsize": 1024, "blockysize": 1024},
+        {"compress": "lzw"},
+        {"NBITS": 1},
+        {"interleave": "band"},
+    ],
+)
+def test_a_sparse_or_well_packed_raster_is_read(tmp_path: Path, options: dict) -> None:
+    path = tmp_path / "in.tif"
+    shape = {"width": 3000, "height": 2000, "count": 2, "dtype": "uint8"}
+    place = rasterio.transform.from_origin(0, 50, 0.01, 0.01)
+    with rasterio.open(path, "w", crs="EPSG:4326", transform=place, **shape, **options) as raster:
+        if "SPARSE_OK" not in options:
+            raster.write(np.ones((2, 2000, 3000), "u1"))
+    found = open_format(path)["band_data"]
+    assert found.shape == (2, 2000, 3000)
+    assert int(found.max()) == int("SPARSE_OK" not in options)
+
+
+def test_numbers_alone_that_are_cut_short_are_refused(tmp_path: Path) -> None:
+    path = geotiff(tmp_path / "in.bil", "EHdr")
+    assert open_format(path)["band_data"].size
+    header = path.with_suffix(".hdr")
+    header.write_text(re.sub(r"(NCOLS|NROWS)\s+\d+", r"\1 5000", header.read_text()))
+    with pytest.raises(UnreadableError, match=r"in\.bil"):
+        open_format(path)

@@ -427,3 +427,17 @@ def test_trained_twice_it_has_the_same_bytes(cube: xr.Dataset, model: Path, tmp_
     # The control: another seed.
     fit_bundle(cube, settings.model_copy(update={"seed": 1}), tmp_path / "seed")
     assert (tmp_path / "seed" / "member_0.keras").read_bytes() != one["member_0.keras"]
+
+
+@pytest.mark.parametrize("place", ["/etc/errors.nc", "other.nc"])
+def test_errors_in_another_file_are_not_read(copy: Path, place: str) -> None:
+    (copy / "errors.nc").rename(copy / "other.nc")
+    target = copy / place
+    with h5py.File(copy / "errors.nc", "w") as file, h5py.File(copy / "other.nc") as other:
+        for name in other:
+            if name != "scale":
+                other.copy(name, file)
+        file.attrs.update(other.attrs)
+        file["scale"] = h5py.ExternalLink(str(target), "/scale")
+    signed(copy, "errors.nc")
+    refused(copy, "errors.nc", "'scale'", "expected its values in this file", target.name)

@@ -126,3 +126,21 @@ def test_narrow_intervals_and_extrapolation_are_warned_of(tiny_run):
     assert "hold 85% of the test data" in said(0.85, 1.0)
     assert "too narrow" not in said(0.94, 1.0)
     assert "are extrapolated" in said(0.94, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [('"features"', '"other"'), ('"noise": ', '"noise": -')]
+)
+def test_a_damaged_bundle_is_named(tiny_run, copy_of, before, after):
+    from narcf_geo.core.errors import NarcfError
+    from narcf_geo.project.project import Project
+    from narcf_geo.report.contents import write_comparison
+
+    folder = copy_of(tiny_run)
+    path = folder / "model" / "bundle.json"
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+    project = Project.open(folder)
+    with pytest.raises(NarcfError, match=r"bundle\.json: (features|noise)"):
+        write_comparison(project, project)

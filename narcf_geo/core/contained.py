@@ -4,68 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from narcf_geo.core.errors import UnreadableError, UsageError
+from narcf_geo.core import classic
+from narcf_geo.core.errors import NarcfError, UnreadableError, reason
 from narcf_geo.core.ordinary import require_ordinary
 from narcf_geo.core.sizes import require_room
-from narcf_geo.fields import classic
-
-if TYPE_CHECKING:
-    from narcf_geo.fields.formats import Opening
-
-_DECODING = frozenset(
-    (
-        "decode_cf",
-        "decode_coords",
-        "decode_times",
-        "decode_timedelta",
-        "mask_and_scale",
-        "use_cftime",
-        "concat_characters",
-        "drop_variables",
-    )
-)
-_OPTIONS = {
-    "netcdf": _DECODING | {"engine", "group"},
-    "zarr": _DECODING | {"consolidated", "group", "zarr_format", "zarr_version"},
-    "rasterio": frozenset({"mask_and_scale", "masked", "parse_coordinates", "group", "variable"}),
-    "grib": _DECODING | {"engine", "backend_kwargs"},
-}
-"""Keys of ``xarray_kwargs`` for each driver; others could lead elsewhere or run code."""
-
-_ENGINES = ("netcdf4", "h5netcdf", "scipy", "cfgrib")
-_GRIB_KEYS = ("filter_by_keys", "read_keys", "squeeze", "encode_cf")
-_CSV = frozenset(
-    (
-        "sep",
-        "delimiter",
-        "header",
-        "names",
-        "index_col",
-        "usecols",
-        "dtype",
-        "skiprows",
-        "skipfooter",
-        "nrows",
-        "skipinitialspace",
-        "na_values",
-        "keep_default_na",
-        "parse_dates",
-        "date_format",
-        "decimal",
-        "thousands",
-        "comment",
-        "quotechar",
-        "encoding",
-        "encoding_errors",
-        "engine",
-    )
-)
+from narcf_geo.core.stores import DESCRIBES, opened
 
 _CODECS = frozenset(
     (
@@ -98,36 +47,6 @@ _CODECS = frozenset(
     )
 )
 """Codecs of Zarr that hold numbers and texts; ``pickle`` and its like run code."""
-
-_DESCRIBES = ("zarr.json", ".zgroup", ".zmetadata", ".zattrs", ".zarray")
-
-
-def require_options(driver: str, how: Opening, where: object) -> None:
-    """Refuse options of a catalog that lead a library to other files or let it run code.
-
-    Raises
-    ------
-    UsageError
-        When there are some; the message names what is known.
-    """
-    backend = how.xarray_kwargs.get("backend_kwargs", {})
-    given: dict[str, tuple[Iterable[Any], Iterable[str]]] = {
-        "xarray_kwargs": (how.xarray_kwargs, _OPTIONS.get(driver, ["engine"])),
-        "csv_kwargs": (how.csv_kwargs, _CSV),
-        "xarray_kwargs.backend_kwargs": (backend, _GRIB_KEYS),
-    }
-    for name, (keys, known) in given.items():
-        if wrong := sorted(set(map(str, keys)) - set(known)):
-            raise UsageError(
-                f"{where}: {name}: expected keys among {', '.join(sorted(known))} for the driver "
-                f"{driver}, found {', '.join(wrong):.200}"
-            )
-    engine = how.xarray_kwargs.get("engine", _ENGINES[0])
-    if engine not in _ENGINES:
-        raise UsageError(
-            f"{where}: xarray_kwargs: expected an engine among {', '.join(_ENGINES)}, found "
-            f"{str(engine)!r:.80}"
-        )
 
 
 def require_contained(path: str | os.PathLike[str]) -> None:
@@ -230,11 +149,22 @@ def require_contained_store(location: Path | str, **options: Any) -> None:
     import zarr
 
     local = isinstance(location, Path)
-    if local:
-        _require_ordinary_store(Path(location))
-    group = zarr.open(str(location), mode="r", **options)
-    arrays = group.arrays() if isinstance(group, zarr.Group) else [("", group)]
-    for name, array in arrays:
+    where: Any = opened(location) if local else str(location)
+    try:
+        group = zarr.open(where, mode="r", **options)
+        members: list[tuple[str, Any]] = [("", group)]
+        if isinstance(group, zarr.Group):
+            members = list(group.members(max_depth=None))
+    except NarcfError:
+        raise
+    except Exception as error:  # of each release of Zarr its own kinds
+        raise UnreadableError(
+            f"{location}: cannot be opened as zarr ({reason(error)}); the store may be damaged or "
+            "incomplete, or of another format"
+        ) from None
+    for name, array in members:
+        if not isinstance(array, zarr.Array):
+            continue
         described: Mapping[str, Any] = array.metadata.to_dict()
         if wrong := sorted(set(_codecs(described)) - _CODECS):
             raise UnreadableError(
@@ -270,11 +200,5 @@ def _plain(codec: Any) -> Mapping[str, Any]:
     return {}
 
 
-def _require_ordinary_store(path: Path) -> None:
-    for folder in (path, *(p for p in path.iterdir() if p.is_dir())):
-        for name in _DESCRIBES:
-            require_ordinary(folder / name)
-
-
 def _has_chunks(path: Path) -> bool:
-    return any(p.name not in _DESCRIBES for p in path.iterdir()) if path.is_dir() else False
+    return any(p.name not in DESCRIBES for p in path.iterdir()) if path.is_dir() else False

@@ -1,0 +1,48 @@
+"""Files of a project or a bundle that come from others are read with the care of any file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from narcf_geo.core.datasets import load_netcdf, open_zarr, write_netcdf, write_zarr
+from narcf_geo.core.errors import UnreadableError
+from narcf_geo.model.fit import CROSS_VALIDATION, cross_validation
+
+
+@pytest.fixture
+def ds() -> xr.Dataset:
+    return xr.Dataset({"temp": (("lat", "lon"), np.arange(6.0).reshape(2, 3))})
+
+
+@pytest.mark.parametrize("read", [load_netcdf, lambda path: cross_validation(path.parent)])
+def test_a_link_to_another_file_is_not_followed(
+    tmp_path: Path, ds: xr.Dataset, read: Callable[[Path], xr.Dataset]
+) -> None:
+    path = tmp_path / CROSS_VALIDATION
+    write_netcdf(ds, path)
+    write_netcdf(ds, tmp_path / "other.nc")
+    xr.testing.assert_identical(read(path), ds)
+    with h5py.File(path, "r+") as file:
+        del file["temp"]
+        file["temp"] = h5py.ExternalLink("other.nc", "/temp")
+    with pytest.raises(UnreadableError, match=r"'temp': expected its values in this file"):
+        read(path)
+
+
+def test_a_codec_that_runs_code_is_refused(tmp_path: Path, ds: xr.Dataset) -> None:
+    path = tmp_path / "cube.zarr"
+    write_zarr(ds, path)
+    xr.testing.assert_identical(open_zarr(path, "regrid").load(), ds)
+    described = path / "temp" / "zarr.json"
+    content = json.loads(described.read_text())
+    content["codecs"].append({"name": "numcodecs.pickle", "configuration": {}})
+    described.write_text(json.dumps(content))
+    with pytest.raises(UnreadableError, match=r"cube\.zarr"):
+        open_zarr(path, "regrid")
