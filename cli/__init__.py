@@ -10,6 +10,7 @@ def main() -> None:
     """Run ``narcf-geo``: exit code 2 for a wrong question, 1 for a failed run, 0 else."""
     from narcf_geo.cli.app import app
     from narcf_geo.core.errors import NarcfError
+    from narcf_geo.core.files import disk_failure
 
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
@@ -28,6 +29,8 @@ def main() -> None:
             message = "".join(traceback.format_exception(error)).rstrip()
         elif isinstance(error, NarcfError):
             message = f"Error: {error}"
+        elif failure := disk_failure(error):
+            message = f"Error: {getattr(error, 'filename', None) or 'a file'}: {failure}"
         else:
             kind = type(error).__name__
             message = f"Error: {kind}: {error}\nRun again with --debug for details"

@@ -65,4 +65,6 @@ def open_zarr(path: Path, command: str) -> xr.Dataset:
     if not path.exists():
         raise NarcfError(f"{path}: no such store; make it with `narcf-geo {command}`")
     require_contained_store(path)
-    return xr.open_zarr(opened(path), consolidated=False)
+    ds = xr.open_zarr(opened(path), consolidated=False)
+    # The file system lists them in an order of its own, which a copy does not keep.
+    return ds[sorted(ds.variables, key=str)]

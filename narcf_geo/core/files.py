@@ -13,10 +13,11 @@ from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import NarcfError, UsageError, reason
 from narcf_geo.core.partial import partial_path
 
 _ATTEMPTS = 20
+_DISK = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EFBIG")
 
 
 def remove(path: Path) -> None:
@@ -46,8 +47,13 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place when the block ends well.
 
     Works for a file and for a folder (a Zarr store); several processes may write the same one, the
-    last stays. When the block raises, the temporary path is
-    removed and whatever stood at `path` stays as it was.
+    last stays. When the block raises, the temporary path is removed and whatever stood at `path`
+    stays as it was.
+
+    Raises
+    ------
+    NarcfError
+        When the disk is full or fails.
 
     Examples
     --------
@@ -63,10 +69,30 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
     temporary = partial_path(path)
     try:
         yield temporary
-        _put(temporary, path)
-    except BaseException:
-        remove(temporary)
+        move(temporary, path)
+    except BaseException as error:
+        with suppress(OSError):  # of a disk that fails
+            remove(temporary)
+        if failure := disk_failure(error):
+            raise NarcfError(f"{path}: {failure}") from error
         raise
+
+
+def disk_failure(error: BaseException) -> str:
+    """Return what to say where an error is that of a disk: full, broken, for reading alone.
+
+    Examples
+    --------
+    >>> disk_failure(OSError(errno.ENOSPC, "")).split(";")[0], disk_failure(OSError("a name"))
+    ('writing failed (No space left on device)', '')
+    """
+    if isinstance(error, OSError) and errno.errorcode.get(error.errno or 0) in _DISK:
+        said = os.strerror(error.errno or 0)
+    elif str(error).startswith("NetCDF: HDF error") or type(error).__name__ == "DataSourceError":
+        said = reason(error)  # libraries in C do not say more
+    else:
+        return ""
+    return f"writing failed ({said}); see to the disk and run again: what was finished stays"
 
 
 def move(temporary: Path, path: Path) -> None:

@@ -46,3 +46,12 @@ def test_a_codec_that_runs_code_is_refused(tmp_path: Path, ds: xr.Dataset) -> No
     described.write_text(json.dumps(content))
     with pytest.raises(UnreadableError, match=r"cube\.zarr"):
         open_zarr(path, "regrid")
+
+
+def test_the_order_of_variables_is_not_that_of_the_file_system(tmp_path: Path) -> None:
+    """A store made anew or copied has its folders in another order; what is made of it has not."""
+    values = {n: ("x", np.arange(3.0)) for n in ("wind", "air", "flux")}
+    write_zarr(xr.Dataset(values, {"lon": ("x", np.zeros(3)), "area": 1.0}), tmp_path / "a.zarr")
+    names = ["air", "area", "flux", "lon", "wind"]
+    assert list(open_zarr(tmp_path / "a.zarr", "cube").variables) == names
+    assert set(open_zarr(tmp_path / "a.zarr", "cube").coords) == {"lon", "area"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import threading
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path, remove
 
 
@@ -128,3 +131,30 @@ with atomic_path(sys.argv[1]) as temporary:
     assert slow.returncode == 0
     assert (tmp_path / "a.csv").read_text() == "slow"
     assert names(tmp_path) == ["a.csv"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_a_disk_that_fails_is_named(tmp_path: Path, code: int) -> None:
+    (tmp_path / "a.csv").write_text("before")
+
+    def fill() -> None:
+        with atomic_path(tmp_path / "a.csv") as temporary:
+            temporary.write_text("half")
+            raise OSError(code, "what the system says")
+
+    with pytest.raises(NarcfError, match=r"a\.csv: writing failed \(.*run again"):
+        fill()
+    assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
+    assert (tmp_path / "a.csv").read_text() == "before"
+
+
+def test_a_file_is_on_the_disk_before_it_is_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (done.append("sync"), fsync(fd))[1])
+    monkeypatch.setattr(Path, "replace", lambda *a: (done.append("move"), replace(*a))[1])
+    with atomic_path(tmp_path / "a.csv") as temporary:
+        temporary.write_text("whole")
+    assert done == ["sync", "move", "sync"]  # the file, its place, the folder
