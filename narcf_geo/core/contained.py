@@ -158,6 +158,8 @@ def require_contained_store(location: Path | str, **options: Any) -> None:
     except NarcfError:
         raise
     except Exception as error:  # of each release of Zarr its own kinds
+        if not local:
+            raise  # said in words by who knows what servers answer
         raise UnreadableError(
             f"{location}: cannot be opened as zarr ({reason(error)}); the store may be damaged or "
             "incomplete, or of another format"

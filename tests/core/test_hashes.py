@@ -46,7 +46,7 @@ def test_a_file_is_read_again_only_where_size_or_times_differ(
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NarcfError, match=r"absent\.nc: reading failed"):
+    with pytest.raises(NarcfError, match=r"absent\.nc: no such file"):
         Hashes().parts(tmp_path / "absent.nc")
 
 
