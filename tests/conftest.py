@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,23 @@ from tiny_project import write_project
 
 from narcf_geo.core.constants import EARTH_RADIUS, FLUX_SIGN, FLUX_UNITS
 from narcf_geo.core.months import month_starts, with_month_axis
+
+
+@pytest.fixture(autouse=True)
+def files_closed_here() -> Iterator[None]:
+    """Close the files of datasets that a test has left to the garbage collector.
+
+    It may run in two threads of a later test at once, and HDF5 does not stand two threads.
+    """
+    yield
+    gc.collect(1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def all_files_closed_here() -> Iterator[None]:
+    """Close what earlier collections of the garbage have passed over."""
+    yield
+    gc.collect()
 
 
 def prediction_dataset(
