@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -77,7 +77,7 @@ class Locked:
     write: Any
     packing: Packing
     name: str
-    lock: Lock = field(default_factory=Lock)
+    lock: AbstractContextManager[Any] = field(default_factory=Lock)
 
     def __setitem__(self, at: tuple[slice, ...], block: np.ndarray) -> None:
         """Pack and write a block."""
@@ -156,6 +156,7 @@ def open_netcdf(
 ) -> Iterator[dict[str, Place]]:
     """Write a NetCDF file with all but the values of `layers`; yield where these go."""
     import netCDF4
+    from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
     codec = {"deflate": "zlib", "zstd": "zstd"}.get(compression.codec)
     encoding: dict[str, dict[str, Any]] = {}
@@ -166,7 +167,7 @@ def open_netcdf(
         encoding[layer.name] = how
     template = _template(ds, layers)
     template.to_netcdf(path, engine="netcdf4", encoding=encoding, compute=False)
-    lock = Lock()
+    lock = NETCDF4_PYTHON_LOCK  # under which xarray reads: HDF5 does not stand two threads
     with netCDF4.Dataset(path, "r+") as file:
         places: dict[str, Place] = {}
         for layer in layers:
