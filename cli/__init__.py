@@ -29,8 +29,9 @@ def main() -> None:
             message = "".join(traceback.format_exception(error)).rstrip()
         elif isinstance(error, NarcfError):
             message = f"Error: {error}"
-        elif failure := disk_failure(error):
-            message = f"Error: {getattr(error, 'filename', None) or 'a file'}: {failure}"
+        elif said := disk_failure(error):
+            place = getattr(error, "filename", None) or "a file"
+            message = f"Error: {place}: {said}; see to the disk and run again to go on"
         else:
             kind = type(error).__name__
             message = f"Error: {kind}: {error}\nRun again with --debug for details"

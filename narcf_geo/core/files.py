@@ -73,26 +73,31 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):  # of a disk that fails
             remove(temporary)
-        if failure := disk_failure(error):
-            raise NarcfError(f"{path}: {failure}") from error
+        if said := disk_failure(error) or _in_a_library(error):
+            raise NarcfError(
+                f"{path}: cannot be written ({said}); see to the disk and to what is read, and run "
+                "again: what was finished stays"
+            ) from error
         raise
 
 
 def disk_failure(error: BaseException) -> str:
-    """Return what to say where an error is that of a disk: full, broken, for reading alone.
+    """Return what the system says of a disk that is full, broken or for reading alone, else "".
 
     Examples
     --------
-    >>> disk_failure(OSError(errno.ENOSPC, "")).split(";")[0], disk_failure(OSError("a name"))
-    ('writing failed (No space left on device)', '')
+    >>> disk_failure(OSError(errno.ENOSPC, "")), disk_failure(OSError("a name"))
+    ('No space left on device', '')
     """
     if isinstance(error, OSError) and errno.errorcode.get(error.errno or 0) in _DISK:
-        said = os.strerror(error.errno or 0)
-    elif str(error).startswith("NetCDF: HDF error") or type(error).__name__ == "DataSourceError":
-        said = reason(error)  # libraries in C do not say more
-    else:
-        return ""
-    return f"writing failed ({said}); see to the disk and run again: what was finished stays"
+        return os.strerror(error.errno or 0)
+    return ""
+
+
+def _in_a_library(error: BaseException) -> str:
+    """Return what HDF5 or GDAL says when it fails, which does not tell why."""
+    hdf5 = str(error).startswith("NetCDF: HDF error")
+    return reason(error) if hdf5 or type(error).__name__ == "DataSourceError" else ""
 
 
 def move(temporary: Path, path: Path) -> None:

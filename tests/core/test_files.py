@@ -142,7 +142,7 @@ def test_a_disk_that_fails_is_named(tmp_path: Path, code: int) -> None:
             temporary.write_text("half")
             raise OSError(code, "what the system says")
 
-    with pytest.raises(NarcfError, match=r"a\.csv: writing failed \(.*run again"):
+    with pytest.raises(NarcfError, match=r"a\.csv: cannot be written \(.*run again"):
         fill()
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
     assert (tmp_path / "a.csv").read_text() == "before"
