@@ -40,16 +40,14 @@ def _open(directory: Path, values: list[str] | None, file: Path | None = None) -
 
 def _chosen(catalog: Catalog, names: list[str] | None) -> list[str]:
     """Return the names asked for, in their order, or all."""
-    from difflib import get_close_matches
-
     from narcf_geo.core.errors import UsageError
+    from narcf_geo.core.plain import did_you_mean
 
     for name in names or []:
         if name not in catalog:
-            close = get_close_matches(name, catalog, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            near = did_you_mean(name, catalog)
             raise UsageError(
-                f"{catalog.path}: no source {name!r}{hint}; it has: {', '.join(catalog)}"
+                f"{catalog.path}: no source {name!r}{near}; it has: {', '.join(catalog)}"
             )
     return list(dict.fromkeys(names)) if names else list(catalog)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import xarray as xr
 from narcf_geo.catalog.rules import Finding, expected_of, value_findings
 from narcf_geo.catalog.values import is_class, look, together
 from narcf_geo.core.errors import FieldError, UsageError
+from narcf_geo.core.plain import did_you_mean
 from narcf_geo.fields.values import NODATA
 
 if TYPE_CHECKING:
@@ -96,10 +96,9 @@ def require_known(allow: Iterable[str], sources: Mapping[str, Iterable[str]]) ->
     known = [*sources, *(f"{source}.{name}" for source, names in sources.items() for name in names)]
     for name in allow:
         if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
             raise UsageError(
-                f"--allow {name}: expected a source of the project, or SOURCE.VARIABLE{hint}; "
+                f"--allow {name}: expected a source of the project, or SOURCE.VARIABLE"
+                f"{did_you_mean(name, known)}; "
                 f"there are: {', '.join(known)}"
             )
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
 from narcf_geo.core.errors import UsageError
+from narcf_geo.core.plain import did_you_mean
 
 Kind = Literal[
     "intensive", "extensive", "categorical", "cell_area", "direction", "flags", "unclear"
@@ -130,10 +130,9 @@ def method_named(name: str) -> Method:
     """
     if name in METHODS:
         return METHODS[name]
-    near = get_close_matches(str(name), METHODS, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = did_you_mean(str(name), METHODS)
     raise UsageError(
-        f"expected a regridding method among {', '.join(METHODS)}, found {name!r}{hint}"
+        f"expected a regridding method among {', '.join(METHODS)}, found {name!r}{near}"
     )
 
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.plain import did_you_mean
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -153,12 +154,9 @@ class Registry(Generic[T]):
 
     def unknown(self, name: str, others: Iterable[str] = ()) -> UsageError:
         """Return the error for a name that is neither known nor among `others`."""
-        from difflib import get_close_matches
-
         known = [*self, *others]
-        close = get_close_matches(name, known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        return UsageError(f"unknown {self.kind} {name!r}; choose from {', '.join(known)}{hint}")
+        near = did_you_mean(name, known)
+        return UsageError(f"unknown {self.kind} {name!r}; choose from {', '.join(known)}{near}")
 
     def _entry_points(self) -> dict[str, list[EntryPoint]]:
         from importlib.metadata import entry_points

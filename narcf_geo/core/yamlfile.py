@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from narcf_geo.core.addresses import shown
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.ordinary import read_text
+from narcf_geo.core.plain import did_you_mean
 
 MAX_BYTES = 4_000_000
 MAX_NODES = 100_000
@@ -206,9 +206,8 @@ def _explain(
         if problem["type"] == "extra_forbidden":
             known = _known_keys(schema, location[:-1])
             message = f"unknown key; known here: {', '.join(sorted(known))}"
-            close = difflib.get_close_matches(str(location[-1]), known, n=1)
-            if close:
-                message = f"unknown key; did you mean {close[0]!r}?"
+            if near := did_you_mean(str(location[-1]), known):
+                message = f"unknown key{near}"
         elif (
             problem["type"] not in ("missing", "union_tag_invalid")
             and not isinstance(problem["input"], dict | list)
@@ -235,9 +234,8 @@ def _choice(context: dict[str, Any]) -> str:
     if "tag" not in context:
         return "Field required"
     known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
-    close = difflib.get_close_matches(context["tag"], known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"expected one of {', '.join(known)} (found {_found(context['tag'])}){hint}"
+    near = did_you_mean(context["tag"], known)
+    return f"expected one of {', '.join(known)} (found {_found(context['tag'])}){near}"
 
 
 def _known_keys(schema: type[BaseModel], location: Sequence[int | str]) -> list[str]:

@@ -65,6 +65,7 @@ def _regridded(project: Project, name: str, variables: list[str], options: Optio
     from narcf_geo.catalog.readers.derived import made_of
     from narcf_geo.catalog.rules import sign_findings
     from narcf_geo.cube.cube import on_months
+    from narcf_geo.fields.reading import named, reading
     from narcf_geo.grid import Grid
     from narcf_geo.regridding import regrid
 
@@ -86,7 +87,7 @@ def _regridded(project: Project, name: str, variables: list[str], options: Optio
     aligned = on_months(source[used], months, required, where=where)
     cache = project.path(".narcf", "weights")
     cache.mkdir(parents=True, exist_ok=True)
-    try:
+    with named(where):
         regridded = regrid(
             aligned[variables],
             project.target_grid,
@@ -96,14 +97,8 @@ def _regridded(project: Project, name: str, variables: list[str], options: Optio
         )
         # Together: what is read to be regridded is looked at, and nothing is read twice.
         looked = source[used] if months_of(source) is None else aligned[used]
-        result, seen = dask.compute(regridded, looked_at(entry, looked))
-    except NarcfError as error:
-        raise type(error)(f"{where}: {error}") from None
-    except (OSError, RuntimeError) as error:
-        raise NarcfError(
-            f"{entry.urlpaths[0]}: {where}: reading failed ({error}); the file may be damaged or "
-            "incomplete: fetch it again"
-        ) from None
+        with reading(entry.urlpaths[0]):
+            result, seen = dask.compute(regridded, looked_at(entry, looked))
     options.findings.extend(admitted(findings_of(entry, looked, seen), options.allow))
     for variable in variables:
         if not result[variable].notnull().any():
@@ -135,21 +130,17 @@ def map_biomes(project: Project, progress: Progress, options: Options) -> list[P
     from narcf_geo.catalog.gate import admitted, findings_of, looked_at, only_classes
     from narcf_geo.catalog.rules import legend_findings, sampled
     from narcf_geo.cube import biomes
+    from narcf_geo.fields.reading import reading
     from narcf_geo.grid import Grid
 
     settings = project.settings
     entry = project.catalog()[settings.land_cover.source]
     source = entry.read()[["land_cover"]]
     grid = Grid.from_dataset(source)
-    try:
+    with reading(f"{entry.urlpaths[0]}: source {entry.name!r}"):
         land_cover, seen = dask.compute(
             only_classes(source["land_cover"]), looked_at(entry, source)
         )
-    except (OSError, RuntimeError) as error:
-        raise NarcfError(
-            f"{entry.urlpaths[0]}: source {entry.name!r}: reading failed ({error}); the file may "
-            "be damaged or incomplete: fetch it again"
-        ) from None
     found = findings_of(entry, source, seen)
     options.findings.extend(admitted(found, options.allow))
     found = legend_findings(entry, sampled(land_cover, grid), grid)

@@ -230,18 +230,23 @@ def test_listing_asks_nothing(server: Server, entry: Callable[..., Entry], tmp_p
     assert server.asked == []
 
 
+def shown_by_command(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Show the one source of a catalog in a process of its own."""
+    return subprocess.run(
+        [*COMMAND, "show", "it", "--catalog", "data_catalog.yaml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_requests_under_way_at_an_error_end_before_the_process(
     server: Server, entry: Callable[..., Entry], tmp_path: Path
 ) -> None:
     server.answers, server.delays = {"refused": 403}, {".z": 0.3}
     entry(f"{server.url}/refused.zarr", "zarr", **TEMP)
-    done = subprocess.run(
-        [*COMMAND, "show", "it", "--catalog", "data_catalog.yaml"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = shown_by_command(tmp_path)
     assert any(name.startswith("refused.zarr/.z") for name in server.asked)
     assert "access is refused" in done.stderr
     assert "Event loop" not in done.stderr
@@ -273,13 +278,7 @@ def test_failures_are_sentences_without_secrets(
         text = str(raised.value)
         assert f"{server.url}/{name}" in text
         assert not any(secret in text for secret in SECRETS), text
-        done = subprocess.run(
-            [*COMMAND, "show", "it", "--catalog", "data_catalog.yaml"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = shown_by_command(tmp_path)
         assert done.returncode in (1, 2)
         assert not any(secret in done.stdout + done.stderr for secret in SECRETS), done.stderr
         assert "Traceback" not in done.stderr
