@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyogrio  # noqa: F401 (GDAL's SQLite before TensorFlow's, as in training)
 import pytest
 import xarray as xr
 from tiny_project import write_project
