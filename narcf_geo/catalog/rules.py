@@ -101,7 +101,11 @@ def value_findings(entry: Entry, array: xr.DataArray, seen: Seen) -> list[Findin
             found.append(finding(f"expected IGBP classes 0 to 17, {at}; {remedy}"))
         elif fault == "infinite":
             found.append(
-                finding(f"expected finite values, {at}; correct what made them, or set them to NaN")
+                finding(
+                    f"expected finite values, {at}; a number that stands for no value and becomes "
+                    "too large by its unit is stated with `missing:` under the variable; else "
+                    "correct what made them"
+                )
             )
         elif fault == "marker" and _is_marker(entry, name, odd, seen):
             in_file = "" if np.isclose(odd.value, raw, 1e-4) else f", {raw:g} in the file"

@@ -12,7 +12,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path
@@ -21,9 +21,6 @@ from narcf_geo.figures.style import in_256_colors, percent, signed, synthetic_te
 from narcf_geo.report.compare import side_by_side
 from narcf_geo.report.context import ReportContext, ReportFigure
 from narcf_geo.report.rows import budget_rows, skill_rows
-
-if TYPE_CHECKING:
-    pass
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 

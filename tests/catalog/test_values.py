@@ -202,3 +202,12 @@ def test_a_range_of_ones_own_holds(tmp_path: Path, entry: MakeEntry) -> None:
     assert "missing: [-9999]" in found_in(entry(file, variables=variables))[0].text
     variables["depth"]["valid_range"] = [-11000, 9000]
     assert found_in(entry(file, variables=variables)) == []
+
+
+def test_a_marker_beyond_single_precision_is_no_other_value() -> None:
+    """1e36 mol is infinite as umol in single precision, and near no number that is finite."""
+    values = np.array([[0.5, -1.0, np.inf]], np.float32)
+    seen = together(look(xr.DataArray(values), Expected(-100, 100, {1e42: 1e36, -1e42: -1e36})))
+    assert list(seen.odd) == [("infinite", 0.0)]
+    assert seen.odd["infinite", 0.0].count == 1
+    assert (seen.low, seen.high) == (-1.0, 0.5)
