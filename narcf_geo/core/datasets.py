@@ -6,6 +6,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from narcf_geo.core import layout
 from narcf_geo.core.contained import require_contained, require_contained_store
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path
@@ -13,11 +14,11 @@ from narcf_geo.core.stores import checked, opened, seal
 
 
 def write_zarr(ds: xr.Dataset, path: Path) -> None:
-    """Write a dataset as a Zarr store in chunks of a year, whole or not at all."""
+    """Write a dataset as a Zarr store in the chunks of all stores, whole or not at all."""
     from zarr.codecs import ZstdCodec
 
-    chunks = {"time": 12, "lat": -1, "lon": -1, "igbp_class": -1}
-    chunked = ds.chunk({d: n for d, n in chunks.items() if d in ds.dims})
+    chunks = dict(zip(("time", "lat", "lon"), layout.CHUNK, strict=True))
+    chunked = ds.chunk({str(d): chunks.get(str(d), -1) for d in ds.dims})
     for name in chunked.variables:
         chunked[name].encoding = {
             k: v

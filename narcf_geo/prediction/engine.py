@@ -20,6 +20,7 @@ import xarray as xr
 from narcf_geo.core.addresses import shown
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import require_replaceable
+from narcf_geo.core.layout import Shape
 from narcf_geo.core.lock import hold_output
 from narcf_geo.core.pool import Pool, Threads, memory_bytes, threads
 from narcf_geo.core.provenance import VERSION
@@ -30,7 +31,6 @@ from narcf_geo.fields.values import whole_classes
 from narcf_geo.model.samples.features import LAND_CLASSES
 from narcf_geo.prediction.arrays import inputs, require_months_in_a_row
 from narcf_geo.prediction.journal import Journal
-from narcf_geo.prediction.layout import Shape
 from narcf_geo.prediction.parts import files_let_go, files_of
 from narcf_geo.prediction.source import Source
 from narcf_geo.prediction.store import describe, write_template

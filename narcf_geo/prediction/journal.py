@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from narcf_geo.core import journal
 from narcf_geo.core.files import atomic_path, remove
-from narcf_geo.prediction.layout import Shape
+from narcf_geo.core.layout import Shape
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.lock import hold
-from narcf_geo.core.pool import memory_bytes
+from narcf_geo.core.pool import Pool, memory_bytes, open_pool
 from narcf_geo.core.progress import Progress, silent
 from narcf_geo.project.project import Project
 from narcf_geo.workflow.plan import STAGES, Stage
@@ -70,8 +71,8 @@ def run(
     force : bool
         Run the stages named even where they are up to date.
     workers, scheduler, memory
-        Who predicts, as for `narcf_geo.prediction.open_pool`, and what each process
-        may take, such as "2GB".
+        Who does the work, as for `narcf_geo.prediction.open_pool`, and what each process may take,
+        such as "2GB".
     allow : collection of str
         Sources, or their variables as ``source.variable``, that may have impossible values.
     progress : callable
@@ -161,18 +162,25 @@ def iter_run(
     """
     project = _opened(project)
     memory_bytes(memory)  # a size that is none is refused before all stages
+    if workers and scheduler:
+        raise UsageError("give --workers or --scheduler, not both")
     unknown = [name for name in stages if name not in STAGES]
     if unknown:
         raise UsageError(f"no stage {', '.join(unknown)}; there are: {', '.join(STAGES)}")
     if allow:
         _require_known(allow, project)
-    for stage in _wanted(stages):
-        forced = force and (not stages or stage.name in stages)
-        with locked(project):
-            result = _run_stage(
-                project, stage, progress, Options(forced, workers, scheduler, memory, tuple(allow))
-            )
-        yield result
+    with ExitStack() as opened:
+
+        @cache
+        def pool() -> Pool:
+            return opened.enter_context(open_pool(workers, scheduler))
+
+        for stage in _wanted(stages):
+            forced = force and (not stages or stage.name in stages)
+            with locked(project):
+                options = Options(forced, pool, memory, tuple(allow))
+                result = _run_stage(project, stage, progress, options)
+            yield result
 
 
 def locked(project: Project) -> AbstractContextManager[None]:

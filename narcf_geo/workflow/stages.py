@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from narcf_geo.core.datasets import load_netcdf, write_netcdf, write_zarr
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path, remove
+from narcf_geo.core.pool import Pool, threads
 from narcf_geo.core.progress import Progress
 from narcf_geo.core.provenance import SOFTWARE
 from narcf_geo.project.project import Project, open_cube, open_prediction
@@ -29,10 +31,10 @@ class Options:
     ----------
     force : bool
         Do again even what is up to date.
-    workers, scheduler
-        Who predicts, as for `narcf_geo.prediction.open_pool`.
+    pool : callable
+        Returns who does the work; opened when it is asked for first, and then the same.
     memory : str, optional
-        What each process that predicts may take, such as "2GB".
+        What each process may take, such as "2GB".
     allow : tuple of str
         Sources, or their variables as ``source.variable``, whose impossible values pass.
     findings : list of Finding
@@ -40,8 +42,7 @@ class Options:
     """
 
     force: bool = False
-    workers: int | None = None
-    scheduler: str | None = None
+    pool: Callable[[], Pool] = threads
     memory: str | None = None
     allow: tuple[str, ...] = ()
     findings: list[Finding] = field(default_factory=list)
@@ -218,24 +219,23 @@ def train_model(project: Project, progress: Progress, options: Options) -> list[
 
 def predict_flux(project: Project, progress: Progress, options: Options) -> list[Path]:
     """Predict every land cell and month -> ``prediction.zarr`` and the products."""
-    from narcf_geo.prediction import open_pool, predict_file
+    from narcf_geo.prediction import predict_file
 
     store = project.path("prediction.zarr")
     attrs = {"title": project.settings.title}
     if project.settings.license:
         attrs["license"] = project.settings.license
-    with open_pool(options.workers, options.scheduler) as pool:
-        predict_file(
-            project.path("cube.zarr"),
-            store,
-            project.path("model"),
-            memory=options.memory,
-            pool=pool,
-            state=project.path(".narcf", "prediction"),
-            attrs=attrs,
-            force=options.force,
-            progress=progress,
-        )
+    predict_file(
+        project.path("cube.zarr"),
+        store,
+        project.path("model"),
+        memory=options.memory,
+        pool=options.pool(),
+        state=project.path(".narcf", "prediction"),
+        attrs=attrs,
+        force=options.force,
+        progress=progress,
+    )
     # Imported late: with what it needs it would keep the first chunk waiting.
     from narcf_geo.fields.regions import read_regions
     from narcf_geo.outputs.products import write_products

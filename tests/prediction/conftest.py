@@ -102,7 +102,7 @@ def stored(fine_cube: xr.Dataset, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several chunks along each axis."""
-    monkeypatch.setattr("narcf_geo.prediction.layout.CHUNK", (12, 32, 32))
+    monkeypatch.setattr("narcf_geo.core.layout.CHUNK", (12, 32, 32))
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ N_CHUNKS = 9 * 3 * 3
 
 _COMMAND = f"""
 import sys
-from narcf_geo.prediction import layout
+from narcf_geo.core import layout
 layout.CHUNK = {CHUNK}
 from narcf_geo.cli import main
 sys.argv = ["narcf-geo", "predict", *sys.argv[1:]]
@@ -86,7 +86,7 @@ def reference(
         folder / "cube.zarr", consolidated=False
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("narcf_geo.prediction.layout.CHUNK", CHUNK)
+        patch.setattr("narcf_geo.core.layout.CHUNK", CHUNK)
         predict_file(folder / "cube.zarr", folder / "out.zarr", bundle_folder)
     return folder / "cube.zarr", folder / "out.zarr"
 

@@ -1,4 +1,4 @@
-"""How a store is cut: into chunks, which the grid alone decides, and regions of work."""
+"""Regions of work: chunks that are read at once, as many as the memory is enough for."""
 
 from __future__ import annotations
 
@@ -8,57 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
-Shape = tuple[int, int, int]
-"""Along time, lat and lon."""
-
-CHUNK: Shape = (12, 256, 256)
-"""The largest chunk: a map is read from few of them, and so is the series of a cell. Its edges are
-those at which many stores are cut, so that theirs are decoded once."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A store of `shape` in chunks of shape `chunk`; those at the end may be smaller.
-
-    Each chunk is computed by itself and in the same way, so that the bytes of a store depend
-    neither on memory nor on the scheduler.
-    """
-
-    shape: Shape
-    chunk: Shape
-
-    @classmethod
-    def of(cls, shape: Shape) -> Layout:
-        """Choose the chunks from the shape alone.
-
-        Examples
-        --------
-        >>> Layout.of((40, 1400, 2400)).chunk
-        (12, 256, 256)
-        >>> Layout.of((108, 60, 120)).chunk
-        (12, 60, 120)
-        """
-        t, y, x = (min(n, c) for n, c in zip(shape, CHUNK, strict=True))
-        return cls(shape, (t, y, x))
-
-    @property
-    def counts(self) -> Shape:
-        """Number of chunks along each axis."""
-        t, y, x = (math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
-        return t, y, x
-
-    def chunks(self) -> Iterator[Shape]:
-        """Yield the numbers of all chunks, in order of time."""
-        nt, ny, nx = self.counts
-        yield from product(range(nt), range(ny), range(nx))
-
-    def slices(self, first: Shape, last: Shape) -> tuple[slice, slice, slice]:
-        """Return what the chunks from `first` to `last`, both included, cover."""
-        t, y, x = (
-            slice(a * c, min((b + 1) * c, n))
-            for a, b, c, n in zip(first, last, self.chunk, self.shape, strict=True)
-        )
-        return t, y, x
+from narcf_geo.core.layout import Layout, Shape
 
 
 @dataclass(frozen=True)
