@@ -107,7 +107,7 @@ def biomes(
     allow: Allow = None,
     values: Values = None,
 ) -> None:
-    """Majority IGBP class and the 18 class fractions of each cell -> biomes.nc."""
+    """Majority IGBP class and the 18 class fractions of each cell -> biomes.zarr."""
     _stage("biomes", directory, force, allow, values)
 
 

@@ -151,7 +151,7 @@ def regrid(
     allow: Allow = None,
     values: Values = None,
 ) -> None:
-    """Regrid the project's sources -> regridded/<source>.nc, or files: IN... OUT --grid 1.
+    """Regrid the project's sources -> regridded/<source>.zarr, or files: IN... OUT --grid 1.
 
     The target grid: --grid DEGREES; --crs CRS --resolution SIZE; or --like FILE. The first two fill
     --bounds, by default the extent of the file."""

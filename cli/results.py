@@ -32,7 +32,7 @@ def clean(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove what later stages read and nobody hands out: regridded/, biomes.nc, cube.zarr."""
+    """Remove what later stages read and nobody hands out: regridded/, biomes.zarr, cube.zarr."""
     from narcf_geo.cli.show import removal_list
     from narcf_geo.core.errors import UsageError
     from narcf_geo.project.project import Project

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -13,12 +15,28 @@ from narcf_geo.core.files import atomic_path
 from narcf_geo.core.stores import checked, opened, seal
 
 
-def write_zarr(ds: xr.Dataset, path: Path) -> None:
-    """Write a dataset as a Zarr store in the chunks of all stores, whole or not at all."""
+def write_zarr(
+    ds: xr.Dataset, path: Path, seen: Any = None, check: Callable[[Any], None] | None = None
+) -> None:
+    """Write a dataset as a Zarr store in the chunks of all stores, whole or not at all.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        What is lazy is computed and written block by block.
+    path : Path
+        Of the store.
+    seen : optional
+        What else is made of the same blocks, lazily; computed together, nothing is read twice.
+    check : callable, optional
+        Called with `seen`, computed, before the store is moved into place; where it raises, all is
+        left as it was.
+    """
+    import dask
     from zarr.codecs import ZstdCodec
 
     chunks = dict(zip(("time", "lat", "lon"), layout.CHUNK, strict=True))
-    chunked = ds.chunk({str(d): chunks.get(str(d), -1) for d in ds.dims})
+    chunked = ds.chunk({d: chunks.get(str(d), -1) for d in ds.dims})
     for name in chunked.variables:
         chunked[name].encoding = {
             k: v
@@ -27,20 +45,11 @@ def write_zarr(ds: xr.Dataset, path: Path) -> None:
         }
         chunked[name].encoding["compressors"] = checked(ZstdCodec())
     with atomic_path(path) as temporary:
-        chunked.to_zarr(temporary, mode="w", consolidated=False)
+        written = chunked.to_zarr(temporary, mode="w", consolidated=False, compute=False)
+        _, found = dask.compute(written, seen)
+        if check is not None:
+            check(found)
         seal(temporary)
-
-
-def write_netcdf(ds: xr.Dataset, path: Path) -> None:
-    """Write a dataset as a compressed NetCDF file with checksums, whole or not at all."""
-    ds.encoding = {}
-    encoding = {
-        str(name): {"zlib": True, "complevel": 1, "shuffle": True, "fletcher32": True}
-        for name in ds.data_vars
-        if ds[name].ndim >= 2
-    }
-    with atomic_path(path) as temporary:
-        ds.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
 
 
 def load_netcdf(path: Path) -> xr.Dataset:

@@ -73,7 +73,7 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):  # of a disk that fails
             remove(temporary)
-        if said := disk_failure(error) or _in_a_library(error):
+        if said := disk_failure(error) or _in_a_library(error, path):
             raise NarcfError(
                 f"{path}: cannot be written ({said}); see to the disk and to what is read, and run "
                 "again: what was finished stays"
@@ -94,8 +94,10 @@ def disk_failure(error: BaseException) -> str:
     return ""
 
 
-def _in_a_library(error: BaseException) -> str:
-    """Return what HDF5 or GDAL says when it fails, which does not tell why."""
+def _in_a_library(error: BaseException, path: Path) -> str:
+    """Return what HDF5 or GDAL says when it cannot write a file, which does not tell why."""
+    if path.suffix == ".zarr":  # written by neither: they failed to read
+        return ""
     hdf5 = str(error).startswith("NetCDF: HDF error")
     return reason(error) if hdf5 or type(error).__name__ == "DataSourceError" else ""
 

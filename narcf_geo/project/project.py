@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RESULTS = {
     "regrid": "regridded",
-    "biomes": "biomes.nc",
+    "biomes": "biomes.zarr",
     "cube": "cube.zarr",
     "train": "model",
     "predict": "prediction.zarr",

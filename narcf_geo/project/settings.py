@@ -283,6 +283,9 @@ class Settings(TrainingSettings):
     resolution: float = Field(1.0, gt=0, le=30, description="cell size of the target grid, degrees")
     period: Period
     min_coverage: float = Field(0.5, gt=0, le=1)
+    valid_fraction: bool = Field(
+        False, description="keep the covered fraction of each cell beside what was regridded"
+    )
     land_cover: LandCover
     predictors: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(min_length=1)
     target: FluxSource

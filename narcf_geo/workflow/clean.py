@@ -74,7 +74,7 @@ def clean(project: Project, *, results: bool = False) -> list[Path]:
     --------
     >>> project = Project.open("demo")  # doctest: +SKIP
     >>> [path.name for path in clean(project)]  # doctest: +SKIP
-    ['.narcf', 'biomes.nc', 'cube.zarr', 'fluxcom.nc', 'ndvi.nc']
+    ['.narcf', 'biomes.zarr', 'cube.zarr', 'fluxcom.zarr', 'ndvi.zarr']
     """
     with locked(project):
         found = cleanable(project, results=results)

@@ -15,8 +15,8 @@ from narcf_geo.core.progress import Progress
 from narcf_geo.fields.remote import RemoteFile
 from narcf_geo.project.presets import PRESETS
 from narcf_geo.project.project import Project
-from narcf_geo.workflow import stages
-from narcf_geo.workflow.stages import Options
+from narcf_geo.workflow import inputs, stages
+from narcf_geo.workflow.options import Options
 
 if TYPE_CHECKING:
     from narcf_geo.catalog.entry import Entry
@@ -83,11 +83,11 @@ def _regrid(project: Project) -> list[Step]:
     catalog, settings = project.catalog(), project.settings
     steps = []
     for name, variables in project.sources().items():
-        options = _settings(project, {**_BOX, "period": True})
+        options = _settings(project, {**_BOX, "period": True, "valid_fraction": True})
         options |= {"variables": variables, "source": _reading(catalog[name])}
         if name == settings.target.source and settings.periods is not None:
             options["months_needed"] = settings.periods.model_dump(mode="json")
-        run = partial(stages.regrid_source, name=name)
+        run = partial(inputs.regrid_source, name=name)
         steps.append(Step(f"regrid {name}", run, options, _with_side_files(catalog[name].files())))
     return steps
 
@@ -97,13 +97,13 @@ def _biomes(project: Project) -> list[Step]:
     options = _settings(project, {**_BOX, "land_cover": {"min_land"}})
     options["region"]["name"] = project.settings.region.name
     options |= {"source": _reading(entry), "description": entry.source.description}
-    return [Step("biomes", stages.map_biomes, options, _with_side_files(entry.files()))]
+    return [Step("biomes", inputs.map_biomes, options, _with_side_files(entry.files()))]
 
 
 def _cube(project: Project) -> list[Step]:
     wanted = dict.fromkeys(("predictors", "target", "reference", "truth"), True)
-    words = {"attributes": stages.attributes(project)}
-    return [Step("cube", stages.build_cube, _settings(project, {**_BOX, **wanted}) | words)]
+    words = {"attributes": inputs.attributes(project)}
+    return [Step("cube", inputs.build_cube, _settings(project, {**_BOX, **wanted}) | words)]
 
 
 def _train(project: Project) -> list[Step]:
@@ -147,9 +147,9 @@ def _report(project: Project) -> list[Step]:
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
-        Stage("regrid", (), _regrid),
-        Stage("biomes", (), _biomes),
-        Stage("cube", ("regrid", "biomes"), _cube),
+        Stage("regrid", (), _regrid, format=2),
+        Stage("biomes", (), _biomes, format=2),
+        Stage("cube", ("regrid", "biomes"), _cube, format=2),
         Stage("train", ("cube",), _train),
         Stage("predict", ("cube", "train"), _predict),
         Stage("evaluate", ("cube", "train", "predict"), _evaluate),

@@ -16,8 +16,8 @@ from narcf_geo.core.lock import hold
 from narcf_geo.core.pool import Pool, memory_bytes, open_pool
 from narcf_geo.core.progress import Progress, silent
 from narcf_geo.project.project import Project
+from narcf_geo.workflow.options import Options
 from narcf_geo.workflow.plan import STAGES, Stage
-from narcf_geo.workflow.stages import Options
 from narcf_geo.workflow.state import State
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def run(
     >>> folder = Path(tempfile.mkdtemp()) / "demo"
     >>> _ = init_project(folder, sample=True)
     >>> [(done.stage, done.outputs[0].name) for done in run(folder, "biomes")]
-    [('biomes', 'biomes.nc')]
+    [('biomes', 'biomes.zarr')]
     """
     opened = _opened(project)
     with locked(opened):

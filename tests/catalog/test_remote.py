@@ -362,8 +362,7 @@ def test_a_whole_project_with_remote_sources(server: Server, tmp_path: Path) -> 
     regrid("far")
     for name in ("weather", "ndvi"):
         one, other = (
-            xr.load_dataset(tmp_path / at / "regridded" / f"{name}.nc", engine="netcdf4")
-            for at in ("local", "far")
+            xr.load_dataset(tmp_path / at / "regridded" / f"{name}.zarr") for at in ("local", "far")
         )
         xr.testing.assert_allclose(one, other)
     project = Project.open(tmp_path / "far")

@@ -95,7 +95,7 @@ def test_a_truncated_file(project: Path, in_process: Callable, share: float) -> 
     path.write_bytes(data[: int(len(data) * share)])
     refused(in_process("run", "-C", project), 1, "inversion.nc", "'inversion'", "damaged")
     assert not (project / "cube.zarr").exists()
-    assert not (project / "regridded" / "inversion.nc").exists()
+    assert not (project / "regridded" / "inversion.zarr").exists()
 
 
 def test_a_file_whose_data_are_damaged(project: Path, in_process: Callable) -> None:
@@ -110,14 +110,14 @@ def test_a_file_whose_data_are_damaged(project: Path, in_process: Callable) -> N
     data[middle : middle + 4000] = bytes(4000)
     path.write_bytes(data)
     refused(in_process("run", "-C", project), 1, "inversion", "damaged")
-    assert not (project / "regridded" / "inversion.nc").exists()
+    assert not (project / "regridded" / "inversion.zarr").exists()
 
 
 def test_a_damaged_land_cover(project: Path, in_process: Callable) -> None:
     path = project / "data" / "igbp.tif"
     path.write_bytes(path.read_bytes()[:1500])
     refused(in_process("biomes", "-C", project), 1, "igbp")
-    assert not (project / "biomes.nc").exists()
+    assert not (project / "biomes.zarr").exists()
 
 
 def test_a_target_without_a_value(project: Path, in_process: Callable) -> None:

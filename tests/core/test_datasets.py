@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from narcf_geo.core.datasets import load_netcdf, open_zarr, write_netcdf, write_zarr
+from narcf_geo.core.datasets import load_netcdf, open_zarr, write_zarr
 from narcf_geo.core.errors import UnreadableError
 from narcf_geo.model.fit import CROSS_VALIDATION, cross_validation
 
@@ -26,8 +26,8 @@ def test_a_link_to_another_file_is_not_followed(
     tmp_path: Path, ds: xr.Dataset, read: Callable[[Path], xr.Dataset]
 ) -> None:
     path = tmp_path / CROSS_VALIDATION
-    write_netcdf(ds, path)
-    write_netcdf(ds, tmp_path / "other.nc")
+    ds.to_netcdf(path)
+    ds.to_netcdf(tmp_path / "other.nc")
     xr.testing.assert_identical(read(path), ds)
     with h5py.File(path, "r+") as file:
         del file["temp"]

@@ -62,7 +62,7 @@ def test_a_project_says_what_it_is(tiny_inputs: Path, copy_of: Callable) -> None
     for part in ("Wet & <b>dry</b>", str(folder), "-100 to -88 degrees east", "temp, R_sw, ndvi"):
         assert part in text
     assert "results     none yet" in text
-    (folder / "biomes.nc").touch()
+    (folder / "biomes.zarr").touch()
     assert project.finished == ["biomes"]
     assert "results     biomes" in repr(project)
     page = project._repr_html_()

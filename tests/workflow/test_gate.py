@@ -11,6 +11,7 @@ import pytest
 import rasterio
 import xarray as xr
 
+from narcf_geo.core.datasets import open_zarr
 from narcf_geo.core.errors import FieldError, UsageError
 from narcf_geo.project.project import Project
 from narcf_geo.workflow import run
@@ -67,7 +68,7 @@ def test_regrid_refuses_the_impossible(
     for word in words:
         assert word in words_of(done)
     source = words[0].strip("'") if "'" in words[0] else "inversion"
-    assert not (project / "regridded" / f"{source}.nc").exists()
+    assert not (project / "regridded" / f"{source}.zarr").exists()
     assert f"regrid {source}" not in State.open(Project.open(project)).manifest.steps
 
 
@@ -100,7 +101,7 @@ def test_what_is_allowed_passes_and_is_recorded(project: Path, in_process: Calla
     shown = " ".join(done.stdout.split())
     assert "Allowed: " in shown
     assert "found 126.85 in 1 value" in shown
-    temp = xr.load_dataset(project / "regridded" / "weather.nc")["temp"]
+    temp = open_zarr(project / "regridded" / "weather.zarr", "regrid").load()["temp"]
     assert float(temp.max()) == pytest.approx(126.85)
     state = State.open(Project.open(project))
     found = [odd for step in state.manifest.steps.values() for odd in step.findings]
@@ -145,21 +146,21 @@ def test_biomes_refuses_what_is_no_class(
     assert done.returncode == 1
     for word in ("'igbp'", "expected IGBP classes 0 to 17", "--allow igbp.land_cover", *words):
         assert word in words_of(done)
-    assert not (project / "biomes.nc").exists()
+    assert not (project / "biomes.zarr").exists()
 
 
 def test_what_is_no_class_is_nodata_where_it_is_allowed_or_stated(project: Path) -> None:
     file = project / "data" / "igbp.tif"
     draw(file, 255, "uint8")
     run(project, "biomes")
-    expected = xr.load_dataset(project / "biomes.nc")
+    expected = open_zarr(project / "biomes.zarr", "biomes").load()
     for number, dtype in ((100, "uint8"), (12.5, "float32")):
         draw(file, number, dtype)
         with pytest.raises(FieldError):
             run(project, "biomes")
         (done,) = run(project, "biomes", allow=["igbp"])
         assert [(f.variable, f.allowed) for f in done.findings] == [("land_cover", True)]
-        xr.testing.assert_identical(xr.load_dataset(project / "biomes.nc"), expected)
+        xr.testing.assert_identical(open_zarr(project / "biomes.zarr", "biomes").load(), expected)
     draw(file, 100, "uint8")
     catalog = project / "data_catalog.yaml"
     text = catalog.read_text()
@@ -167,7 +168,7 @@ def test_what_is_no_class_is_nodata_where_it_is_allowed_or_stated(project: Path)
     catalog.write_text(text.replace("legend: igbp_water0", stated))
     (done,) = run(project, "biomes")
     assert done.findings == []
-    xr.testing.assert_identical(xr.load_dataset(project / "biomes.nc"), expected)
+    xr.testing.assert_identical(open_zarr(project / "biomes.zarr", "biomes").load(), expected)
     # As nodata of the file itself, too.
     catalog.write_text(text)
     draw(file, 100, "uint8", nodata=100)

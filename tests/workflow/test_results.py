@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from narcf_geo.core.datasets import open_zarr
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.project.project import Project
 from narcf_geo.workflow import run
@@ -103,9 +104,9 @@ def test_clean_removes_intermediates_alone_and_they_come_back_the_same(
     before = files(project)
     done = in_process("clean", "-C", project, "--yes")
     assert done.returncode == 0, done.stderr
-    assert "regridded/ndvi.nc" in done.stdout
+    assert "regridded/ndvi.zarr" in done.stdout
     gone = {name.split("/")[0] for name in before if name not in files(project)}
-    assert gone == {"regridded", "biomes.nc", "cube.zarr", ".narcf"}
+    assert gone == {"regridded", "biomes.zarr", "cube.zarr", ".narcf"}
     assert mine.read_bytes() == b"mine"
     stages = {r.stage for r in run(Project.open(project)) if r.seconds is not None}
     assert stages == {"regrid", "biomes", "cube"}
@@ -192,11 +193,14 @@ def test_damage_to_a_store_is_an_error_that_names_the_chunk(
     assert np.isfinite(ds[name]).any()
 
 
-def test_damage_to_a_regridded_file_is_noticed_when_it_is_read(
-    tiny_run: Path, copy_of: Copy
+@pytest.mark.parametrize(
+    "chunk", ["regridded/weather.zarr/temp/c/1/0/0", "biomes.zarr/class_fraction/c/0/0/0"]
+)
+def test_damage_to_what_was_regridded_is_noticed_when_it_is_read(
+    tiny_run: Path, copy_of: Copy, chunk: str
 ) -> None:
     project = copy_of(tiny_run)
-    with xr.open_dataset(project / "regridded" / "weather.nc") as ds:
-        assert ds["temp"].encoding["fletcher32"]
-    with xr.open_dataset(project / "biomes.nc") as ds:
-        assert ds["class_fraction"].encoding["fletcher32"]
+    flip(project / chunk)
+    store, name = chunk.split(".zarr/")
+    with pytest.raises(NarcfError, match=f"{chunk}: expected a whole chunk"):
+        open_zarr(project / f"{store}.zarr", "regrid")[name.split("/")[0]].load()

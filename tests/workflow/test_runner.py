@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import xarray as xr
 
+from narcf_geo.core.datasets import open_zarr
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.lock import hold
 from narcf_geo.project.project import Project
@@ -35,9 +37,9 @@ def test_run_does_the_work_and_returns_results(project: Path) -> None:
     results = run(str(project), "biomes")
     assert isinstance(results, list)
     (result,) = results
-    assert (result.stage, result.outputs) == ("biomes", [project / "biomes.nc"])
+    assert (result.stage, result.outputs) == ("biomes", [project / "biomes.zarr"])
     assert result.seconds is not None
-    assert (project / "biomes.nc").exists()
+    assert (project / "biomes.zarr").exists()
     assert run(Project.open(project), "biomes") == [Result("biomes", None, result.outputs)]
     (again,) = run(project, "biomes", force=True)
     assert again.seconds is not None
@@ -50,7 +52,7 @@ def test_an_iterator_does_nothing_before_it_is_asked(project: Path) -> None:
     assert not (project / "regridded").exists()
     assert next(stages).stage == "regrid"
     assert (project / "regridded").exists()
-    assert not (project / "biomes.nc").exists()
+    assert not (project / "biomes.zarr").exists()
 
 
 def test_an_iterator_left_alone_locks_nobody_out(project: Path) -> None:
@@ -106,3 +108,27 @@ def test_a_lock_is_reentrant_only_where_it_says_so(tmp_path: Path) -> None:
         _ = 1 / 0
     with hold(lock, "it"):
         pass
+
+
+def test_covered_fractions_are_kept_when_they_are_asked_for(project: Path) -> None:
+    run(project, "regrid")
+    plain = open_zarr(project / "regridded" / "ndvi.zarr", "regrid")
+    assert set(plain.data_vars) == {"ndvi"}
+    with (project / "narcf.yaml").open("a", encoding="utf-8") as file:
+        file.write("\nvalid_fraction: true\n")
+    run(project, "regrid")
+    both = open_zarr(project / "regridded" / "ndvi.zarr", "regrid")
+    assert set(both.data_vars) == {"ndvi", "ndvi_valid_fraction"}
+    xr.testing.assert_equal(both["ndvi"].load(), plain["ndvi"].load())
+    covered = both["ndvi_valid_fraction"].load()
+    assert float(covered.min()) >= 0
+    assert float(covered.max()) <= 1 + 1e-6
+    assert (both["ndvi"].notnull() == (covered >= 0.5)).all()
+
+
+def test_a_land_cover_source_without_land_cover(project: Path) -> None:
+    settings = project / "narcf.yaml"
+    text = settings.read_text()
+    settings.write_text(text.replace("source: igbp", "source: ndvi"))
+    with pytest.raises(NarcfError, match=r"source 'ndvi': expected land_cover, found ndvi"):
+        run(project, "biomes")

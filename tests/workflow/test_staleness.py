@@ -99,7 +99,7 @@ def test_one_changed_source_is_regridded_alone_and_reasons_are_said(
     shown = in_process("regrid", "-C", project).stdout
     assert "(changed: data/ndvi.nc)" in shown
     after = {p.name: p.stat().st_mtime_ns for p in (project / "regridded").iterdir()}
-    assert {name for name in after if after[name] != before[name]} == {"ndvi.nc"}
+    assert {name for name in after if after[name] != before[name]} == {"ndvi.zarr"}
     assert "cube" in stale(project)
 
 
