@@ -79,14 +79,21 @@ def run(
     scheduler: Scheduler = None,
     memory: Memory = None,
     force: Force = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would run, why, and about what it would cost."),
+    ] = False,
     allow: Allow = None,
     values: Values = None,
 ) -> None:
     """Run all stages, from the catalog to the report; skip what is up to date."""
-    from narcf_geo.cli.show import initialise, run_stages
+    from narcf_geo.cli.show import forecast_table, initialise, run_stages
 
     if sample and not (directory / "narcf.yaml").exists():
         initialise(directory, sample=True)
+    if dry_run:
+        forecast_table(_project(directory, values), force=force)
+        return
     run_stages(
         _project(directory, values),
         force=force,

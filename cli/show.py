@@ -104,6 +104,36 @@ def run_stages(project: Project, *stages: str, **options: Any) -> None:
         console.print(f"Report: {report.outputs[0]}")
 
 
+def forecast_table(project: Project, *, force: bool) -> None:
+    """Show what a run would do, and about what it would cost; refuse what cannot fit."""
+    from narcf_geo.workflow.forecast import forecast, require_room
+
+    steps = forecast(project, force=force)
+    table = Table("step", "", "why", box=SIMPLE_HEAD)
+    for name in ("rows", "memory", "disk", "time"):
+        table.add_column(name, justify="right")
+    for step in steps:
+        numbers = []
+        if cost := step.cost:
+            sizes = (decimal(round(size)) for size in (cost.memory, cost.disk))
+            numbers = [f"{cost.rows:,}", *sizes, _duration(cost.seconds)]
+        table.add_row(step.step, step.does, step.why, *numbers)
+    console.print(table)
+    seconds = sum(step.cost.seconds for step in steps if step.cost)
+    if seconds:
+        console.print(f"About {_duration(seconds)} in all; nothing was run.")
+    else:
+        console.print("All is up to date.")
+    require_room(project)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
 def _places(project: Project, result: Result) -> str:
     """Return the files of a stage, a folder with many of them by its name and number."""
     folders: dict[Path, list[Path]] = {}

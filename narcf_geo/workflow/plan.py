@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from narcf_geo.core.addresses import shown
+from narcf_geo.core.errors import UsageError
 from narcf_geo.core.progress import Progress
 from narcf_geo.fields.remote import RemoteFile
 from narcf_geo.project.presets import PRESETS
@@ -158,6 +159,23 @@ STAGES: dict[str, Stage] = {
     )
 }
 """All stages, in the order in which they run."""
+
+
+def wanted(names: tuple[str, ...]) -> list[Stage]:
+    """Return the stages named, or all, and what they need, in order of running.
+
+    Raises
+    ------
+    UsageError
+        When there is no stage of that name.
+    """
+    if unknown := [name for name in names if name not in STAGES]:
+        raise UsageError(f"no stage {', '.join(unknown)}; there are: {', '.join(STAGES)}")
+    found = set(names or STAGES)
+    for stage in reversed(STAGES.values()):
+        if stage.name in found:
+            found.update(stage.needs)
+    return [stage for stage in STAGES.values() if stage.name in found]
 
 
 def _settings(project: Project, include: dict[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from narcf_geo.core.lock import hold
 from narcf_geo.core.pool import Pool, memory_bytes, open_pool
 from narcf_geo.core.progress import Progress, silent
 from narcf_geo.project.project import Project
+from narcf_geo.workflow.forecast import require_room
 from narcf_geo.workflow.options import Options
-from narcf_geo.workflow.plan import STAGES, Stage
+from narcf_geo.workflow.plan import Stage, wanted
 from narcf_geo.workflow.state import State
 
 if TYPE_CHECKING:
@@ -164,18 +165,17 @@ def iter_run(
     memory_bytes(memory)  # a size that is none is refused before all stages
     if workers and scheduler:
         raise UsageError("give --workers or --scheduler, not both")
-    unknown = [name for name in stages if name not in STAGES]
-    if unknown:
-        raise UsageError(f"no stage {', '.join(unknown)}; there are: {', '.join(STAGES)}")
+    steps = wanted(stages)
     if allow:
         _require_known(allow, project)
+    require_room(project, *stages)
     with ExitStack() as opened:
 
         @cache
         def pool() -> Pool:
             return opened.enter_context(open_pool(workers, scheduler))
 
-        for stage in _wanted(stages):
+        for stage in steps:
             forced = force and (not stages or stage.name in stages)
             with locked(project):
                 options = Options(forced, pool, memory, tuple(allow))
@@ -234,12 +234,3 @@ def _require_known(allow: Collection[str], project: Project) -> None:
     sources = {name: [*catalog[name].metadata.variables, *names] for name, names in used.items()}
     sources[project.settings.land_cover.source] = ["land_cover"]
     require_known(allow, {name: dict.fromkeys(names) for name, names in sources.items()})
-
-
-def _wanted(names: tuple[str, ...]) -> list[Stage]:
-    """Return the stages named and all they need, in order of running."""
-    wanted = set(names or STAGES)
-    for stage in reversed(STAGES.values()):
-        if stage.name in wanted:
-            wanted.update(stage.needs)
-    return [stage for stage in STAGES.values() if stage.name in wanted]
