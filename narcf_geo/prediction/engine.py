@@ -149,7 +149,7 @@ def predict_file(
         task.require_memory(limit, 1)
     described = {**task.source.frame().attrs, **(attrs or {})}
     with _writing(output), hold_output(output):
-        journal = Journal(folder, output, task.key())
+        journal = Journal(folder, output, task.key(), task.common())
         if force:
             journal.forget()
         digests = task.digests()
@@ -164,7 +164,7 @@ def predict_file(
             journal.begin(text, lambda path: write_template(task, path))
             finished = journal.finished()
             todo = {chunk for chunk, digest in digests.items() if finished.get(chunk) != digest}
-            journal.discard(todo, task.predictor.fields)
+            journal.discard(todo | set(finished).difference(digests), task.predictor.fields)
             if todo:
                 pool = pool or threads()
                 rows = _compute(task, journal, text, digests, todo, limit, pool, progress)

@@ -25,6 +25,9 @@ class Journal(journal.Journal):
     that the next time only what has changed is computed.
     """
 
+    common: str = ""
+    """What all chunks are made of; a store of other months shares chunks where it is the same."""
+
     kept: ClassVar[tuple[str, ...]] = ("record.json",)
 
     def mark_chunk(self, chunk: Shape, digest: str) -> None:
@@ -44,22 +47,22 @@ class Journal(journal.Journal):
             found = [_parsed(f"{chunk}-{digest}") for chunk, digest in chunks.items()]
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return None  # absent or damaged
-        if key != self.key or stamp != _stamp(self.output) or None in found:
+        if key != self.common or stamp != _stamp(self.output) or None in found:
             return None
         return dict(filter(None, found))
 
     def prepare(self, template: Callable[[Path], None]) -> None:
-        """Make the store that grows: of the finished one where there is one, else anew.
+        """Make the store that grows, with the chunks of the finished one where there is one.
 
         No data are copied: the finished chunks are linked.
         """
-        finished = self.current()
-        if finished is None:
-            template(self.store)
-            return
-        shutil.copytree(self.output, self.store, copy_function=_link)
-        (self.store / "flux" / "zarr.json").touch()  # another stamp than the finished one
-        for chunk, digest in finished.items():
+        template(self.store)
+        for chunk, digest in (self.current() or {}).items():
+            name = "/".join(map(str, chunk))
+            for path in self.output.glob(f"*/c/{name}"):
+                target = self.store / path.relative_to(self.output)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _link(path, target)
             self.mark_chunk(chunk, digest)
 
     def discard(self, chunks: set[Shape], fields: tuple[str, ...]) -> None:
@@ -75,7 +78,7 @@ class Journal(journal.Journal):
     def finish(self) -> None:
         """Move the store to its place, and keep the record of what it was made of."""
         chunks = {".".join(map(str, chunk)): digest for chunk, digest in self.finished().items()}
-        record = {"key": self.key, "stamp": _stamp(self.store), "chunks": chunks}
+        record = {"key": self.common, "stamp": _stamp(self.store), "chunks": chunks}
         with atomic_path(self.folder / "record.json") as temporary:
             temporary.write_text(json.dumps(record), encoding="utf-8")
         super().finish()
@@ -103,11 +106,8 @@ def _stamp(store: Path) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def _link(source: str, target: str) -> None:
-    """Link a chunk, which is only ever replaced; copy what is changed in place."""
-    if os.path.basename(source) == "zarr.json":
-        shutil.copy2(source, target)
-        return
+def _link(source: Path, target: Path) -> None:
+    """Link a chunk, which is only ever replaced, or copy it where that cannot be done."""
     try:
         os.link(source, target)
     except OSError:

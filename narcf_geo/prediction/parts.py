@@ -219,11 +219,14 @@ def _indexer(positions: np.ndarray) -> slice | np.ndarray:
 
 @lru_cache(maxsize=256)
 def _zarr_array(part: Part, name: str) -> tuple[Any, str]:
-    """Return an array, and a hash of what describes it."""
+    """Return an array, and a hash of what describes it, but for how many months it has."""
     import zarr
 
     array = zarr.open_array(opened(part.location), path=name, mode="r")
-    text = json.dumps(array.metadata.to_dict(), default=str, sort_keys=True)
+    described = array.metadata.to_dict()
+    dims = map(str, _turned(part).ds[name].dims)
+    described["shape"] = {d: n for d, n in zip(dims, array.shape, strict=True) if d != "time"}
+    text = json.dumps(described, default=str, sort_keys=True)
     return array, hashlib.sha256(text.encode()).hexdigest()
 
 

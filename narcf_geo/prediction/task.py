@@ -91,14 +91,21 @@ class Task:
         return slice(max(time.start - self.halo, 0), time.stop), lat, lon
 
     def key(self) -> str:
-        """Return a hash of what changes every chunk: code, bundle, axes and maps."""
+        """Return a hash of the store to be written."""
+        return _hash([self.common(), self.source.months])
+
+    def common(self) -> str:
+        """Return a hash of what changes every chunk: code, bundle, axes and maps.
+
+        Months that are added at the end change no chunk before them.
+        """
         frame = self.source.frame()
         everywhere = self.layout.slices((0, 0, 0), self.layout.counts)
         content = {
             "version": VERSION,
             "bundle": self.digest,
             "names": self.names,
-            "months": self.source.months,
+            "first month": self.source.months[0],
             "chunk": self.layout.chunk,
             "axes": [hashlib.sha256(frame[d].values.tobytes()).hexdigest() for d in ("lat", "lon")],
             "maps": list(self.source.stamps(KEPT, everywhere)),
@@ -107,10 +114,12 @@ class Task:
 
     def digests(self) -> dict[Shape, str]:
         """Return, for each chunk, a hash of the files it is computed from."""
-        return {
-            chunk: _hash(list(self.source.stamps(self.names, self.reach(chunk, chunk))))[:16]
-            for chunk in self.layout.chunks()
-        }
+        found = {}
+        for chunk in self.layout.chunks():
+            at = self.reach(chunk, chunk)
+            read = list(self.source.stamps(self.names, at))
+            found[chunk] = _hash([self.source.months[at[0]], read])[:16]
+        return found
 
     def regions(self, todo: set[Shape], memory: float | None, pool: Pool) -> list[Region]:
         """Return regions that hold all chunks `todo`, in order of time.

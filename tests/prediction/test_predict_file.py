@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from narcf_geo.core.datasets import write_zarr
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import remove
 from narcf_geo.core.lock import hold_output
@@ -238,6 +239,22 @@ def test_only_what_changed_is_computed_again(
     assert after != before
     fresh = predicted(stored, tmp_path / "fresh.zarr", bundle_folder)
     assert contents(fresh) == after
+
+
+def test_months_that_are_added_or_left_out_are_all_that_is_computed(
+    fine_cube: xr.Dataset, bundle_folder: Path, tmp_path: Path, contents: Contents
+) -> None:
+    cube, out = tmp_path / "cube.zarr", tmp_path / "out.zarr"
+    several = {"time": 12, "lat": 32, "lon": 32}
+    for n_months, kept in ((25, 0), (26, 12), (24, 12), (12, 6), (26, 6)):
+        write_zarr(fine_cube.isel(time=slice(n_months)).chunk(several), cube)
+        seen: list[int] = []
+        predicted(cube, out, bundle_folder, progress=lambda done, *_, seen=seen: seen.append(done))
+        # A month before is read too, so that all of a chunk is kept or nothing.
+        assert (seen or [6 * n_months // 12])[0] == kept
+        fresh = predicted(cube, tmp_path / "fresh.zarr", bundle_folder, force=True)
+        assert contents(out) == contents(fresh)
+        assert xr.open_zarr(out, consolidated=False).sizes["time"] == n_months
 
 
 @pytest.mark.parametrize("at", [".partial.zarr", "job.json"])
