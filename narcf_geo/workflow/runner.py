@@ -215,6 +215,7 @@ def _run_stage(project: Project, stage: Stage, progress: Progress, options: Opti
         # A damaged store is no beginning to go on from.
         force = options.force or any(p.endswith(".zarr") for p in damage)
         anew = replace(options, force=force, findings=[])
+        options.pool()  # open: dask computes where a cluster is known
         paths = step.run(project, progress, anew)
         took = time.perf_counter() - start
         state.record(stage, step, inputs, paths, took, anew.findings)

@@ -132,3 +132,13 @@ def test_a_land_cover_source_without_land_cover(project: Path) -> None:
     settings.write_text(text.replace("source: igbp", "source: ndvi"))
     with pytest.raises(NarcfError, match=r"source 'ndvi': expected land_cover, found ndvi"):
         run(project, "biomes")
+
+
+def test_workers_write_the_same_bytes(project: Path, tiny_run: Path) -> None:
+    def written(folder: Path) -> dict[str, bytes]:
+        stores = ("regridded", "biomes.zarr", "cube.zarr")
+        files = (p for name in stores for p in (folder / name).rglob("*") if p.is_file())
+        return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+    run(project, "cube", workers=2)
+    assert written(project) == written(tiny_run)
