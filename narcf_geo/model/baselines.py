@@ -28,7 +28,8 @@ def climatology(table: Table, split: Split, seed: int = 0) -> np.ndarray:
     month = np.asarray(table.time.month)[table.month] - 1
     flux = np.full(table.y.size, np.nan)
     for place in (table.cell, table.biome, np.zeros_like(table.cell)):
-        flux = np.where(np.isnan(flux), _mean_of(place * 12 + month, table, split.train), flux)
+        group = place.astype(int) * 12 + month
+        flux = np.where(np.isnan(flux), _mean_of(group, table, split.train), flux)
     overall = np.average(table.y[split.train], weights=table.area[split.train])
     return np.where(np.isnan(flux), overall, flux).astype(np.float32)
 

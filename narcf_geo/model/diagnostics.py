@@ -11,7 +11,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.model.network.ensemble import Ensemble, Estimate
-from narcf_geo.model.samples.splits import PARTS, Split, block_of, final_split
+from narcf_geo.model.samples.splits import PARTS, Split, blocks_of_rows, final_split
 from narcf_geo.model.samples.table import Table
 from narcf_geo.project.settings import PeriodSplit, TrainingSettings, YearSplit
 from narcf_geo.statistics.applicability import APPLICABILITY, Applicability
@@ -75,21 +75,23 @@ class Diagnostics:
         self._errors(cube).save(directory)
         table, names = self.table, self.table.features.names
         rows, train = self.rows("validation"), final_split(self.folds).train
-        groups = correlated_groups(table.x[train], names)
+        groups = correlated_groups(table.x, names, among=train)
         importance = permutation_importance(
             lambda x: ensemble.estimate(x).flux,
-            table.x[rows],
-            table.y[rows],
+            table.x,
+            table.y,
             groups,
-            weight=table.area[rows],
+            weight=table.area,
             seed=settings.seed,
+            among=rows,
         )
         try:
             Applicability.fit(
-                table.x[train],
-                self._label(settings)[train],
+                table.x,
+                self._label(settings),
                 feature_weights(importance, groups, len(names)),
                 seed=settings.seed,
+                among=train,
             ).save(directory / APPLICABILITY)
         except NarcfError as error:
             reason: str | None = str(error)
@@ -107,24 +109,20 @@ class Diagnostics:
     def _errors(self, cube: xr.Dataset) -> ErrorModel:
         """Return how the errors of the validation part hang together."""
         estimate, rows = self.parts["validation"], self.rows("validation")
-
-        def on_grid(values: np.ndarray) -> xr.DataArray:
-            known = np.full(values.shape, np.nan)
-            known[rows] = values[rows]
-            return self.table.on_grid(known, cube["flux_target"])
-
-        return ErrorModel.of(
-            cube["flux_target"], on_grid(estimate.flux), on_grid(estimate.std), cube["cell_area"]
+        target, flux, std = (
+            self.table.on_grid(values, cube["flux_target"], rows)
+            for values in (self.table.y, estimate.flux, estimate.std)
         )
+        return ErrorModel.of(target, flux, std, cube["cell_area"].load())
 
     def _label(self, settings: TrainingSettings) -> np.ndarray:
         """Return what a row is left out with: its year, or its block of land."""
-        year = np.asarray(self.table.time.year)[self.table.month]
         if isinstance(settings.split, PeriodSplit | YearSplit):
+            year = self.table.year
             learned = year[final_split(self.folds).train]
             return year if np.ptp(learned) else self.table.month
         degrees = getattr(settings.split, "degrees", 10.0)
-        return block_of(self.table.lon, self.table.lat, degrees)
+        return blocks_of_rows(self.table, degrees)
 
     def _judged(self, part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rows, estimate = self.rows(part), self.parts[part]

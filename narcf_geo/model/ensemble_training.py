@@ -23,6 +23,7 @@ from narcf_geo.model.network.ensemble import Ensemble
 from narcf_geo.model.samples.splits import Split
 from narcf_geo.model.samples.table import Table
 from narcf_geo.project.presets import Recipe
+from narcf_geo.statistics.columns import Columns
 from narcf_geo.statistics.scores import scores
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class EnsembleTraining:
         """
         names = np.array(self.table.features.names)
         if len(split.train):
-            empty = np.isnan(self.table.x[split.train]).all(axis=0)
+            empty = Columns.of(self.table.x, split.train).count == 0
             if empty.any():
                 raise NarcfError(
                     f"{', '.join(names[empty])}: no value in any training sample, so nothing can "
@@ -103,7 +104,7 @@ class EnsembleTraining:
         ensemble = Ensemble.load(paths)
         if self.recipe.n_outputs == 1:
             rows = split.validation
-            flux = ensemble.estimate(self.table.x[rows]).flux
+            flux = ensemble.estimate(self.table.x, rows).flux
             error = scores(flux, self.table.y[rows], self.table.area[rows])
             ensemble = replace(ensemble, noise=error["rmse"])
         return Fitted(paths, histories, ensemble)

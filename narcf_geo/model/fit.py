@@ -27,11 +27,15 @@ from narcf_geo.model.samples.features import Features
 from narcf_geo.model.samples.splits import PARTS, Split, final_split, splits_of
 from narcf_geo.model.samples.table import Table
 from narcf_geo.project.settings import BlockSplit, RandomSplit, TrainingSettings
+from narcf_geo.statistics.columns import Columns
 
 
-def tabulate(cube: xr.Dataset, settings: TrainingSettings) -> Table:
-    """Return the rows to learn from, with the features that `settings` ask for."""
-    return Table.of(cube, Features.of(cube, settings))
+def tabulate(cube: xr.Dataset, settings: TrainingSettings, folder: Path | None = None) -> Table:
+    """Return the rows to learn from, with the features that `settings` ask for.
+
+    With a `folder` the features are kept there, in a file; without one in memory.
+    """
+    return Table.of(cube, Features.of(cube, settings), folder)
 
 
 def fit_bundle(
@@ -51,7 +55,7 @@ def fit_bundle(
     Parameters
     ----------
     cube : xarray.Dataset
-        Past the door, in memory: the analysis-ready cube of a project, or as from
+        Past the door, lazy or in memory: the analysis-ready cube of a project, or as from
         `narcf_geo.model.samples.training_cube`.
     settings : TrainingSettings
         Model, split, features and seed.
@@ -60,15 +64,16 @@ def fit_bundle(
     progress : callable
         Called with epochs done, epochs in all, and a text.
     work : Path, optional
-        Where finished members are kept, for a training that is killed to go on from; remove it
-        when the bundle is in place.
+        Where finished members are kept, for a training that is killed to go on from, and the rows
+        to learn from, as a file; remove it when the bundle is in place. Without it the rows are in
+        memory.
 
     Raises
     ------
     NarcfError
         When there are no samples, or none in a part of the split.
     """
-    table = tabulate(cube, settings)
+    table = tabulate(cube, settings, work)
     folds = splits_of(settings.split, table, settings.seed)
     with tempfile.TemporaryDirectory() as scratch:
         training = EnsembleTraining(settings.model.recipe(), table, work or Path(scratch))
@@ -93,12 +98,12 @@ def _origin(
 ) -> dict[str, Any]:
     """Return what the model was made of and how."""
     final = final_split(folds)
-    x = table.x[final.train]
+    columns = Columns.of(table.x, final.train)
     return {
         "noise": fitted.ensemble.noise,
         "training_range": {
-            name: [float(np.nanmin(x[:, i])), float(np.nanmax(x[:, i]))]
-            for i, name in enumerate(table.features.names)
+            name: [float(low), float(high)]
+            for name, low, high in zip(table.features.names, columns.low, columns.high, strict=True)
         },
         "samples": {part: len(getattr(final, part)) for part in PARTS},
         "split": [str(fold) for fold in folds],
@@ -142,6 +147,8 @@ def _cross_validate(
 ) -> dict[str, Estimate]:
     """Test every fold, write the estimates, and return those of each part."""
     table = training.table
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / CROSS_VALIDATION
     protocols = {settings.split.kind: folds}
     if isinstance(settings.split, BlockSplit):
         random = RandomSplit(
@@ -149,7 +156,6 @@ def _cross_validate(
         )
         protocols["random"] = splits_of(random, table, settings.seed)
     total, done = sum(len(splits) for splits in protocols.values()), 0
-    estimates: dict[str, xr.DataArray] = {}
     parts: dict[str, Estimate] = {}
     for protocol, splits in protocols.items():
 
@@ -162,11 +168,11 @@ def _cross_validate(
         for part, estimate in found.items():
             for suffix, values in (("", estimate.flux), ("_std", estimate.std)):
                 name = f"{protocol}_{part}{suffix}"
-                estimates[name] = table.on_grid(values, cube["flux_target"])
+                field = table.on_grid(values, cube["flux_target"]).rename(name)
+                # One after the other: they are many, and each as large as the flux.
+                field.to_netcdf(path, mode="a" if path.exists() else "w", engine="netcdf4")
         if protocol == settings.split.kind:
             parts = found
-    directory.mkdir(parents=True, exist_ok=True)
-    xr.Dataset(estimates).to_netcdf(directory / CROSS_VALIDATION, engine="netcdf4")
     return parts
 
 
@@ -210,8 +216,8 @@ class _Mean:
     """Mean over the folds in which a row belonged to a part; NaN where it never did."""
 
     def __init__(self, size: int) -> None:
-        self._sum = np.zeros((3, size))
-        self._count = np.zeros(size)
+        self._sum = np.zeros((3, size), np.float32)
+        self._count = np.zeros(size, np.int16)
 
     def add(self, rows: np.ndarray, estimate: Estimate) -> None:
         values = (estimate.flux, estimate.spread, estimate.noise)
@@ -220,7 +226,8 @@ class _Mean:
 
     def values(self) -> Estimate:
         with np.errstate(invalid="ignore"):
-            return Estimate(*(self._sum / self._count))
+            self._sum /= self._count
+        return Estimate(*self._sum)
 
 
 def cross_validation(directory: str | os.PathLike[str]) -> xr.Dataset:

@@ -46,14 +46,13 @@ class Task:
         names = ["biome", *features.predictors, *(how.of for how in features.derived.values())]
         names += ["class_fraction"] if features.takes_fractions else []
         names += ["cell_area"] if features.coordinates else []
-        lags = [how.mean - 1 + how.lag for how in features.derived.values()]
         frame = source.frame()
         return cls(
             source,
             model,
             bundle_digest(model),
             tuple(name for name in dict.fromkeys(names) if name in source.places),
-            max(lags, default=0),
+            features.halo,
             Layout.of((frame.sizes["time"], frame.sizes["lat"], frame.sizes["lon"])),
         )
 

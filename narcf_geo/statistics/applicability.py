@@ -11,6 +11,7 @@ import numpy as np
 from narcf_geo.core.archives import open_zip, read_array
 from narcf_geo.core.errors import NarcfError, reason
 from narcf_geo.core.files import atomic_path
+from narcf_geo.statistics.columns import Columns
 
 APPLICABILITY = "applicability.npz"
 MAX_BYTES = 2**27
@@ -60,6 +61,7 @@ class Applicability:
         *,
         prototypes: int = 2000,
         seed: int = 0,
+        among: np.ndarray | None = None,
     ) -> Applicability:
         """Take prototypes from the training rows, and the threshold from rows of other groups.
 
@@ -84,6 +86,8 @@ class Applicability:
             Rows to keep; with fewer rows, all are kept.
         seed : int
             Of the draw of the pool.
+        among : numpy.ndarray, optional
+            Numbers of the training rows, where `x` and `groups` have others too.
 
         Raises
         ------
@@ -107,12 +111,12 @@ class Applicability:
                 f"expected a weight of at least 0 for each of {x.shape[1]} features, found "
                 f"{weights.size} from {weights.min(initial=np.nan):g}"
             )
-        known = np.isfinite(x)
-        count = np.maximum(known.sum(axis=0), 1)
-        mean = np.where(known, x, 0).sum(axis=0, dtype=float) / count
-        std = np.sqrt(np.square(np.where(known, x - mean, 0)).sum(axis=0, dtype=float) / count)
+        columns = Columns.of(x, among)
+        mean, std = (np.nan_to_num(v) for v in (columns.mean, np.sqrt(columns.variance)))
         mean, std, weights = (values.astype(np.float32) for values in (mean, std, weights))
-        order = np.random.default_rng(seed).permutation(len(x))[: max(_POOL, prototypes)]
+        size = len(x) if among is None else len(among)
+        order = np.random.default_rng(seed).permutation(size)[: max(_POOL, prototypes)]
+        order = order if among is None else among[order]
         rows = _standardise(x[order], mean, std, weights)
         kept = _far_apart(rows, prototypes)
         distances = pdist(rows[:_DISTANCE_ROWS].astype(float))

@@ -33,6 +33,7 @@ def permutation_importance(
     repeats: int = 5,
     rows: int = 10_000,
     seed: int = 0,
+    among: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Return how much worse the estimate is when the columns of a group are shuffled.
 
@@ -61,6 +62,8 @@ def permutation_importance(
         Rows to draw at random, where there are more.
     seed : int
         Of the draw and the shuffles.
+    among : numpy.ndarray, optional
+        Numbers of the rows to draw from; by default all.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def permutation_importance(
     if repeats < 1 or not groups:
         raise NarcfError(f"expected groups to shuffle, found {len(groups)}, {repeats} times each")
     rng = np.random.default_rng(seed)
-    chosen = _draw(len(x), rows, rng)
+    chosen = _draw(len(x), rows, rng, among)
     x, observed = x[chosen], observed[chosen]
     weight = np.ones(len(x)) if weight is None else weight[chosen]
     labels = np.zeros(len(x), int) if within is None else within[chosen]
@@ -146,7 +149,12 @@ def feature_weights(
 
 
 def correlated_groups(
-    x: np.ndarray, names: Sequence[str], threshold: float = 0.8, *, rows: int = 10_000
+    x: np.ndarray,
+    names: Sequence[str],
+    threshold: float = 0.8,
+    *,
+    rows: int = 10_000,
+    among: np.ndarray | None = None,
 ) -> dict[str, list[int]]:
     """Return columns that say much the same, to be shuffled together.
 
@@ -164,6 +172,8 @@ def correlated_groups(
         From 0, all in one group, to 1, each alone.
     rows : int
         Rows to draw at random, where there are more.
+    among : numpy.ndarray, optional
+        Numbers of the rows to draw from; by default all.
 
     Returns
     -------
@@ -186,7 +196,9 @@ def correlated_groups(
     single = [c for c in range(len(names)) if c not in cover and c not in masks.values()]
     label = np.ones(len(single), int)
     if len(single) > 1:
-        alike = correlations(x[:, single], [names[c] for c in single], rows=rows).abs().fillna(0.0)
+        drawn = x[_draw(len(x), rows, np.random.default_rng(0), among)]
+        alike = correlations(drawn[:, single], [names[c] for c in single], rows=rows)
+        alike = alike.abs().fillna(0.0)
         distance = squareform(1 - alike.to_numpy(), checks=False).clip(0)
         label = fcluster(linkage(distance, "complete"), 1 - threshold + 1e-12, "distance")
     groups = {}
@@ -293,8 +305,12 @@ def partial_dependence(
     return table
 
 
-def _draw(n: int, rows: int, rng: np.random.Generator) -> np.ndarray:
-    return np.arange(n) if n <= rows else np.sort(rng.choice(n, rows, replace=False))
+def _draw(
+    n: int, rows: int, rng: np.random.Generator, among: np.ndarray | None = None
+) -> np.ndarray:
+    n = n if among is None else len(among)
+    chosen = np.arange(n) if n <= rows else np.sort(rng.choice(n, rows, replace=False))
+    return chosen if among is None else among[chosen]
 
 
 def _shuffle(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+
+from narcf_geo.core.slabs import slabs
 
 NAMES = ("r", "rmse", "bias", "mae", "ubrmse", "nse", "kge", "kge_alpha", "kge_beta", "slope")
 """The scores, in the order in which they are given."""
@@ -43,27 +46,55 @@ def scores(estimate: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> di
     >>> found["r"], found["rmse"], found["bias"], found["ubrmse"], found["n"]
     (1.0, 1.0, 1.0, 0.0, 3)
     """
-    e, o, w = _pairs(estimate, observed, weight)
-    if e.size == 0:
+    arrays = [np.ravel(values) for values in (estimate, observed, weight)]
+    n, total = 0, 0.0
+    low, high = np.full((2, 2), [[np.inf], [-np.inf]])
+    for e, o, w in _parts(arrays):
+        n, total = n + e.size, total + float(w.sum())
+        low, high = np.fmin(low, [e.min(), o.min()]), np.fmax(high, [e.max(), o.max()])
+    if n == 0:
         return {**dict.fromkeys(NAMES, np.nan), "n": 0}
-    mean_e, mean_o = float(w @ e), float(w @ o)
-    std_e, std_o, covariance = _moments(e, o, w)
-    square, bias = float(w @ (e - o) ** 2), float(w @ (e - o))
+    mean_e = float(sum(w @ e for e, _, w in _parts(arrays, total)))
+    mean_o = float(sum(w @ o for _, o, w in _parts(arrays, total)))
+    # The rounding of a mean must not pass for variance.
+    varies = high - low > ROUNDING * np.maximum(np.abs(low), np.abs(high))
+    sums = np.zeros(6)
+    for e, o, w in _parts(arrays, total):
+        error = e - o
+        centred_e, centred_o = (e - mean_e) * varies[0], (o - mean_o) * varies[1]
+        sums += [
+            w @ centred_e**2,
+            w @ centred_o**2,
+            w @ (centred_e * centred_o),
+            w @ error**2,
+            w @ error,
+            w @ np.abs(error),
+        ]
+    var_e, var_o, covariance, square, bias, mae = map(float, sums)
+    std_e, std_o = np.sqrt(var_e), np.sqrt(var_o)
     r = _correlation(covariance, std_e, std_o)
     alpha, beta = _ratio(std_e, std_o), _ratio(mean_e, mean_o)
     return {
         "r": r,
         "rmse": float(np.sqrt(square)),
         "bias": bias,
-        "mae": float(w @ np.abs(e - o)),
+        "mae": mae,
         "ubrmse": float(np.sqrt(max(square - bias**2, 0.0))),
         "nse": 1.0 - _ratio(square, std_o**2),
         "kge": float(1.0 - np.sqrt((r - 1) ** 2 + (alpha - 1) ** 2 + (beta - 1) ** 2)),
         "kge_alpha": alpha,
         "kge_beta": beta,
         "slope": _ratio(covariance, std_o**2),
-        "n": e.size,
+        "n": n,
     }
+
+
+def _parts(arrays: Sequence[np.ndarray], total: float = 1.0) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield the complete pairs and their weights over `total`, in double precision, by parts."""
+    for slab in slabs(len(arrays[0])):
+        e, o, w = _pairs(*(values[slab] for values in arrays))
+        if e.size:
+            yield e, o, w / total
 
 
 def taylor(estimate: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> dict[str, float]:
@@ -91,6 +122,7 @@ def taylor(estimate: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> di
     e, o, w = _pairs(estimate, observed, weight)
     if e.size == 0:
         return dict.fromkeys(TAYLOR, np.nan)
+    w = w / w.sum()
     std_e, std_o, covariance = _moments(e, o, w)
     difference = e - o
     values = (
@@ -106,10 +138,10 @@ def taylor(estimate: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> di
 def _pairs(
     estimate: np.ndarray, observed: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the complete pairs and their weights, which sum to 1."""
+    """Return the complete pairs and their weights, in double precision."""
     pair = np.isfinite(estimate) & np.isfinite(observed) & (weight > 0)
-    w = weight[pair].astype(np.float64)
-    return estimate[pair].astype(np.float64), observed[pair].astype(np.float64), w / (w.sum() or 1)
+    e, o, w = (values[pair].astype(np.float64) for values in (estimate, observed, weight))
+    return e, o, w
 
 
 def _moments(e: np.ndarray, o: np.ndarray, w: np.ndarray) -> tuple[float, float, float]:

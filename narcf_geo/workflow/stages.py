@@ -17,7 +17,7 @@ def train_model(project: Project, progress: Progress, options: Options) -> list[
 
     directory, work = project.path("model"), project.path(".narcf", "training")
     with atomic_path(directory) as temporary:
-        fit_bundle(open_cube(project).load(), project.settings, temporary, progress, work)
+        fit_bundle(open_cube(project), project.settings, temporary, progress, work)
     remove(work)
     return [directory]
 

@@ -15,8 +15,13 @@ from narcf_geo.model.baselines import boosting
 from narcf_geo.model.ensemble_training import EnsembleTraining
 from narcf_geo.model.samples.features import Features
 from narcf_geo.model.samples.splits import Split
-from narcf_geo.model.samples.table import Table
+from narcf_geo.model.samples.table import Cells, Table
 from narcf_geo.project.presets import Recipe
+
+
+def cells(n: int) -> Cells:
+    place = np.arange(n)
+    return Cells(40.0 + place, -100.0 + place, np.full(n, 1e10), np.full(n, 5))
 
 
 @pytest.fixture
@@ -32,10 +37,7 @@ def table() -> Table:
         y=flux.astype(np.float32),
         month=month,
         cell=cell,
-        area=np.full(month.size, 1e10),
-        lat=40.0 + cell,
-        lon=-100.0 + cell,
-        biome=np.full(month.size, 5),
+        cells=cells(30),
         time=month_starts("2007-01", "2009-12"),
         missing={},
     )
@@ -102,10 +104,7 @@ def test_the_control_finds_nothing_unless_a_leak_is_planted(table: Table, split:
         y=rng.normal(size=month.size).astype(np.float32),
         month=month,
         cell=cell,
-        area=np.ones(month.size),
-        lat=cell * 1.0,
-        lon=cell * 1.0,
-        biome=np.full(month.size, 5),
+        cells=cells(400),
         time=table.time,
         missing={},
     )

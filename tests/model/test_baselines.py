@@ -11,7 +11,7 @@ from narcf_geo.core.months import month_starts
 from narcf_geo.model.baselines import BASELINES, climatology, fit_baseline
 from narcf_geo.model.samples.features import Features
 from narcf_geo.model.samples.splits import Split
-from narcf_geo.model.samples.table import Table
+from narcf_geo.model.samples.table import Cells, Table
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +22,14 @@ def table() -> Table:
     x = rng.normal(size=(month.size, 3)).astype(np.float32)
     y = 2 * x[:, 0] - 1 + 0.1 * rng.normal(size=month.size)
     x[::17, 0] = np.nan
+    place = np.arange(40)
     return Table(
         features=Features(("a", "b"), ("1", "1"), ("a",), "none"),
         x=np.column_stack([x[:, :2], np.isfinite(x[:, 0])]).astype(np.float32),
         y=y.astype(np.float32),
         month=month,
         cell=cell,
-        area=1e9 + 1e7 * cell,
-        lat=40.0 + cell,
-        lon=-100.0 + cell,
-        biome=np.where(cell < 20, 5, 12),
+        cells=Cells(40.0 + place, -100.0 + place, 1e9 + 1e7 * place, np.where(place < 20, 5, 12)),
         time=month_starts("2007-01", "2009-12"),
         missing={},
     )

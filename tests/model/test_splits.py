@@ -13,7 +13,7 @@ from narcf_geo.core.months import month_starts
 from narcf_geo.model.samples import splits
 from narcf_geo.model.samples.features import Features
 from narcf_geo.model.samples.splits import PARTS, Split, final_split, splits_of
-from narcf_geo.model.samples.table import Table
+from narcf_geo.model.samples.table import Cells, Table
 from narcf_geo.project.settings import BiomeSplit, BlockSplit, PeriodSplit, RandomSplit, YearSplit
 
 PERIODS = PeriodSplit.model_validate(
@@ -38,10 +38,7 @@ def table() -> Table:
         y=np.zeros(month.size, np.float32),
         month=month,
         cell=cell,
-        area=np.ones(month.size),
-        lat=lat[cell],
-        lon=lon[cell],
-        biome=biome[cell],
+        cells=Cells(lat, lon, np.ones(300), biome),
         time=month_starts("2007-01", "2009-12"),
         missing={},
     )
@@ -198,8 +195,12 @@ def test_folds_are_of_near_equal_rows_not_groups() -> None:
     assert max(apart) > 200
 
 
+def with_biomes(table: Table, biome: np.ndarray) -> Table:
+    return dataclasses.replace(table, cells=dataclasses.replace(table.cells, biome=biome))
+
+
 def test_three_biomes_are_enough_to_leave_one_out(table: Table) -> None:
-    three = dataclasses.replace(table, biome=np.where(table.biome == 1, 5, table.biome))
+    three = with_biomes(table, np.where(table.cells.biome == 1, 5, table.cells.biome))
     found = splits_of(BiomeSplit(kind="biomes", degrees=10), three, 1)
     assert [split.name for split in found] == ["mixed forest", "grasslands", "croplands"]
     for split in found:
@@ -207,7 +208,7 @@ def test_three_biomes_are_enough_to_leave_one_out(table: Table) -> None:
         assert not validating & set(boxes(three, 10)[split.train].tolist())
         share = len(validating) / len(set(boxes(three, 10).tolist()))
         assert 0.05 < share < 0.2
-    two = dataclasses.replace(table, biome=np.where(table.biome < 11, 5, table.biome))
+    two = with_biomes(table, np.where(table.cells.biome < 11, 5, table.cells.biome))
     with pytest.raises(NarcfError, match="at least 3 biomes"):
         splits_of(BiomeSplit(kind="biomes", degrees=10), two, 1)
 
@@ -217,9 +218,8 @@ def test_a_tenth_of_the_blocks_validates(table: Table) -> None:
     lat, lon = (a.ravel() for a in np.meshgrid(np.arange(5.0, 65, 6), np.arange(-130.0, -64, 6)))
     even = dataclasses.replace(
         table,
-        lat=lat,
-        lon=lon,
-        biome=np.arange(110) % 3 * 5 + 1,
+        cells=Cells(lat, lon, np.ones(110), np.arange(110) % 3 * 5 + 1),
+        cell=np.arange(110),
         month=np.arange(110) % 36,
         y=np.zeros(110),
     )

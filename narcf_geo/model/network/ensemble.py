@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from narcf_geo.core.slabs import SLAB_ROWS, slabs
 from narcf_geo.model.network.network import Network
 
 
@@ -47,8 +48,24 @@ class Ensemble:
         """Read the ``.keras`` files of the members."""
         return cls(tuple(Network.load(path) for path in paths), noise)
 
-    def estimate(self, x: np.ndarray) -> Estimate:
-        """Return the estimate of features `x`, shape (n_rows, n_features)."""
+    def estimate(self, x: np.ndarray, rows: np.ndarray | None = None) -> Estimate:
+        """Return the estimate of features `x`, shape (n_rows, n_features), or of some `rows` of it.
+
+        Beside `x` and the result it takes the memory of a part of the rows.
+        """
+        n = len(x) if rows is None else len(rows)
+        if n <= SLAB_ROWS:
+            return self._estimate(x if rows is None else x[rows])
+        whole = Estimate(*np.empty((3, n), np.float32))
+        for slab in slabs(n):
+            # Each column contiguous, as the networks read them fastest.
+            part = np.asfortranarray(x[slab] if rows is None else x[rows[slab]])
+            found = self._estimate(part)
+            whole.flux[slab], whole.spread[slab] = found.flux, found.spread
+            whole.noise[slab] = found.noise
+        return whole
+
+    def _estimate(self, x: np.ndarray) -> Estimate:
         # One member after the other: the memory does not grow with their number.
         outputs = (network(x) for network in self.networks)
         first = next(outputs)

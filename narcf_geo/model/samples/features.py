@@ -67,15 +67,27 @@ class Features:
         names += settings.features
         for coordinate in settings.coordinates:
             names += COORDINATE_COLUMNS[coordinate]
-        gaps = [n for n in names if bool((cube[n].isnull() & land_cells(cube)).any())]
+        gaps = []
+        if settings.missing == "mask":
+            gaps = [n for n in names if bool((cube[n].isnull() & land_cells(cube)).any())]
         return cls(
             predictors=tuple(names),
             units=tuple(cube[n].attrs["units"] for n in names),
-            masked=tuple(gaps) if settings.missing == "mask" else (),
+            masked=tuple(gaps),
             biome=settings.biome_features,
             derived=settings.features,
             coordinates=tuple(settings.coordinates),
         )
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The variables that a cube must have, to be predictors or to make features of."""
+        return tuple(self._units_in_cube())
+
+    @property
+    def halo(self) -> int:
+        """Months before the first that its features are made of."""
+        return max((how.mean - 1 + how.lag for how in self.derived.values()), default=0)
 
     @property
     def takes_fractions(self) -> bool:

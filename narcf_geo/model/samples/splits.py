@@ -114,9 +114,14 @@ def folds_of(group: np.ndarray, folds: int, seed: int, kind: str = "blocks") -> 
             f"expected at least {folds} {kind} for as many folds, found {names.size}; use {smaller}"
             "fewer folds (split.folds)"
         )
-    fold = np.empty(names.size, int)
+    order = np.random.default_rng(seed).permutation(names.size)
+    fold = np.empty(names.size, np.int16)
+    if counts.max() == 1:
+        # What the loop below would do, which is too slow for a group each row.
+        fold[order] = np.arange(names.size) % folds
+        return fold[index]
     filled = np.zeros(folds)
-    for position in np.random.default_rng(seed).permutation(names.size):
+    for position in order:
         fold[position] = np.argmin(filled)
         filled[fold[position]] += counts[position]
     return fold[index]
@@ -152,16 +157,16 @@ def splits_of(settings: SplitSettings, table: Table, seed: int) -> list[Split]:
 
 def _splits_in_folds(settings: SplitSettings, table: Table, seed: int) -> list[Split]:
     if isinstance(settings, BlockSplit):
-        block = block_of(table.lon, table.lat, settings.degrees)
+        block = blocks_of_rows(table, settings.degrees)
         fold = folds_of(block, settings.folds, seed)
         names = [f"fold {k + 1}" for k in range(settings.folds)]
         return _next_validates(fold, names, block=block)
     if isinstance(settings, RandomSplit):
-        fold = folds_of(np.arange(table.lat.size), settings.folds, seed, "rows")
+        fold = folds_of(np.arange(table.y.size), settings.folds, seed, "rows")
         return _next_validates(fold, [f"fold {k + 1}" for k in range(settings.folds)])
     if isinstance(settings, BiomeSplit):
         return _by_biome(settings, table, seed)
-    year = np.asarray(table.time.year)[table.month]
+    year = table.year
     years, fold = np.unique(year, return_inverse=True)
     if years.size < LEAST_YEARS:
         raise NarcfError(
@@ -197,7 +202,9 @@ def final_split(folds: list[Split]) -> Split:
     learned = np.unique(np.concatenate([fold.train for fold in folds]))
     validation = folds[0].validation
     return Split(
-        train=np.setdiff1d(learned, validation), validation=validation, test=np.empty(0, int)
+        train=np.setdiff1d(learned, validation),
+        validation=validation,
+        test=np.empty(0, np.int32),
     )
 
 
@@ -205,7 +212,7 @@ def _by_period(split: PeriodSplit, table: Table) -> dict[str, np.ndarray]:
     parts = {}
     for name in PARTS:
         period = getattr(split, name)
-        parts[name] = np.flatnonzero(np.isin(table.time, period.months())[table.month])
+        parts[name] = _where(np.isin(table.time, period.months())[table.month])
         if not parts[name].size:
             lacking = ", ".join(f"{n} {count:,}" for n, count in table.missing.items() if count)
             raise NarcfError(
@@ -224,9 +231,9 @@ def _next_validates(fold: np.ndarray, names: list[str], **apart: np.ndarray) -> 
         validation = (test + 1) % len(names)
         splits.append(
             Split(
-                train=np.flatnonzero((fold != test) & (fold != validation)),
-                validation=np.flatnonzero(fold == validation),
-                test=np.flatnonzero(fold == test),
+                train=_where((fold != test) & (fold != validation)),
+                validation=_where(fold == validation),
+                test=_where(fold == test),
                 name=name,
                 apart=apart,
             )
@@ -236,22 +243,34 @@ def _next_validates(fold: np.ndarray, names: list[str], **apart: np.ndarray) -> 
 
 def _by_biome(settings: BiomeSplit, table: Table, seed: int) -> list[Split]:
     """Test each biome; a tenth of the blocks of the others validates."""
-    biomes = np.unique(table.biome)
+    biomes = np.unique(table.cells.biome[np.unique(table.cell)])
     if biomes.size < 3:
         named = ", ".join(IGBP[biome].name for biome in biomes)
         raise NarcfError(
             f"split.kind biomes: expected samples in at least 3 biomes to leave out in turn, found "
             f"{biomes.size} ({named}); widen the region, or take another split"
         )
-    block = block_of(table.lon, table.lat, settings.degrees)
+    block, of = blocks_of_rows(table, settings.degrees), table.biome
     validates = folds_of(block, min(10, np.unique(block).size), seed) == 0
     return [
         Split(
-            train=np.flatnonzero((table.biome != biome) & ~validates),
-            validation=np.flatnonzero((table.biome != biome) & validates),
-            test=np.flatnonzero(table.biome == biome),
+            train=_where((of != biome) & ~validates),
+            validation=_where((of != biome) & validates),
+            test=_where(of == biome),
             name=IGBP[biome].name,
-            test_apart={"biome": table.biome},
+            test_apart={"biome": of},
         )
         for biome in biomes
     ]
+
+
+def blocks_of_rows(table: Table, degrees: float) -> np.ndarray:
+    """Return the number of the block of each row, counted from 0."""
+    _, block = np.unique(block_of(table.cells.lon, table.cells.lat, degrees), return_inverse=True)
+    of_row: np.ndarray = block.astype(np.int32)[table.cell]
+    return of_row
+
+
+def _where(rows: np.ndarray) -> np.ndarray:
+    """Return the row numbers, in half the memory of `numpy.flatnonzero`."""
+    return np.flatnonzero(rows).astype(np.int32)

@@ -3,39 +3,71 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from narcf_geo.core.constants import IGBP
-from narcf_geo.core.errors import FieldError, NarcfError
+from narcf_geo.core.slabs import slabs
 from narcf_geo.fields.values import NODATA
-from narcf_geo.model.samples.features import Features, land_cells
+from narcf_geo.model.samples.features import Features
+from narcf_geo.model.samples.gather import gather
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What the rows of a cell share: for each cell of the flattened (lat, lon) grid.
+
+    Attributes
+    ----------
+    lat, lon : numpy.ndarray
+        Centre, degrees, shape (n_cells,).
+    area : numpy.ndarray
+        m2.
+    biome : numpy.ndarray
+        Majority IGBP class, -1 where it is not known.
+    """
+
+    lat: np.ndarray
+    lon: np.ndarray
+    area: np.ndarray
+    biome: np.ndarray
+
+    @classmethod
+    def of(cls, cube: xr.Dataset) -> Cells:
+        """Read the maps of a cube."""
+        area = cube["cell_area"].transpose("lat", "lon")
+        lat, lon = (
+            np.broadcast_to(axis, area.shape).ravel()
+            for axis in (cube["lat"].values[:, None], cube["lon"].values)
+        )
+        biome = np.full(area.size, NODATA)
+        if "biome" in cube:
+            biome = cube["biome"].transpose("lat", "lon").values.ravel()
+        return cls(lat, lon, area.values.ravel(), biome.astype(np.int8))
 
 
 @dataclass(frozen=True)
 class Table:
-    """The rows to learn from.
+    """The rows to learn from: about 4 bytes for each feature of a row, and 10 more.
 
     Attributes
     ----------
     features : Features
         The columns of `x`.
     x : numpy.ndarray
-        Features, shape (n_rows, n_features), float32.
+        Features, shape (n_rows, n_features), float32; a memory-mapped file where the table was
+        given a folder.
     y : numpy.ndarray
         Target flux, shape (n_rows,), umol m-2 s-1.
     month, cell : numpy.ndarray
         Position of each row on the time axis and on the flattened (lat, lon) grid.
-    area : numpy.ndarray
-        Cell area of each row, m2.
-    lat, lon : numpy.ndarray
-        Cell centre of each row, degrees.
-    biome : numpy.ndarray
-        Majority IGBP class of each row, -1 where it is not known.
+    cells : Cells
+        Place, area and biome of every cell of the grid.
     time : pandas.DatetimeIndex
         The time axis.
     missing : dict
@@ -47,103 +79,93 @@ class Table:
     y: np.ndarray
     month: np.ndarray
     cell: np.ndarray
-    area: np.ndarray
-    lat: np.ndarray
-    lon: np.ndarray
-    biome: np.ndarray
+    cells: Cells
     time: pd.DatetimeIndex
     missing: dict[str, int]
 
     @classmethod
-    def of(cls, cube: xr.Dataset, features: Features) -> Table:
-        """Gather the samples of `cube`; missing values are counted.
+    def of(cls, cube: xr.Dataset, features: Features, folder: Path | None = None) -> Table:
+        """Gather the samples of `cube`, a chunk at a time; missing values are counted.
+
+        Rows are in the order of the chunks of `narcf_geo.core.layout`, within a chunk in that of
+        time: whatever the memory, the same.
+
+        Parameters
+        ----------
+        cube : xarray.Dataset
+            Lazy or in memory: no more than a chunk of it is held.
+        features : Features
+            The columns.
+        folder : Path, optional
+            Where `x` lies, in a file that the system reads as it is needed; without one `x` is in
+            memory.
 
         Raises
         ------
         NarcfError
             When the cube lacks a predictor, a value is infinite, or no row is left.
         """
-        cube = features.prepare(cube).transpose("time", ..., "lat", "lon", missing_dims="ignore")
-        cells = np.flatnonzero(land_cells(cube).values)
-        target = _by_month(cube["flux_target"], cube.sizes["time"])[:, cells]
-        columns = [_by_month(cube[p], cube.sizes["time"])[:, cells] for p in features.predictors]
-        if not cells.size:
-            raise NarcfError(
-                "expected land cells to learn from, found none: no cell of biome is of the classes "
-                "1 to 16; check the region and the land cover map"
-            )
-        fields = {**dict(zip(features.predictors, columns, strict=True)), "flux_target": target}
-        for name, values in fields.items():
-            _require_finite(values, name, cube)
-        missing = {name: int(np.isnan(values).sum()) for name, values in fields.items()}
-        valid = np.isfinite(target) & features.complete(columns)
-        month, position = np.nonzero(valid)
-        if not month.size:
-            counts = ", ".join(f"{name}: {count}" for name, count in missing.items())
-            raise NarcfError(
-                f"no land cell has every predictor and the target in any month; of "
-                f"{target.size} land cell-months these are missing: {counts}"
-            )
-        cell = cells[position]
-        biome, fractions = _land_cover(cube)
-        static = features.static(biome, fractions)
-        row, column = np.unravel_index(cell, cube["cell_area"].shape)
-        return cls(
-            features=features,
-            x=features.matrix([c[valid] for c in columns], static[cell]),
-            y=target[valid].astype(np.float32),
-            month=month,
-            cell=cell,
-            area=cube["cell_area"].values.ravel()[cell],
-            lat=cube["lat"].values[row],
-            lon=cube["lon"].values[column],
-            biome=biome[cell].astype(int),
-            time=pd.DatetimeIndex(cube["time"].values),
-            missing=missing,
-        )
+        x, y, month, cell, missing = gather(cube, features, folder)
+        time = pd.DatetimeIndex(cube["time"].values)
+        return cls(features, x, y, month, cell, Cells.of(cube), time, missing)
+
+    @property
+    def area(self) -> np.ndarray:
+        """Cell area of each row, m2."""
+        area: np.ndarray = self.cells.area[self.cell]
+        return area
+
+    @property
+    def lat(self) -> np.ndarray:
+        """Latitude of each row, degrees."""
+        lat: np.ndarray = self.cells.lat[self.cell]
+        return lat
+
+    @property
+    def lon(self) -> np.ndarray:
+        """Longitude of each row, degrees."""
+        lon: np.ndarray = self.cells.lon[self.cell]
+        return lon
+
+    @property
+    def biome(self) -> np.ndarray:
+        """Majority IGBP class of each row, -1 where it is not known."""
+        biome: np.ndarray = self.cells.biome[self.cell]
+        return biome
+
+    @property
+    def year(self) -> np.ndarray:
+        """Calendar year of each row."""
+        year: np.ndarray = np.asarray(self.time.year, np.int16)[self.month]
+        return year
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all that is learned from."""
         digest = hashlib.sha256(repr(self.features.names).encode())
-        for values in (self.x, self.y, self.area):
-            digest.update(np.ascontiguousarray(values).tobytes())
+        for part in self._parts():
+            digest.update(part.data)
         return digest.hexdigest()
 
-    def on_grid(self, values: np.ndarray, template: xr.DataArray) -> xr.DataArray:
-        """Return one value for each row as (time, lat, lon), NaN where there is no row."""
-        raster = np.full((template.sizes["time"], template[0].size), np.nan, np.float32)
-        raster[self.month, self.cell] = values
+    def _parts(self) -> Iterator[np.ndarray]:
+        for slab in slabs(len(self.y)):
+            yield np.ascontiguousarray(self.x[slab])
+        yield np.ascontiguousarray(self.y)
+        for slab in slabs(len(self.y)):
+            yield self.cells.area[self.cell[slab]]
+
+    def on_grid(
+        self, values: np.ndarray, template: xr.DataArray, rows: np.ndarray | None = None
+    ) -> xr.DataArray:
+        """Return one value for each row as (time, lat, lon), NaN where there is no row.
+
+        With `rows`, row numbers, of these alone, and with the months alone that they lie in.
+        """
+        months = np.arange(template.sizes["time"])
+        chosen: slice | np.ndarray = slice(None)
+        if rows is not None:
+            chosen, months = rows, np.unique(self.month[rows])
+        template = template.isel(time=months)
+        raster = np.full((months.size, template[0].size), np.nan, np.float32)
+        raster[np.searchsorted(months, self.month[chosen]), self.cell[chosen]] = values[chosen]
         return template.copy(data=raster.reshape(template.shape))
-
-
-def _land_cover(cube: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return the majority class (n_cells,) and class fractions (18, n_cells) of all cells.
-
-    Without them: -1, and NaN.
-    """
-    n_cells = cube["cell_area"].size
-    biome, fractions = np.full(n_cells, NODATA), np.full((len(IGBP), n_cells), np.nan, np.float32)
-    if "biome" in cube:
-        biome = cube["biome"].values.ravel()
-    if "class_fraction" in cube:
-        fractions = cube["class_fraction"].values.reshape(len(IGBP), -1)
-    return biome, fractions
-
-
-def _by_month(array: xr.DataArray, n_months: int) -> np.ndarray:
-    """Return `array` as (time, cell); a static field is the same in every month."""
-    values = array.values.reshape(*array.shape[:-2], -1)
-    return np.broadcast_to(values, (n_months, values.shape[-1]))
-
-
-def _require_finite(values: np.ndarray, name: str, cube: xr.Dataset) -> None:
-    """Refuse infinite values, which are neither numbers nor missing."""
-    infinite = np.isinf(values)
-    if infinite.any():
-        first = pd.Timestamp(cube["time"].values[infinite.any(axis=1).argmax()])
-        raise FieldError(
-            f"{name}: expected finite values, NaN where missing, found {int(infinite.sum()):,} "
-            f"infinite ones on land, the first in {first:%Y-%m}; set them to NaN, or correct what "
-            "made them"
-        )
