@@ -53,7 +53,7 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
     project = Project.open(options.folder / "sample")
     for _ in pipeline.run(project, "cube"):
         pass
-    rows = tabulate(open_cube(project).load(), project.settings)
+    rows = tabulate(open_cube(project), project.settings)
     (split,) = splits_of(project.settings.split, rows, project.settings.seed)
     np.savez(
         options.folder / "table.npz",
@@ -124,7 +124,7 @@ def trainer(options: argparse.Namespace) -> dict[str, Any]:
         best = PRESETS["best"]
         plan = replace(plan, schedule=best.schedule, learning_rate=best.learning_rate)
     with suppress(Reached):
-        Trainer(plan, x, y, area).fit(train, validation, options.seed, on_epoch)
+        Trainer(plan, x, y, area).fit(train, validation, [options.seed], on_epoch)
     return {"seconds": seconds, "losses": losses, "peak_mib": peak_mib()}
 
 
@@ -141,7 +141,7 @@ def best(options: argparse.Namespace) -> dict[str, Any]:
     def progress(done: int, total: int, text: str) -> None:
         last[0] = time.perf_counter() - start
 
-    fit_bundle(open_cube(project).load(), project.settings, options.folder / "model", progress)
+    fit_bundle(open_cube(project), project.settings, options.folder / "model", progress)
     return {
         "members": last[0],
         "seconds": time.perf_counter() - start,

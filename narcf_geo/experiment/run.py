@@ -34,6 +34,7 @@ from narcf_geo.project.settings import Settings, TrainingSettings
 from narcf_geo.workflow import run
 
 _LEARNED_FROM = {"predictors", *TrainingSettings.model_fields} - {"model"}
+_TABULATED = _LEARNED_FROM - {"split", "seed", "max_rows"}
 _STEPS = 1000
 
 
@@ -180,7 +181,7 @@ class _Bench:
         start = time.perf_counter()
         leaks = leaks_of(case.protocol)
         table = self._table(settings, zero="missing" in leaks)
-        folds = splits_of(settings.split, table, settings.seed)
+        folds = splits_of(settings.split, table, settings.seed, settings.max_rows)
         cube = self.cube
         if case.protocol == "shuffled":
             table = shuffled(table, case.seed)
@@ -220,7 +221,10 @@ class _Bench:
 
     def _table(self, settings: Settings, *, zero: bool) -> Table:
         key = json.dumps(
-            [settings.model_dump(mode="json", include=_LEARNED_FROM - {"split", "seed"}), zero]
+            [
+                settings.model_dump(mode="json", include=_TABULATED),
+                zero,
+            ]
         )
         if key not in self.tables:
             names = settings.predictor_names

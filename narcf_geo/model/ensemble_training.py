@@ -1,10 +1,9 @@
-"""Training the members of an ensemble, each kept until all are done."""
+"""Training the members of an ensemble together, kept until all that needs them is done."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -42,8 +41,9 @@ class Fitted:
 class EnsembleTraining:
     """Trains ensembles of one recipe on parts of one table.
 
-    Each member is kept in a file named by all it depends on, so that a training that is
-    killed and started again goes on with the member it was at.
+    The members of an ensemble are trained together. They are kept in files named by all they
+    depend on, and so is where their training is after each epoch: one that is killed and started
+    again goes on with the epoch it was at.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class EnsembleTraining:
     table : Table
         The rows to learn from.
     directory : Path
-        Where finished members are kept.
+        Where finished members and the state of a training are kept.
     """
 
     def __init__(self, recipe: Recipe, table: Table, directory: Path) -> None:
@@ -87,19 +87,7 @@ class EnsembleTraining:
                     "be learned from it; leave it out of the predictors, or train on months that "
                     "have it"
                 )
-        members, epochs = self.recipe.members, self.recipe.epochs
-        paths: list[Path] = []
-        for number in range(members):
-
-            def on_epoch(epoch: int, loss: float, validation: float, number: int = number) -> None:
-                progress(
-                    number * epochs + epoch + 1,
-                    members * epochs,
-                    f"member {number + 1} of {members}, epoch {epoch + 1}: loss {loss:.4f}, "
-                    f"validation {validation:.4f}",
-                )
-
-            paths.append(self._member(split, seed + number, on_epoch))
+        paths = self._members(split, seed, progress)
         histories = [_history(path) for path in paths]
         ensemble = Ensemble.load(paths)
         if self.recipe.n_outputs == 1:
@@ -109,11 +97,27 @@ class EnsembleTraining:
             ensemble = replace(ensemble, noise=error["rmse"])
         return Fitted(paths, histories, ensemble)
 
-    def _member(self, split: Split, seed: int, on_epoch: Callable) -> Path:
-        path = self.directory / f"{self._key(split, seed)}.keras"
-        if not _history(path):
-            rows = self.normalisation_rows(split)
-            fit = self.trainer.fit(split.train, split.validation, seed, on_epoch, rows)
+    def _members(self, split: Split, seed: int, progress: Progress) -> list[Path]:
+        """Return the files of the members, trained together where one of them is not there."""
+        seeds = [seed + number for number in range(self.recipe.members)]
+        key = self._key(split, seeds)
+        paths = [self.directory / f"{key}_{number}.keras" for number in range(len(seeds))]
+        if all(_history(path) for path in paths):
+            return paths
+
+        def on_epoch(epoch: int, loss: float, validation: float) -> None:
+            progress(
+                epoch + 1,
+                self.recipe.epochs,
+                f"{len(seeds)} members, epoch {epoch + 1} of {self.recipe.epochs}: "
+                f"loss {loss:.4f}, validation {validation:.4f}",
+            )
+
+        state = self.directory / f"{key}.npz"
+        fits = self.trainer.fit(
+            split.train, split.validation, seeds, on_epoch, self.normalisation_rows(split), state
+        )
+        for path, fit in zip(paths, fits, strict=True):
             history = {
                 "train": fit.history.train,
                 "validation": fit.history.validation,
@@ -125,12 +129,12 @@ class EnsembleTraining:
                 # Before the model is in its place: where it is, its history is too.
                 with atomic_path(path.with_suffix(".json")) as beside:
                     beside.write_text(json.dumps(kept), encoding="utf-8")
-        return path
+        state.unlink(missing_ok=True)
+        return paths
 
-    def _key(self, split: Split, seed: int) -> str:
-        recipe = {**asdict(self.recipe), "members": None}
+    def _key(self, split: Split, seeds: list[int]) -> str:
         versions = [VERSION, version("keras"), version("tensorflow")]
-        content = json.dumps([self.table.digest, recipe, seed, versions])
+        content = json.dumps([self.table.digest, asdict(self.recipe), seeds, versions])
         digest = hashlib.sha256(content.encode())
         for rows in (split.train, split.validation, self.normalisation_rows(split)):
             digest.update(np.ascontiguousarray(rows, np.int64).tobytes())

@@ -74,7 +74,7 @@ def fit_bundle(
         When there are no samples, or none in a part of the split.
     """
     table = tabulate(cube, settings, work)
-    folds = splits_of(settings.split, table, settings.seed)
+    folds = splits_of(settings.split, table, settings.seed, settings.max_rows)
     with tempfile.TemporaryDirectory() as scratch:
         training = EnsembleTraining(settings.model.recipe(), table, work or Path(scratch))
         if len(folds) > 1:
@@ -154,7 +154,7 @@ def _cross_validate(
         random = RandomSplit(
             kind="random", folds=settings.split.folds, period=settings.split.period
         )
-        protocols["random"] = splits_of(random, table, settings.seed)
+        protocols["random"] = splits_of(random, table, settings.seed, settings.max_rows)
     total, done = sum(len(splits) for splits in protocols.values()), 0
     parts: dict[str, Estimate] = {}
     for protocol, splits in protocols.items():

@@ -35,6 +35,7 @@ def train(
     biome_features: str = "fractions",
     missing: str = "drop",
     coordinates: Sequence[str] = (),
+    max_rows: int | None = None,
     seed: int = 2007,
     directory: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
@@ -73,6 +74,9 @@ def train(
     coordinates : sequence of str
         Of ``lat``, ``lon``, ``month`` and ``year``, as features. With them a model may learn a map
         or a calendar instead of how the flux responds.
+    max_rows : int, optional
+        Learn from a random sample of as many training rows, in which each biome and month has its
+        share; by default from all.
     seed : int
         Of everything random; members of an ensemble count on from it.
     directory : path, optional
@@ -124,6 +128,7 @@ def train(
         biome_features=biome_features,
         missing=missing,
         coordinates=coordinates,
+        max_rows=max_rows,
         seed=seed,
     )
     folder = Path(directory) if directory is not None else _temporary_folder() / "model"
@@ -143,6 +148,7 @@ def cross_validate(
     biome_features: str = "fractions",
     missing: str = "drop",
     coordinates: Sequence[str] = (),
+    max_rows: int | None = None,
     seed: int = 2007,
     progress: Progress = silent,
 ) -> xr.Dataset:
@@ -150,7 +156,8 @@ def cross_validate(
 
     Parameters
     ----------
-    cube, predictors, target, split, model, features, biome_features, missing, coordinates, seed
+    cube, predictors, target, split, model, features, biome_features, missing, coordinates, \
+max_rows, seed
         As for `train`.
     progress : callable, optional
         Called with the number of the fold, the number of folds, and a text.
@@ -196,10 +203,11 @@ def cross_validate(
         biome_features=biome_features,
         missing=missing,
         coordinates=coordinates,
+        max_rows=max_rows,
         seed=seed,
     )
     table = tabulate(prepared, settings)
-    folds = splits_of(settings.split, table, settings.seed)
+    folds = splits_of(settings.split, table, settings.seed, settings.max_rows)
 
     def on_fold(number: int) -> None:
         progress(number, len(folds), f"cross-validation, fold {number} of {len(folds)}")

@@ -239,6 +239,9 @@ class TrainingSettings(Schema):
     )
     biome_features: Literal["fractions", "sqrt_fractions", "majority", "none"] = "fractions"
     model: ModelSettings = ModelSettings()
+    max_rows: int | None = Field(
+        None, ge=100, description="learn from a sample of as many rows, of all biomes and months"
+    )
     split: SplitSettings
     seed: int = Field(2007, ge=0, lt=2**31)
 

@@ -108,7 +108,7 @@ def _cube(project: Project) -> list[Step]:
 
 
 def _train(project: Project) -> list[Step]:
-    wanted = ("split", "missing", "features", "coordinates", "biome_features", "seed")
+    wanted = ("split", "missing", "features", "coordinates", "biome_features", "max_rows", "seed")
     options = _settings(project, dict.fromkeys(wanted, True))
     options["predictors"] = project.settings.predictor_names
     options["model"] = asdict(project.settings.model.recipe())
@@ -151,7 +151,7 @@ STAGES: dict[str, Stage] = {
         Stage("regrid", (), _regrid, format=2),
         Stage("biomes", (), _biomes, format=2),
         Stage("cube", ("regrid", "biomes"), _cube, format=2),
-        Stage("train", ("cube",), _train),
+        Stage("train", ("cube",), _train, format=2),
         Stage("predict", ("cube", "train"), _predict),
         Stage("evaluate", ("cube", "train", "predict"), _evaluate),
         Stage("map", ("cube", "predict"), _map),

@@ -88,7 +88,9 @@ def leak_into_normalisation(monkeypatch: pytest.MonkeyPatch) -> None:
 def leak_into_bias(monkeypatch: pytest.MonkeyPatch) -> None:
     remove = Trainer._remove_bias
     monkeypatch.setattr(
-        Trainer, "_remove_bias", lambda self, rows: remove(self, np.arange(len(self._x)))
+        Trainer,
+        "_remove_bias",
+        lambda self, members, table, rows: remove(self, members, table, np.arange(len(self._x))),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def test_the_network_is_what_keras_predicts(preset: str, tmp_path: Path) -> None
     if preset == "nll":
         named = {"preset": "narcf", "loss": "nll", "noise": 0.3}
     plan = ModelSettings.model_validate({**named, "epochs": 2, "batch_size": 64}).recipe()
-    model = Trainer(plan, x, y, area).fit(np.arange(200), np.arange(200, 250), 1).model
+    model = Trainer(plan, x, y, area).fit(np.arange(200), np.arange(200, 250), [1])[0].model
     model.save(tmp_path / "m.keras")
     network = Network.load(tmp_path / "m.keras")
     expected = model.predict(x, verbose=0)
@@ -69,7 +70,7 @@ def test_normalisation_sees_training_rows_alone(row: int, moves: bool) -> None:
     planted[row, 1] = 1e6
 
     def mean(values: np.ndarray) -> float:
-        model = Trainer(QUICK, values, y, area).fit(train, validation, 1).model
+        model = Trainer(QUICK, values, y, area).fit(train, validation, [1])[0].model
         return float(np.ravel(model.layers[0].mean)[1])
 
     assert mean(x) == pytest.approx(x[:400, 1].mean(dtype=float), rel=1e-6)
@@ -83,7 +84,7 @@ def test_land_cover_may_share_a_scale() -> None:
     rows = np.arange(400), np.arange(400, 500)
     for shared in (False, True):
         plan = Recipe(hidden=(4,), epochs=1, shared_scale=shared)
-        model = Trainer(plan, x, y, area, slice(1, 3)).fit(*rows, 1).model
+        model = Trainer(plan, x, y, area, slice(1, 3)).fit(*rows, [1])[0].model
         variance = x[:400].astype(float).var(axis=0)
         if shared:
             variance[1:] = variance[1:].mean()
@@ -102,7 +103,7 @@ def test_noise_in_training_smooths_and_is_gone_in_prediction() -> None:
     for noise in (0.0, 1.0):
         plan = Recipe(hidden=(30,), loss="mse", epochs=20, batch_size=50, noise=noise)
         trainer = Trainer(plan, x, y, np.ones(2000))
-        model = trainer.fit(np.arange(1500), np.arange(1500, 2000), 1).model
+        model = trainer.fit(np.arange(1500), np.arange(1500, 2000), [1])[0].model
         first, second = (model.predict(near, verbose=0)[:, 0] for _ in range(2))
         np.testing.assert_array_equal(first, second)
         rise[noise] = float(first[1] - first[0])
@@ -115,7 +116,7 @@ def test_one_seed_gives_one_model_and_another_another() -> None:
 
     x, y, area = table()
     rows = np.arange(400), np.arange(400, 500)
-    a, b, c = (Trainer(QUICK, x, y, area).fit(*rows, s).model.get_weights() for s in (3, 3, 4))
+    a, b, c = (Trainer(QUICK, x, y, area).fit(*rows, [s])[0].model.get_weights() for s in (3, 3, 4))
     for first, second in zip(a, b, strict=True):
         np.testing.assert_array_equal(first, second)
     assert any(not np.array_equal(first, third) for first, third in zip(a, c, strict=True))
@@ -128,10 +129,50 @@ def test_unbiased_means_no_area_weighted_training_bias(unbiased: bool, loss: str
 
     x, y, area = table()
     trainer = Trainer(Recipe(hidden=(8,), epochs=2, loss=loss, unbiased=unbiased), x, y, area)
-    model = trainer.fit(np.arange(400), np.arange(400, 500), 1).model
+    model = trainer.fit(np.arange(400), np.arange(400, 500), [1])[0].model
     error = (model.predict(x, verbose=0)[:, 0] - y)[:400]
     assert bool(abs(np.average(error, weights=area[:400])) < 1e-5) is unbiased
     assert abs(error.mean()) > 1e-5
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Recipe(hidden=(8, 4), batch_normalization=True, epochs=3, batch_size=64),
+        replace(PRESETS["best"], epochs=3, batch_size=64),
+    ],
+)
+def test_members_trained_together_are_those_trained_alone(plan: Recipe) -> None:
+    from narcf_geo.model.network.training import Trainer
+
+    x, y, area = table()
+    rows = np.arange(400), np.arange(400, 500)
+    trainer = Trainer(plan, x, y, area)
+    together = trainer.fit(*rows, [3, 4, 5])
+    alone = [trainer.fit(*rows, [seed])[0] for seed in (3, 4, 5)]
+    for one, other in zip(together, alone, strict=True):
+        assert one.history.validation == pytest.approx(other.history.validation, rel=1e-3)
+        for a, b in zip(one.model.get_weights(), other.model.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, atol=2e-3)
+    first, second, _ = (fit.model.get_weights()[0] for fit in together)
+    assert np.abs(first - second).max() > 0.1
+
+
+def test_each_member_stops_when_it_is_done() -> None:
+    from narcf_geo.model.network.training import Trainer
+
+    x, y, area = table()
+    rows = np.arange(400), np.arange(400, 500)
+    plan = Recipe(hidden=(8,), epochs=60, batch_size=64, learning_rate=0.1, patience=2)
+    seeds = range(1, 5)
+    together = Trainer(plan, x, y, area).fit(*rows, list(seeds))
+    lengths = [len(fit.history.validation) for fit in together]
+    assert len(set(lengths)) > 1
+    for fit in together:
+        losses = fit.history.validation
+        assert fit.history.best_epoch == int(np.argmin(losses)) == len(losses) - 3
+        estimate = fit.model.predict(x[400:500], verbose=0)[:, 0]
+        assert np.abs(estimate - y[400:500]).mean() == pytest.approx(min(losses), rel=1e-4)
 
 
 def test_no_rows_and_a_loss_that_explodes() -> None:
@@ -140,10 +181,10 @@ def test_no_rows_and_a_loss_that_explodes() -> None:
     x, y, area = table()
     trainer = Trainer(QUICK, x, y, area)
     with pytest.raises(NarcfError, match="found 10 and 0"):
-        trainer.fit(np.arange(10), np.arange(0), 1)
+        trainer.fit(np.arange(10), np.arange(0), [1])
     y[3] = np.inf
     with pytest.raises(NarcfError, match="loss became"):
-        Trainer(QUICK, x, y, area).fit(np.arange(400), np.arange(400, 500), 1)
+        Trainer(QUICK, x, y, area).fit(np.arange(400), np.arange(400, 500), [1])
 
 
 def test_samples_of_a_cube(cube: xr.Dataset) -> None:

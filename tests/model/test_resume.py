@@ -1,11 +1,13 @@
-"""A training that is killed goes on with the member it was at, and ends with the same model."""
+"""A training that is killed goes on with the epoch it was at, and ends with the same model."""
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,6 @@ from tiny_project import SETTINGS, write_project
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.ensemble_training import EnsembleTraining
 from narcf_geo.model.fit import fit_bundle, tabulate
-from narcf_geo.model.network.training import Fit, Trainer
 from narcf_geo.model.samples.splits import splits_of
 
 MODEL = {"preset": "narcf-25", "epochs": 3, "batch_size": 64, "members": 4}
@@ -28,31 +29,47 @@ def weights(directory: Path) -> list[np.ndarray]:
     return [layer.kernel for network in networks for layer in network.layers]
 
 
-def test_only_the_members_that_are_not_there_are_trained(
-    cube: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("keep", ["last", "best"])
+@pytest.mark.parametrize("epoch", [1, 5])
+def test_only_the_epochs_that_are_not_there_are_trained(
+    cube: xr.Dataset, tmp_path: Path, keep: str, epoch: int
 ) -> None:
     # With all that draws at random.
-    settings = tiny_settings("temp", model={**MODEL, "noise": 0.3, "dropout": 0.2})
+    model = {**MODEL, "noise": 0.3, "dropout": 0.2, "keep": keep, "patience": 2}
+    settings = tiny_settings("temp", model={**model, "epochs": 6})
     fit_bundle(cube, settings, tmp_path / "whole", lambda *_: None)
-    seeds: list[int] = []
-    learn = Trainer.fit
+    seen: list[int] = []
 
-    def until_the_third(
-        self: Trainer, train: np.ndarray, validation: np.ndarray, seed: int, *rest: object
-    ) -> Fit:
-        seeds.append(seed)
-        if len(seeds) == 3:
+    def stop(done: int, total: int, text: str) -> None:
+        seen.append(done)
+        if done == min(epoch, last) and seen.count(done) == 1:
             raise KeyboardInterrupt
-        return learn(self, train, validation, seed, *rest)
 
-    monkeypatch.setattr(Trainer, "fit", until_the_third)
+    last = max(len(h["train"]) for h in Bundle.load(tmp_path / "whole").information["history"])
     with pytest.raises(KeyboardInterrupt):
-        fit_bundle(cube, settings, tmp_path / "model", lambda *_: None, tmp_path / "work")
-    fit_bundle(cube, settings, tmp_path / "model", lambda *_: None, tmp_path / "work")
-    first = settings.seed
-    assert seeds == [first, first + 1, first + 2, first + 2, first + 3]
+        fit_bundle(cube, settings, tmp_path / "model", stop, tmp_path / "work")
+    fit_bundle(cube, settings, tmp_path / "model", stop, tmp_path / "work")
+    assert seen == list(range(1, last + 1))
     for path in (tmp_path / "whole").iterdir():
         assert path.read_bytes() == (tmp_path / "model" / path.name).read_bytes(), path.name
+
+
+def test_a_damaged_state_costs_time_alone(cube: xr.Dataset, tmp_path: Path) -> None:
+    settings = tiny_settings("temp", model=MODEL)
+    fit_bundle(cube, settings, tmp_path / "whole", lambda *_: None)
+
+    def stop(done: int, total: int, text: str) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    for damage in (b"", b"PK", bytes(5000)):
+        with pytest.raises(KeyboardInterrupt):
+            fit_bundle(cube, settings, tmp_path / "model", stop, tmp_path / "work")
+        (state,) = (tmp_path / "work").glob("*.npz")
+        state.write_bytes(damage)
+    fit_bundle(cube, settings, tmp_path / "model", lambda *_: None, tmp_path / "work")
+    for first, second in zip(weights(tmp_path / "whole"), weights(tmp_path / "model"), strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_another_recipe_other_rows_or_other_data_are_trained_anew(
@@ -63,46 +80,52 @@ def test_another_recipe_other_rows_or_other_data_are_trained_anew(
         table = tabulate(cube, settings)
         training = EnsembleTraining(settings.model.recipe(), table, tmp_path)
         (split,) = splits_of(settings.split, table, 1)
-        return {training._key(split, seed) for seed in range(3)}
+        return {training._key(split, [seed, seed + 1]) for seed in range(3)}
 
     known = keys(cube)
     assert len(known) == 3
-    assert keys(cube, members=9) == known
+    assert keys(cube) == known
     assert not keys(cube, epochs=4) & known
+    assert not keys(cube, members=9) & known
     moved = cube.assign(temp=(cube["temp"] + 1).assign_attrs(cube["temp"].attrs))
     assert not keys(moved) & known
 
 
-def test_killed_during_a_member(tmp_path: Path) -> None:
+def test_killed_during_an_epoch(tmp_path: Path) -> None:
     project = write_project(tmp_path / "tiny")
-    settings = SETTINGS.replace("epochs: 8,", "epochs: 60, members: 5,")
+    settings = SETTINGS.replace("epochs: 8,", "epochs: 100, members: 5,")
     (project / "narcf.yaml").write_text(settings)
     command = [str(Path(sys.executable).with_name("narcf-geo")), "train", "-C", str(project)]
     work = project / ".narcf" / "training"
 
-    def finished() -> dict[str, int]:
-        return {path.name: path.stat().st_mtime_ns for path in work.glob("[!.]*.keras")}
+    def epochs() -> list[int]:
+        found = []
+        for path in work.glob("[!.]*.npz"):
+            with np.load(path) as file:
+                found.append(len(json.loads(file["arr_0"].tobytes())["train"][0]))
+        return found
 
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
-    while len(finished()) < 2 and process.poll() is None and time.monotonic() < deadline:
+    while not epochs() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    kept = finished()
-    assert 2 <= len(kept) < 5
+    (kept,) = epochs()
+    assert 1 <= kept < 100
     assert not (project / "model").exists()
 
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     process = subprocess.Popen(command, **streams, text=True)
-    while len(finished()) < len(kept) + 1 and process.poll() is None:
-        time.sleep(0.02)
-    now = finished()
+    seen: set[int] = set()
+    while process.poll() is None:
+        with suppress(FileNotFoundError):
+            seen.update(epochs())
     _, errors = process.communicate()
     assert process.returncode == 0, errors
     assert errors == ""  # TensorFlow keeps its own notes to itself
     # What was finished was not trained again.
-    assert kept.items() <= now.items()
+    assert min(seen) >= kept
     bundle = Bundle.load(project / "model")
     assert len(bundle.ensemble.networks) == 5
     assert not work.exists()

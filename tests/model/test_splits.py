@@ -229,3 +229,32 @@ def test_a_tenth_of_the_blocks_validates(table: Table) -> None:
     assert validating.size == 11
     for split in found:
         assert split.train.size + split.validation.size + split.test.size == 110
+
+
+@pytest.mark.parametrize("kind", ["period", "blocks", "years"])
+def test_a_sample_of_the_training_rows(table: Table, kind: str) -> None:
+    settings = {
+        "period": PERIODS,
+        "blocks": BlockSplit(kind="blocks", degrees=10, folds=5),
+        "years": YearSplit(kind="years"),
+    }[kind]
+    whole, some = (splits_of(settings, table, 1, most) for most in (None, 1000))
+    assert final_split(some).train.size == 1000 < final_split(whole).train.size
+    for fold, before in zip(some, whole, strict=True):
+        assert np.isin(fold.train, before.train).all()
+        for part in ("validation", "test"):
+            np.testing.assert_array_equal(getattr(fold, part), getattr(before, part))
+    # Each biome and month has its share.
+    for label in (table.biome, table.month):
+        shares = [
+            np.bincount(label[final_split(folds).train]) / final_split(folds).train.size
+            for folds in (some, whole)
+        ]
+        np.testing.assert_allclose(*shares, atol=0.01)
+    again = splits_of(settings, table, 1, 1000)
+    np.testing.assert_array_equal(again[0].train, some[0].train)
+    other = splits_of(settings, table, 2, 1000)
+    assert not np.array_equal(final_split(other).train, final_split(some).train)
+    assert [f.train.size for f in splits_of(settings, table, 1, 10**6)] == [
+        f.train.size for f in whole
+    ]

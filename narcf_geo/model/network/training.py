@@ -1,33 +1,41 @@
-"""Training a Keras MLP; whole runs of batches are compiled as one XLA program.
+"""Training Keras MLPs; whole runs of batches of all members are compiled as one XLA program.
 
 This module imports TensorFlow: import it inside the function that trains.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from pathlib import Path
 
 import numpy as np
-import pyogrio  # noqa: F401 (GDAL's SQLite first: it would take TensorFlow's, without R-tree)
 
 from narcf_geo.core.errors import NarcfError, UsageError
-from narcf_geo.core.files import quiet_stderr
+from narcf_geo.core.slabs import slabs
+from narcf_geo.model.network import checkpoint
+from narcf_geo.model.network.batches import Standardised, ahead, batches
+from narcf_geo.model.network.checkpoint import Progress
 from narcf_geo.model.network.keras_file import MAX_PARAMETERS
+from narcf_geo.model.network.stack import (
+    Weights,
+    build,
+    keras,
+    stack,
+    stacked,
+    tf,
+    unstacked,
+    with_normalization,
+)
 from narcf_geo.project.presets import Recipe
-
-# TensorFlow tells of absent GPUs, and once of XLA, before its own log level holds; a Python error
-# still shows.
-with quiet_stderr():
-    import keras
-    import tensorflow as tf
-
-    tf.function(lambda: tf.add(1, 1), jit_compile=True)()
+from narcf_geo.statistics.columns import Columns
 
 BATCHES_PER_CALL = 64
+VALUES_PER_CALL = 2**24
+"""Features of all members that are laid out at once, at most."""
+
+EVALUATED_ROWS = 2**14
+"""Rows that are evaluated at once."""
 
 _ERROR_LOSSES = {
     "mae": tf.abs,
@@ -37,13 +45,13 @@ _ERROR_LOSSES = {
 
 
 def _loss(name: str, output: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """Return the mean loss of `output`, shape (n, 1), or (n, 2) with the log variance."""
-    error = output[:, 0] - y
+    """Return the mean loss over the rows of `output`, shape (..., n, 1), or 2 with log variance."""
+    error = output[..., 0] - y
     if name != "nll":
-        return tf.reduce_mean(_ERROR_LOSSES[name](error))
-    log_variance = output[:, 1]
+        return tf.reduce_mean(_ERROR_LOSSES[name](error), axis=-1)
+    log_variance = output[..., 1]
     likelihood = 0.5 * (log_variance + tf.square(error) * tf.exp(-log_variance))
-    return tf.reduce_mean(tf.stop_gradient(tf.exp(0.5 * log_variance)) * likelihood)
+    return tf.reduce_mean(tf.stop_gradient(tf.exp(0.5 * log_variance)) * likelihood, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -63,51 +71,16 @@ class Fit:
     history: History
 
 
-def build(recipe: Recipe, n_features: int) -> keras.Sequential:
-    """Return the untrained network for features of mean 0 and variance 1."""
-    layers: list[keras.layers.Layer] = [keras.Input((n_features,), name="features")]
-    if recipe.noise:
-        layers.append(keras.layers.GaussianNoise(recipe.noise, name="noise"))
-    # Keras would number the layers of all networks of the process.
-    for n, width in enumerate(recipe.hidden):
-        layers.append(keras.layers.Dense(width, activation=recipe.activation, name=f"dense_{n}"))
-        if recipe.batch_normalization:
-            layers.append(keras.layers.BatchNormalization(name=f"batch_normalization_{n}"))
-        if recipe.dropout:
-            layers.append(keras.layers.Dropout(recipe.dropout, name=f"dropout_{n}"))
-    layers.append(keras.layers.Dense(recipe.n_outputs, name="flux"))
-    return keras.Sequential(layers, name="narcf")
-
-
-def with_normalization(
-    recipe: Recipe, network: keras.Sequential, mean: np.ndarray, variance: np.ndarray
-) -> keras.Sequential:
-    """Return a copy of `network` that takes raw features and normalises them first.
-
-    `mean` and `variance` have shape (n_features,), and must come from training rows only.
-    """
-    copy = build(recipe, mean.size)
-    copy.set_weights(network.get_weights())
-    return keras.Sequential(
-        [
-            keras.Input((mean.size,), name="features"),
-            keras.layers.Normalization(mean=mean, variance=variance, name="normalization"),
-            *copy.layers,
-        ],
-        name="narcf",
-    )
-
-
 class Trainer:
-    """Trains networks of one recipe on rows of one table.
+    """Trains networks of one recipe on rows of one table, several at once.
 
     Parameters
     ----------
     recipe : Recipe
         Architecture, loss and optimiser.
     x : numpy.ndarray
-        Features, shape (n_rows, n_features). Where one is NaN the network sees the mean of the
-        training rows; a column of its own must tell it so.
+        Features, shape (n_rows, n_features), in memory or mapped. Where one is NaN the network sees
+        the mean of the training rows; a column of its own must tell it so.
     y : numpy.ndarray
         Target flux, shape (n_rows,), finite, umol m-2 s-1.
     area : numpy.ndarray
@@ -117,8 +90,10 @@ class Trainer:
 
     Notes
     -----
-    The table is held once; a call of `fit` says by row numbers what is training and what is
-    validation, so that no other row is used, and folds and members share the compiled program.
+    A call of `fit` says by row numbers what is training and what is validation, so that no other
+    row is used, and folds share the compiled program. Each member has its own initial weights and
+    its own order of the rows; their products are batched. Rows are read and normalised batch by
+    batch, while the batches before are trained on.
     """
 
     def __init__(
@@ -129,44 +104,40 @@ class Trainer:
         area: np.ndarray,
         land_cover: slice = slice(0),
     ) -> None:
-        keras.utils.set_random_seed(0)
         self.recipe = recipe
         self._land_cover = land_cover
-        self._x, self._y, self._area = x, y.astype(np.float32), area
-        self._table = tf.Variable(np.zeros(x.shape, np.float32), trainable=False)
-        self._target = tf.constant(self._y)
-        self._network = build(recipe, x.shape[1])
-        if (size := self._network.count_params()) > MAX_PARAMETERS:
+        self._x, self._y, self._area = x, y.astype(np.float32, copy=False), area
+        if (size := build(recipe, x.shape[1]).count_params()) > MAX_PARAMETERS:
             raise UsageError(
                 f"model.hidden: a network of {size:,} weights, expected at most {MAX_PARAMETERS:,}"
             )
-        self._optimizer = keras.optimizers.AdamW(
-            learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
-        self._optimizer.build(self._network.trainable_variables)
-        self._start = [variable.numpy() for variable in self._optimizer.variables]
+        self._compiled: dict[int, Members] = {}
 
     def fit(
         self,
         train_rows: np.ndarray,
         validation_rows: np.ndarray,
-        seed: int,
+        seeds: Sequence[int],
         on_epoch: Callable[[int, float, float], None] | None = None,
         normalisation_rows: np.ndarray | None = None,
-    ) -> Fit:
-        """Train on `train_rows`, and watch the loss of `validation_rows`.
+        state: Path | None = None,
+    ) -> list[Fit]:
+        """Train a network for each of `seeds`, and watch the loss of `validation_rows`.
 
         Parameters
         ----------
         train_rows, validation_rows : numpy.ndarray
             Row numbers.
-        seed : int
-            Of the initial weights and the order of the rows.
+        seeds : sequence of int
+            For each member, of its initial weights and its order of the rows.
         on_epoch : callable, optional
-            Called with the epoch (from 0) and its training and validation loss.
+            Called with the epoch (from 0) and the training and validation loss, means of the
+            members.
         normalisation_rows : numpy.ndarray, optional
             Rows that give each feature its mean and variance; by default `train_rows`. With others
             the model sees more than it is trained on.
+        state : Path, optional
+            File to write after each epoch; a training that was stopped goes on from there.
 
         Raises
         ------
@@ -178,92 +149,222 @@ class Trainer:
                 f"expected rows to train and to validate on, found {len(train_rows)} and "
                 f"{len(validation_rows)}; check the period and the split in narcf.yaml"
             )
-        rng = np.random.default_rng(seed)
-        mean, variance = self._prepare(
-            train_rows if normalisation_rows is None else normalisation_rows, seed
+        columns = Columns.of(
+            self._x, train_rows if normalisation_rows is None else normalisation_rows
         )
-        batch = min(self.recipe.batch_size, len(train_rows))
-        batches = len(train_rows) // batch
-        per_call = min(BATCHES_PER_CALL, batches)
-        history = History([], [], 0)
-        best_weights = self._network.get_weights()
-        for epoch in range(self.recipe.epochs):
-            self._optimizer.learning_rate.assign(self._learning_rate(epoch))
-            order = rng.permutation(train_rows)[: batches * batch].reshape(batches, batch)
-            totals = [
-                self._run(tf.constant(order[start : start + per_call], tf.int32))
-                for start in range(0, batches, per_call)
-            ]
-            history.train.append(float(sum(float(t) for t in totals)) / batches)
-            history.validation.append(self._validate(validation_rows))
-            if not np.isfinite(history.train[-1] + history.validation[-1]):
-                raise NarcfError(
-                    f"the loss became {history.train[-1]} in epoch {epoch + 1}; lower "
-                    "model.learning_rate, or look for extreme values with `narcf-geo catalog check`"
-                )
-            best = int(np.argmin(history.validation))
-            if best == epoch:
-                best_weights = self._network.get_weights()
+        variance = self._variance(columns)
+        table = Standardised(self._x, columns.mean, np.sqrt(variance))
+        members = self._members(len(seeds))
+        members.start(seeds)
+        rngs = [np.random.default_rng(seed) for seed in seeds]
+        so_far = Progress.start(members.weights)
+        if state and (known := checkpoint.load(state, members.variables, rngs)):
+            so_far, variables = known
+            members.assign(variables)
+        while so_far.epochs < self.recipe.epochs and not all(so_far.stopped):
+            members.learning_rate = self._learning_rate(so_far.epochs)
+            train = self._epoch(members, table, train_rows, rngs)
+            validation = self._validate(members, table, validation_rows)
+            self._keep(so_far, train, validation, members.weights)
+            if state:
+                checkpoint.save(state, so_far, members.variables, rngs)
             if on_epoch:
-                on_epoch(epoch, history.train[-1], history.validation[-1])
-            if self.recipe.patience is not None and epoch - best >= self.recipe.patience:
-                break
-        if self.recipe.keep == "best":
-            self._network.set_weights(best_weights)
-        else:
-            best = epoch
+                on_epoch(so_far.epochs - 1, float(train.mean()), float(validation.mean()))
+        members.weights = so_far.kept
         if self.recipe.unbiased:
-            self._remove_bias(train_rows)
-        return Fit(
-            with_normalization(self.recipe, self._network, mean, variance),
-            History(history.train, history.validation, best),
-        )
+            self._remove_bias(members, table, train_rows)
+        return [
+            Fit(with_normalization(self.recipe, weights, columns.mean, variance), history)
+            for weights, history in zip(members.weights, self._histories(so_far), strict=True)
+        ]
 
-    def _prepare(self, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Normalise the table by `rows`; give network and optimiser a fresh start."""
-        sample = self._x[rows].astype(np.float64)
-        mean, variance = np.nanmean(sample, axis=0), np.nanvar(sample, axis=0)
+    def _members(self, count: int) -> Members:
+        if count not in self._compiled:
+            self._compiled[count] = Members(self.recipe, self._x.shape[1], count)
+        return self._compiled[count]
+
+    def _variance(self, columns: Columns) -> np.ndarray:
+        """Return what the features are scaled by."""
+        variance = columns.variance.copy()
         if self.recipe.shared_scale:
             shared = variance[self._land_cover]
             variance[self._land_cover] = shared.mean() if shared.size else 0.0
         # A feature that never varies carries nothing: leave it at zero instead of dividing by zero.
-        variance = np.where(variance > 0, variance, 1.0)
-        self._table.assign(np.nan_to_num((self._x - mean) / np.sqrt(variance)).astype(np.float32))
-        keras.utils.set_random_seed(seed)
-        fresh = build(self.recipe, mean.size)
-        # All variables: the state of what draws noise and drops units is no weight.
-        for variable, value in zip(self._network.variables, fresh.variables, strict=True):
-            variable.assign(value)
-        for variable, value in zip(self._optimizer.variables, self._start, strict=True):
-            variable.assign(value)
-        return mean, variance
+        return np.where(variance > 0, variance, 1.0)
 
     def _learning_rate(self, epoch: int) -> float:
         if self.recipe.schedule == "constant":
             return self.recipe.learning_rate
         return self.recipe.learning_rate * 0.5 * (1 + np.cos(np.pi * epoch / self.recipe.epochs))
 
-    @tf.function(jit_compile=True)
-    def _run(self, order: tf.Tensor) -> tf.Tensor:
-        """Train on batches of rows, shape (n_batches, batch_size); return the sum of the losses."""
-        total = tf.constant(0.0)
-        for step in tf.range(tf.shape(order)[0]):
-            x = tf.gather(self._table, order[step])
-            y = tf.gather(self._target, order[step])
-            with tf.GradientTape() as tape:
-                loss = _loss(self.recipe.loss, self._network(x, training=True), y)
-            variables = self._network.trainable_variables
-            self._optimizer.apply(tape.gradient(loss, variables), variables)
-            total += loss
+    def _epoch(
+        self,
+        members: Members,
+        table: Standardised,
+        rows: np.ndarray,
+        rngs: list[np.random.Generator],
+    ) -> np.ndarray:
+        """Train on each of `rows` once; return the mean loss of each member."""
+        size = min(self.recipe.batch_size, len(rows))
+        count = min(BATCHES_PER_CALL, len(rows) // size)
+        count = max(1, min(count, VALUES_PER_CALL // (size * len(rngs) * table.mean.size)))
+        read = (
+            (table.read(order), self._y[order], full)
+            for order, full in batches(rows, rngs, size, count)
+        )
+        total = np.zeros(len(rngs))
+        for x, y, full in ahead(read):
+            total += members.run(tf.constant(x), tf.constant(y), tf.constant(full))
+        return total / (len(rows) // size)
+
+    def _validate(self, members: Members, table: Standardised, rows: np.ndarray) -> np.ndarray:
+        """Return the mean loss of each member over `rows`."""
+        total = np.zeros(members.count)
+        for slab in slabs(len(rows), EVALUATED_ROWS):
+            y = self._y[rows[slab]]
+            loss = _loss(self.recipe.loss, members.outputs(table.read(rows[slab])), y)
+            total += loss.numpy().astype(np.float64) * len(y)
+        return total / len(rows)
+
+    def _keep(
+        self, so_far: Progress, train: np.ndarray, validation: np.ndarray, weights: list[Weights]
+    ) -> None:
+        """Note the losses of an epoch, and of the members not done the weights to keep."""
+        for member in np.flatnonzero(~np.array(so_far.stopped)):
+            losses = so_far.validation[member]
+            so_far.train[member].append(float(train[member]))
+            losses.append(float(validation[member]))
+            if not np.isfinite(train[member] + validation[member]):
+                raise NarcfError(
+                    f"the loss became {train[member]} in epoch {len(losses)}; lower "
+                    "model.learning_rate, or look for extreme values with `narcf-geo catalog check`"
+                )
+            since = len(losses) - 1 - int(np.argmin(losses))
+            if since == 0 or self.recipe.keep == "last":
+                so_far.kept[member] = weights[member]
+            so_far.stopped[member] = self.recipe.patience is not None and (
+                since >= self.recipe.patience
+            )
+
+    def _histories(self, so_far: Progress) -> list[History]:
+        return [
+            History(
+                train,
+                losses,
+                int(np.argmin(losses)) if self.recipe.keep == "best" else len(losses) - 1,
+            )
+            for train, losses in zip(so_far.train, so_far.validation, strict=True)
+        ]
+
+    def _remove_bias(self, members: Members, table: Standardised, rows: np.ndarray) -> None:
+        """Shift the flux of each member by its area-weighted mean error over `rows`."""
+        error, area = np.zeros(members.count), 0.0
+        for slab in slabs(len(rows), EVALUATED_ROWS):
+            part = rows[slab]
+            flux = members.outputs(table.read(part))[..., 0].numpy().astype(np.float64)
+            error += (flux - self._y[part]) @ self._area[part]
+            area += float(self._area[part].sum())
+        weights = members.weights
+        for member, bias in zip(weights, error / area, strict=True):
+            member[-1][0] -= np.float32(bias)
+        members.weights = weights
+
+
+class Members:
+    """Networks of one recipe, their optimiser, and their compiled training.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What they are.
+    n_features : int
+        Their inputs.
+    count : int
+        How many.
+    """
+
+    def __init__(self, recipe: Recipe, n_features: int, count: int) -> None:
+        self.recipe, self.count = recipe, count
+        self._n_features = n_features
+        self._like = build(recipe, n_features).get_weights()
+        self._network = stack(recipe, n_features, count)
+        self._optimizer = keras.optimizers.AdamW(
+            learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        self._optimizer.build(self._network.trainable_variables)
+        self._start = [variable.numpy() for variable in self._optimizer.variables]
+
+    def start(self, seeds: Sequence[int]) -> None:
+        """Give every member the weights of its seed, and the optimiser a fresh start."""
+        members = []
+        for seed in seeds:
+            keras.utils.set_random_seed(seed)
+            members.append(build(self.recipe, self._n_features).get_weights())
+        keras.utils.set_random_seed(seeds[0])
+        # All variables: the state of what draws noise and drops units is no weight.
+        fresh = stack(self.recipe, self._n_features, self.count)
+        self.assign([v.numpy() for v in fresh.variables] + self._start)
+        self.weights = members
+
+    @property
+    def variables(self) -> list[np.ndarray]:
+        """All that a training changes, for `assign`."""
+        variables = [*self._network.variables, *self._optimizer.variables]
+        return [variable.numpy() for variable in variables]
+
+    def assign(self, values: Sequence[np.ndarray]) -> None:
+        """Set all variables."""
+        variables = [*self._network.variables, *self._optimizer.variables]
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+    @property
+    def weights(self) -> list[Weights]:
+        """The weights of each member, copies."""
+        return unstacked(self._network.get_weights(), self._like, self.count)
+
+    @weights.setter
+    def weights(self, members: Sequence[Weights]) -> None:
+        self._network.set_weights(stacked(members, self._network))
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the optimiser."""
+        return float(self._optimizer.learning_rate)
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self._optimizer.learning_rate.assign(rate)
+
+    def run(self, x: tf.Tensor, y: tf.Tensor, full: tf.Tensor) -> np.ndarray:
+        """Train on the first `full` of the batches; return the sum of the losses of each member.
+
+        `x` has shape (n_batches, n_members, batch_size, n_features), `y` all but the last.
+        """
+        total: np.ndarray = self._run(x, y, full).numpy()
         return total
 
-    def _validate(self, rows: np.ndarray) -> float:
-        output = self._network(tf.gather(self._table, rows), training=False)
-        return float(_loss(self.recipe.loss, output, tf.gather(self._target, rows)))
+    @tf.function(jit_compile=True)
+    def _run(self, x: tf.Tensor, y: tf.Tensor, full: tf.Tensor) -> tf.Tensor:
+        total = tf.zeros(self.count)
+        for step in tf.range(full):
+            with tf.GradientTape() as tape:
+                losses = _loss(self.recipe.loss, self._network(x[step], training=True), y[step])
+                # No member has a weight of another: the gradient of the sum is that of each.
+                loss = tf.reduce_sum(losses)
+            variables = self._network.trainable_variables
+            self._optimizer.apply(tape.gradient(loss, variables), variables)
+            total += losses
+        return total
 
-    def _remove_bias(self, rows: np.ndarray) -> None:
-        flux = self._network(tf.gather(self._table, rows), training=False)[:, 0]
-        error = np.asarray(flux, np.float64) - self._y[rows]
-        shift = np.zeros(self.recipe.n_outputs, np.float32)
-        shift[0] = np.average(error, weights=self._area[rows])
-        self._network.layers[-1].bias.assign_sub(shift)
+    def outputs(self, x: np.ndarray) -> tf.Tensor:
+        """Return the outputs of every member, shape (n_members, n_rows, n_outputs)."""
+        # Always of one shape, which is compiled once.
+        rows = np.zeros((EVALUATED_ROWS, x.shape[1]), np.float32)
+        rows[: len(x)] = x
+        return self._outputs(tf.constant(rows))[:, : len(x)]
+
+    @tf.function
+    def _outputs(self, x: tf.Tensor) -> tf.Tensor:
+        everywhere = tf.broadcast_to(x, (self.count, *x.shape))
+        return self._network(everywhere, training=False)

@@ -1,4 +1,4 @@
-"""Rows out of a cube, a chunk at a time: the cube may be larger than memory, and so may the rows."""
+"""Rows out of a cube, a chunk at a time: cube and rows may be larger than memory."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -127,8 +127,14 @@ def folds_of(group: np.ndarray, folds: int, seed: int, kind: str = "blocks") -> 
     return fold[index]
 
 
-def splits_of(settings: SplitSettings, table: Table, seed: int) -> list[Split]:
+def splits_of(
+    settings: SplitSettings, table: Table, seed: int, max_rows: int | None = None
+) -> list[Split]:
     """Return the split of `settings`, or one for each fold, on the rows of `table`.
+
+    With `max_rows`, the model that predicts learns from as many rows at most, and that of a fold
+    from those of them that are in its training part: see `sample`. Validation and test parts are
+    whole.
 
     Raises
     ------
@@ -137,7 +143,8 @@ def splits_of(settings: SplitSettings, table: Table, seed: int) -> list[Split]:
     """
     if isinstance(settings, PeriodSplit):
         months = _by_period(settings, table)
-        return [_split(months, name=str(settings.test), apart={"month": table.month})]
+        split = _split(months, name=str(settings.test), apart={"month": table.month})
+        return _thinned([split], table, max_rows, seed)
     folds = _splits_in_folds(settings, table, seed)
     if (period := getattr(settings, "period", None)) is not None:
         months = _by_period(period, table)
@@ -150,9 +157,51 @@ def splits_of(settings: SplitSettings, table: Table, seed: int) -> list[Split]:
             )
             for split in folds
         ]
+    folds = _thinned(folds, table, max_rows, seed)
     for fold in folds:
         _require_rows(fold, settings)
     return folds
+
+
+def _thinned(folds: list[Split], table: Table, max_rows: int | None, seed: int) -> list[Split]:
+    """Return the folds with training parts of which the final one has no more than `max_rows`."""
+    learned = final_split(folds).train
+    if max_rows is None or learned.size <= max_rows:
+        return folds
+    kept = np.zeros(table.y.size, bool)
+    # What the final model validates on, and so does not learn from, may train other folds.
+    for rows in (learned, folds[0].validation):
+        biome = table.cells.biome.astype(np.int32)[table.cell[rows]]
+        stratum = biome * np.int32(table.time.size) + table.month[rows]
+        size = rows.size * max_rows // learned.size
+        kept[rows[sample(stratum, size, seed)]] = True
+    return [replace(fold, train=fold.train[kept[fold.train]]) for fold in folds]
+
+
+def sample(stratum: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """Return `size` places drawn at random, of every stratum its share but for one, in order.
+
+    Parameters
+    ----------
+    stratum : numpy.ndarray
+        Number of the stratum of each place, shape (n,).
+    size : int
+        At most n.
+    seed : int
+        Of the draw.
+
+    Examples
+    --------
+    >>> stratum = np.repeat([0, 1, 2], [600, 300, 100])
+    >>> np.bincount(stratum[sample(stratum, 20, seed=1)]).tolist()
+    [12, 6, 2]
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(stratum.size)
+    order = order[np.argsort(stratum[order], kind="stable")]
+    # At even steps through strata one after the other, from a place at random.
+    place = ((np.arange(size) + rng.random()) * (stratum.size / size)).astype(int)
+    return np.sort(order[np.minimum(place, stratum.size - 1)])
 
 
 def _splits_in_folds(settings: SplitSettings, table: Table, seed: int) -> list[Split]:
