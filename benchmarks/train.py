@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,59 @@ def best(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+@run
+def products(options: argparse.Namespace) -> dict[str, Any]:
+    """Compare batches of `best` with a product of large matrices, in turn, as the load varies."""
+    from narcf_geo.model.network.training import Members, tf
+    from narcf_geo.project.presets import PRESETS
+
+    recipe, features = PRESETS["best"], 29
+    rng = np.random.default_rng(0)
+    shape = (64, recipe.members, recipe.batch_size)
+    x = rng.standard_normal((*shape, features), dtype=np.float32)
+    y = rng.standard_normal(shape, dtype=np.float32)
+    large = rng.standard_normal((2048, 2048), dtype=np.float32)
+    together = Members(recipe, features, recipe.members)
+    alone = Members(recipe, features, 1)
+    together.start(range(recipe.members))
+    alone.start([0])
+
+    def timed(function: Callable[[], object]) -> tuple[float, float]:
+        start = time.perf_counter(), time.process_time()
+        function()
+        return time.perf_counter() - start[0], time.process_time() - start[1]
+
+    def batches(members: Members, first: int) -> None:
+        part = slice(first, first + members.count)
+        members.run(tf.constant(x[:, part]), tf.constant(y[:, part]), tf.constant(64))
+
+    works: dict[str, Callable[[], object]] = {
+        "together": lambda: batches(together, 0),
+        "alone": lambda: [batches(alone, k) for k in range(recipe.members)],
+        "sgemm": lambda: large @ large,
+    }
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
+    for turn in range(31):
+        for name, work in works.items():
+            once = timed(work)
+            if turn:
+                seconds[name].append(once)
+    widths = (features, *recipe.hidden, recipe.n_outputs)
+    weights = sum(a * b for a, b in pairwise(widths))
+    # Forward, and backward to weights and to inputs but for those of the first layer.
+    flops = 2 * recipe.batch_size * (3 * weights - widths[0] * widths[1])
+    found: dict[str, Any] = {}
+    for column, kind in enumerate(("wall", "CPU")):
+        for how in (min, statistics.median):
+            taken = {name: how(t[column] for t in times) for name, times in seconds.items()}
+            peak = 2 * 2048**3 / taken["sgemm"]
+            for name in ("together", "alone"):
+                each = taken[name] / 64 / recipe.members
+                label = f"{name}, {kind}, {how.__name__}"
+                found[label] = (1e3 * each, 100 * flops / each / peak)
+    return found
+
+
 def reached(training: dict[str, Any], loss: float) -> float:
     """Seconds until the validation loss was first no more than `loss`; infinite if it never was."""
     both = zip(training["seconds"], training["losses"], strict=True)
@@ -202,6 +256,11 @@ def main() -> None:
         )
         for schedule, found in ratios.items():
             print(f"  {schedule}: median ratio {statistics.median(found):.2f}")
+        table(
+            "A batch of 256 of the preset best, 29 features, 5 members",
+            ("", "ms a member", "% of sgemm"),
+            [(name, *values) for name, values in process("products").items()],
+        )
         found = process("best")
         table(
             "Preset best, 5 members, on the sample",
