@@ -41,7 +41,7 @@ class Overview:
     grid: Grid
 
     @classmethod
-    def of(cls, field: xr.DataArray, area: xr.DataArray, inches: float | None = None) -> Overview:
+    def of(cls, field: xr.DataArray, area: xr.DataArray, inches: float) -> Overview:
         """Return a field as a map `inches` wide shows it, in cells no larger than its pixels.
 
         Parameters
@@ -50,12 +50,11 @@ class Overview:
             (..., lat, lon) on parallels and meridians, lazy or not.
         area : xarray.DataArray
             (lat, lon), m2, with the same labels.
-        inches : float, optional
-            Width of the map; by default every cell is kept.
+        inches : float
+            Width of the map.
         """
         grid = Grid.from_dataset(field)
-        factor = 1 if inches is None else max(1, int(grid.shape[1] / (inches * DPI)))
-        return cls.by(field, area, grid, factor)
+        return cls.by(field, area, grid, _factor(grid, inches))
 
     @classmethod
     def by(cls, field: xr.DataArray, area: xr.DataArray, grid: Grid, factor: int) -> Overview:
@@ -73,7 +72,7 @@ class Overview:
         import dask
 
         field = field.transpose(..., "lat", "lon")
-        area = area.where(field.notnull(), 0.0)
+        area = area.where(field.notnull(), 0.0).transpose(*field.dims)
         if factor > 1:
             size: dict[Any, int] = {"lat": factor, "lon": factor}
             total = (field.fillna(0.0) * area).coarsen(size, boundary="pad").sum()
@@ -84,6 +83,24 @@ class Overview:
             field, area = field.assign_coords(centers), area.assign_coords(centers)
         values, area = dask.compute(field, area)
         return cls(values, area, grid)
+
+    @classmethod
+    def of_classes(cls, classes: xr.DataArray, area: xr.DataArray, inches: float) -> Overview:
+        """Return what covers most of each block; NaN where no class is.
+
+        Parameters
+        ----------
+        classes : xarray.DataArray
+            (lat, lon) of integers, -1 where there is none.
+        area, inches
+            As for `of`.
+        """
+        grid = Grid.from_dataset(classes)
+        factor = _factor(grid, inches)
+        covered = cls.by(area.where(classes >= 0), area, grid, factor)
+        values = majority(classes.values, area.values, factor)
+        known = covered.values.copy(data=np.where(values < 0, np.nan, values))
+        return cls(known, covered.area, covered.grid)
 
     def __getitem__(self, layer: Any) -> Overview:
         """Return one layer, or some, along the first dimension."""
@@ -135,6 +152,11 @@ def majority(classes: np.ndarray, area: np.ndarray, factor: int) -> np.ndarray:
 def any_of(known: np.ndarray, factor: int) -> np.ndarray:
     """Return whether a block of `factor` by `factor` cells holds any that is `known`."""
     return _block_sums(known, factor) > 0
+
+
+def _factor(grid: Grid, inches: float) -> int:
+    """Return how many cells along each side are no larger than a pixel."""
+    return max(1, int(grid.shape[1] / (inches * DPI)))
 
 
 def _block_sums(values: np.ndarray, factor: int) -> np.ndarray:

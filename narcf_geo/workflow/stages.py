@@ -84,7 +84,7 @@ def draw_maps(project: Project, progress: Progress, options: Options) -> list[Pa
     from narcf_geo.report.figures import project_maps
 
     paths = []
-    figures = project_maps(open_cube(project).load(), open_prediction(project).load())
+    figures = project_maps(open_cube(project), open_prediction(project))
     for number, (name, figure) in enumerate(figures):
         progress(number, 11, name)
         paths.append(project.path("maps", f"{name}.png"))
