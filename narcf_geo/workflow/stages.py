@@ -48,9 +48,9 @@ def predict_flux(project: Project, progress: Progress, options: Options) -> list
     progress(0, 1, "products")
     regions = project.settings.regions
     products = write_products(
-        open_prediction(project).load(),
+        open_prediction(project),
         project.path("products"),
-        class_fraction=open_cube(project)["class_fraction"].load(),
+        class_fraction=open_cube(project)["class_fraction"],
         regions=read_regions(project.path(regions)) if regions else None,
     )
     return [store, *products]
