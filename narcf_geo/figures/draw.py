@@ -22,6 +22,9 @@ from narcf_geo.grid import Grid
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+BLOCK = "4MiB"
+"""Of what is lazy, read at a time by each thread."""
+
 Source = str | os.PathLike[str] | xr.Dataset | xr.DataArray
 
 
@@ -299,7 +302,7 @@ def _fields(
     names = [n for n in (*kind.needs, *kind.takes, "cell_area") if n in ds]
     with named(where), reading(where):
         ds = _cut(ds[names], months, bounds, polygons)
-        return stored_blocks(ds) if ds.chunks else ds.load()
+        return stored_blocks(ds, BLOCK) if ds.chunks else ds.load()
 
 
 def _called(source: Source) -> str:

@@ -78,7 +78,7 @@ class Overview:
             total = (field.fillna(0.0) * area).coarsen(size, boundary="pad").sum()
             area = area.coarsen(size, boundary="pad").sum()
             field = (total / area.where(area > 0)).astype(field.dtype)
-            grid = Grid.from_corners(*(_every(b, factor) for b in (grid.lon_b, grid.lat_b)))
+            grid = blocks_of(grid, factor)
             centers = {"lat": grid.lat, "lon": grid.lon}
             field, area = field.assign_coords(centers), area.assign_coords(centers)
         values, area = dask.compute(field, area)
@@ -147,6 +147,17 @@ def majority(classes: np.ndarray, area: np.ndarray, factor: int) -> np.ndarray:
         best[covered > most] = number
         most = np.maximum(most, covered)
     return best
+
+
+def blocks_of(grid: Grid, factor: int) -> Grid:
+    """Return blocks of `factor` by `factor` cells; those at the end may be smaller.
+
+    Examples
+    --------
+    >>> blocks_of(Grid.regular(0, 0, 3, 2, 1), 2).lon_b.tolist()
+    [0.0, 2.0, 3.0]
+    """
+    return Grid.from_corners(*(_every(b, factor) for b in (grid.lon_b, grid.lat_b)))
 
 
 def any_of(known: np.ndarray, factor: int) -> np.ndarray:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetWriter
 
 _BIOME_NODATA = 255
-_CACHE_MB = 64
+_CACHE_MB = 32
 """Of GDAL, whose own choice is a share of the machine's memory."""
 
 

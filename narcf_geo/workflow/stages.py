@@ -96,4 +96,4 @@ def write_project_report(project: Project, progress: Progress, options: Options)
     """Write the report -> ``report/``."""
     from narcf_geo.report.contents import write_page
 
-    return write_page(project, open_cube(project).load(), open_prediction(project).load())
+    return write_page(project, open_cube(project), open_prediction(project))
