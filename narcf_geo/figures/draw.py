@@ -220,7 +220,7 @@ def plot_map(
         options.setdefault("labels", (_name(ds, source), _name(other, reference)))
         options["reference"] = other
         where.append(reference)
-    if not ds.chunks:
+    if not _lazy(ds):
         return chosen.draw(ds, **_labelled(ds, options))
     with reading(" or ".join(map(_called, where))):  # block by block, while it is drawn
         return chosen.draw(ds, **_labelled(ds, options))
@@ -302,7 +302,11 @@ def _fields(
     names = [n for n in (*kind.needs, *kind.takes, "cell_area") if n in ds]
     with named(where), reading(where):
         ds = _cut(ds[names], months, bounds, polygons)
-        return stored_blocks(ds, BLOCK) if ds.chunks else ds.load()
+        return stored_blocks(ds, BLOCK) if _lazy(ds) else ds.load()
+
+
+def _lazy(ds: xr.Dataset) -> bool:
+    return any(array.chunks for array in ds.data_vars.values())
 
 
 def _called(source: Source) -> str:

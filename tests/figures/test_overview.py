@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from narcf_geo.budget.totals import grid_area, mean_over_months, summarise
-from narcf_geo.figures import landcover, maps
+from narcf_geo.figures import draw, landcover, maps
 from narcf_geo.figures.overview import Overview, majority
 from narcf_geo.figures.style import summary_lines
 from narcf_geo.grid import Grid
@@ -75,6 +75,19 @@ def test_a_chunked_flux_is_drawn_as_one_in_memory(america):
         np.testing.assert_allclose(one.get_array(), other.get_array(), rtol=1e-5)
     texts = [[t.get_text() for ax in f.axes for t in ax.texts] for f in (whole, lazy)]
     assert texts[0] == texts[1]
+
+
+def test_a_store_in_many_chunks_is_drawn_as_one_in_memory(america, monkeypatch):
+    """Variables with and without months are read in blocks of different sizes."""
+    monkeypatch.setattr(draw, "BLOCK", "64KiB")
+    year = america.sel(time="2015")
+    year = year.assign(flux_std=abs(year["flux"]).assign_attrs(year["flux"].attrs))
+    for kind in ("mean", "months", "uncertainty", "biomes"):
+        figures = [draw.plot_map(ds, kind) for ds in (year, year.chunk(time=5, lat=13, lon=17))]
+        for one, other in zip(*map(meshes, figures), strict=True):
+            np.testing.assert_allclose(one.get_array(), other.get_array(), rtol=1e-5)
+        texts = [[t.get_text() for ax in f.axes for t in ax.texts] for f in figures]
+        assert texts[0] == texts[1]
 
 
 def test_the_class_that_covers_most_of_a_block_is_drawn():
