@@ -120,11 +120,12 @@ def run_part(name: str, folder: Path, kept: Path | None) -> dict[str, float]:
     import pyogrio  # noqa: F401
     import rasterio  # noqa: F401
 
-    from narcf_geo.figures.style import save_figure
+    from narcf_geo.core.progress import silent
     from narcf_geo.outputs.products import write_products
     from narcf_geo.project.project import Project, open_cube, open_prediction
     from narcf_geo.report.contents import write_page
-    from narcf_geo.report.figures import project_maps
+    from narcf_geo.workflow.options import Options
+    from narcf_geo.workflow.stages import draw_maps
 
     project = Project.open(folder)
     cube, prediction = open_cube(project), open_prediction(project)
@@ -133,10 +134,10 @@ def run_part(name: str, folder: Path, kept: Path | None) -> dict[str, float]:
         fraction = cube["class_fraction"]
         write_products(prediction, project.path("products"), class_fraction=fraction)
     elif name == "maps":
-        for stem, figure in project_maps(cube, prediction):
-            save_figure(figure, project.path("maps", f"{stem}.png"))
+        draw_maps(project, silent, Options())
     else:
-        write_page(project, cube, prediction)
+        # The model's errors are on its own grid: totals come without intervals.
+        write_page(project, cube, prediction.drop_vars("flux_std"))
     found = {"seconds": time.perf_counter() - start, "peak": peak_mib(), "libraries": before}
     if name == "page":
         found["page_MB"] = project.path("report", "index.html").stat().st_size / 1e6

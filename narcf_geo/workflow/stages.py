@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -89,6 +90,8 @@ def draw_maps(project: Project, progress: Progress, options: Options) -> list[Pa
         progress(number, 11, name)
         paths.append(project.path("maps", f"{name}.png"))
         save_figure(figure, paths[-1])
+        del figure
+        gc.collect()  # figures refer to themselves, and would pile up
     return paths
 
 
