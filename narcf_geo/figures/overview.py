@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from narcf_geo.core.layout import CHUNK
 from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:
@@ -69,20 +70,17 @@ class Overview:
         >>> half.values.values.round(2).tolist(), half.area.values.tolist()
         ([[1.67, 5.0]], [[3.0, 1.0]])
         """
-        import dask
-
-        field = field.transpose(..., "lat", "lon")
-        area = area.where(field.notnull(), 0.0).transpose(*field.dims)
-        if factor > 1:
-            size: dict[Any, int] = {"lat": factor, "lon": factor}
-            total = (field.fillna(0.0) * area).coarsen(size, boundary="pad").sum()
-            area = area.coarsen(size, boundary="pad").sum()
-            field = (total / area.where(area > 0)).astype(field.dtype)
-            grid = blocks_of(grid, factor)
-            centers = {"lat": grid.lat, "lon": grid.lon}
-            field, area = field.assign_coords(centers), area.assign_coords(centers)
-        values, area = dask.compute(field, area)
-        return cls(values, area, grid)
+        field, area = field.transpose(..., "lat", "lon"), area.transpose("lat", "lon")
+        rows = max(1, CHUNK[1] // factor) * factor if field.chunks else field.shape[-2]
+        bands = [slice(row, row + rows) for row in range(0, field.shape[-2], rows)]
+        parts = [_means(field[..., band, :], area[band], factor, rows) for band in bands]
+        grid = blocks_of(grid, factor) if factor > 1 else grid
+        values, covered = (np.concatenate(arrays, axis=-2) for arrays in zip(*parts, strict=True))
+        coords = {n: c for n, c in field.coords.items() if not {"lat", "lon"} & set(c.dims)}
+        centers = grid if factor > 1 else field
+        coords |= {"lat": ("lat", np.asarray(centers.lat)), "lon": ("lon", np.asarray(centers.lon))}
+        of = xr.DataArray(values, coords, field.dims)
+        return cls(of, of.copy(data=covered), grid)
 
     @classmethod
     def of_classes(cls, classes: xr.DataArray, area: xr.DataArray, inches: float) -> Overview:
@@ -118,6 +116,24 @@ class Overview:
         from narcf_geo.figures.basemap import View
 
         return View.of(self.grid, self.known, projection)
+
+
+def _means(
+    field: xr.DataArray, area: xr.DataArray, factor: int, rows: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the means of one band of rows over blocks of cells, and their areas."""
+    import dask
+
+    area = area.where(field.notnull(), 0.0).transpose(*field.dims)
+    if factor > 1:
+        size: dict[Any, int] = {"lat": factor, "lon": factor}
+        if field.chunks:  # in whole blocks, or coarsen would join chunks
+            field, area = (f.chunk(lat=rows, lon=rows) for f in (field, area))
+        total = (field.fillna(0.0) * area).coarsen(size, boundary="pad").sum()
+        area = area.coarsen(size, boundary="pad").sum()
+        field = (total / area.where(area > 0)).astype(field.dtype)
+    values, covered = dask.compute(field.data, area.data)
+    return values, covered
 
 
 def majority(classes: np.ndarray, area: np.ndarray, factor: int) -> np.ndarray:

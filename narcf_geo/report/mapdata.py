@@ -12,7 +12,8 @@ import xarray as xr
 
 from narcf_geo.budget.totals import grid_area
 from narcf_geo.core.constants import IGBP
-from narcf_geo.figures.overview import Overview, any_of, majority
+from narcf_geo.core.layout import CHUNK
+from narcf_geo.figures.overview import Overview, any_of, blocks_of, majority
 from narcf_geo.figures.style import flux_colors, flux_limit
 from narcf_geo.grid import Grid
 
@@ -54,8 +55,8 @@ def interactive_map(fields: Mapping[str, xr.DataArray], biome: xr.DataArray) -> 
     every = first.notnull().any("time").values
     factor = _factor(every, len(fields) * first.sizes["time"])
     area = grid_area(first)
-    drawn = {name: Overview.by(field, area, grid, factor) for name, field in fields.items()}
-    cells, known = drawn[next(iter(drawn))].grid, any_of(every, factor)
+    cells, known = blocks_of(grid, factor), any_of(every, factor)
+    drawn = {name: _means(field, area, grid, factor) for name, field in fields.items()}
     view = View.of(cells, known)
     height = round(_WIDTH * view.aspect)
     lon, lat = (axis[known] for axis in cells.centers())
@@ -66,12 +67,12 @@ def interactive_map(fields: Mapping[str, xr.DataArray], biome: xr.DataArray) -> 
         "pixels": _packed(_cell_of_pixels(view, cells, known, height).astype("<u2")),
         "months": first["time"].to_series().dt.strftime("%Y-%m").to_list(),
         "fields": [
-            {"name": name, "values": _packed(_rounded(field.values.values[:, known]))}
-            for name, field in drawn.items()
+            {"name": name, "values": _packed(_rounded(values[:, known]))}
+            for name, values in drawn.items()
         ],
         "step": _STEP,
         "missing": _MISSING,
-        "limit": flux_limit(np.stack([field.values.values for field in drawn.values()])),
+        "limit": flux_limit(np.stack([*drawn.values()])),
         "colors": flux_colors(65),
         "lon": [round(float(v), 3) for v in lon],
         "lat": [round(float(v), 3) for v in lat],
@@ -92,6 +93,14 @@ def _factor(known: np.ndarray, values: int) -> int:
     while factor < max(known.shape) and any_of(known, factor).sum() > most:
         factor += 1
     return factor
+
+
+def _means(field: xr.DataArray, area: xr.DataArray, grid: Grid, factor: int) -> np.ndarray:
+    """Return the means over blocks (time, lat, lon), read a few months at a time."""
+    field = field.transpose("time", "lat", "lon")
+    starts = range(0, field.sizes["time"], CHUNK[0])
+    months = (field[start : start + CHUNK[0]] for start in starts)
+    return np.concatenate([Overview.by(m, area, grid, factor).values.values for m in months])
 
 
 def _resolution(grid: Grid, factor: int) -> str:
