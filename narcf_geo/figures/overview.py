@@ -43,7 +43,7 @@ class Overview:
 
     @classmethod
     def of(cls, field: xr.DataArray, area: xr.DataArray, inches: float) -> Overview:
-        """Return a field as a map `inches` wide shows it, in cells no larger than its pixels.
+        """Return a field as a map `inches` wide shows it: cells finer than its pixels are averaged.
 
         Parameters
         ----------
@@ -182,8 +182,8 @@ def any_of(known: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _factor(grid: Grid, inches: float) -> int:
-    """Return how many cells along each side are no larger than a pixel."""
-    return max(1, int(grid.shape[1] / (inches * DPI)))
+    """Return how many cells along each side make up about a pixel."""
+    return max(1, round(grid.shape[1] / (inches * DPI)))
 
 
 def _block_sums(values: np.ndarray, factor: int) -> np.ndarray:
