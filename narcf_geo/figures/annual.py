@@ -10,7 +10,8 @@ from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.months import days_in_month
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import Scale, house_style, synthetic_note
-from narcf_geo.figures.panels import drawable, fitted_view, single_map
+from narcf_geo.figures.overview import Overview
+from narcf_geo.figures.panels import SINGLE_INCHES, drawable, single_map
 from narcf_geo.figures.style import period_text
 
 if TYPE_CHECKING:
@@ -62,14 +63,15 @@ def trend_map(
     NarcfError
         When fewer than three years are whole.
     """
-    flux, _ = drawable(flux)
+    flux, area = drawable(flux)
     means = annual_means(flux, 3).astype(float)
     year = means["year"] - means["year"].mean()
     trend = 10 * (means * year).sum("year", skipna=False) / (year**2).sum()
+    shown = Overview.of(trend, area, SINGLE_INCHES)
     span = f"annual means of {int(means['year'][0])}–{int(means['year'][-1])}, least squares"
     return _annual_map(
-        trend,
-        Scale.of_change(trend.values, f"trend ({style.UNITS_TEXT} per decade)", limit),
+        shown,
+        Scale.of_change(shown.values.values, f"trend ({style.UNITS_TEXT} per decade)", limit),
         title,
         span if subtitle is None else subtitle,
         synthetic_note(flux, synthetic),
@@ -100,14 +102,15 @@ def variability_map(
     NarcfError
         When fewer than three years are whole.
     """
-    flux, _ = drawable(flux)
+    flux, area = drawable(flux)
     means = annual_means(flux, 3)
     spread = means.astype(float).std("year", ddof=1, skipna=False)
+    shown = Overview.of(spread, area, SINGLE_INCHES)
     span = f"standard deviation of the annual means of {int(means['year'][0])}–"
     span += str(int(means["year"][-1]))
     return _annual_map(
-        spread,
-        Scale.of_amount(spread.values, f"standard deviation ({style.UNITS_TEXT})", limit),
+        shown,
+        Scale.of_amount(shown.values.values, f"standard deviation ({style.UNITS_TEXT})", limit),
         title,
         span if subtitle is None else subtitle,
         synthetic_note(flux, synthetic),
@@ -116,10 +119,9 @@ def variability_map(
 
 
 def _annual_map(
-    field: xr.DataArray, scale: Scale, title: str, subtitle: str, note: str, projection: str
+    shown: Overview, scale: Scale, title: str, subtitle: str, note: str, projection: str
 ) -> Figure:
-    field = field.transpose("lat", "lon")
     with house_style():
-        view = fitted_view(field, projection)
-        fig, _ = single_map(view, field, scale, title, subtitle, note)
+        view = shown.view(projection)
+        fig, _ = single_map(view, shown, scale, title, subtitle, note)
     return fig

@@ -14,12 +14,16 @@ from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import require_replaceable
 from narcf_geo.core.registry import Registry
 from narcf_geo.fields import in_house_order, open_fields, open_flux
+from narcf_geo.fields.chunks import stored_blocks
 from narcf_geo.fields.reading import named, reading
 from narcf_geo.fields.regions import inside, open_regions
 from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+BLOCK = "4MiB"
+"""Of what is lazy, read at a time by each thread."""
 
 Source = str | os.PathLike[str] | xr.Dataset | xr.DataArray
 
@@ -210,11 +214,16 @@ def plot_map(
     if kind == "comparison" and reference is None:
         raise UsageError("expected the other product of a comparison, found none")
     ds = _fields(source, chosen, variable, months, bounds, polygons)
+    where = [source]
     if reference is not None and kind == "comparison":
         other = _fields(reference, chosen, None, months, bounds, polygons)
         options.setdefault("labels", (_name(ds, source), _name(other, reference)))
         options["reference"] = other
-    return chosen.draw(ds, **_labelled(ds, options))
+        where.append(reference)
+    if not _lazy(ds):
+        return chosen.draw(ds, **_labelled(ds, options))
+    with reading(" or ".join(map(_called, where))):  # block by block, while it is drawn
+        return chosen.draw(ds, **_labelled(ds, options))
 
 
 def draw_map(
@@ -263,6 +272,8 @@ def draw_map(
     if not chosen.moves:
         raise UsageError(f"expected a picture of the kind {kind!r}, found {output.name!r}")
     ds = _fields(source, chosen, variable, months, bounds, polygons)
+    with named(_called(source)), reading(_called(source)):
+        ds = ds.load()
     options = {n: v for n, v in options.items() if v is not None and n != "reference"}
     return save_frames(month_frames(ds["flux"], **_labelled(ds, options)), output)
 
@@ -280,17 +291,26 @@ def _fields(
     bounds: tuple[float, float, float, float] | None,
     polygons: Any,
 ) -> xr.Dataset:
-    """Return what a kind draws of a source, past the door and cut."""
+    """Return what a kind draws of a source, past the door and cut; lazy where the source is."""
     ds = open_flux(source, variable) if "flux" in kind.needs else open_fields(source)
-    where = source if isinstance(source, str | os.PathLike) else "the dataset"
+    where = _called(source)
     if lacking := [name for name in kind.needs if name not in ds]:
         raise UsageError(
             f"{where}: expected the variable {lacking[0]!r} for this map, found "
             f"{', '.join(map(str, ds.data_vars))}"
         )
     names = [n for n in (*kind.needs, *kind.takes, "cell_area") if n in ds]
-    with named(str(where)), reading(where):
-        return _cut(ds[names], months, bounds, polygons).load()
+    with named(where), reading(where):
+        ds = _cut(ds[names], months, bounds, polygons)
+        return stored_blocks(ds, BLOCK) if _lazy(ds) else ds.load()
+
+
+def _lazy(ds: xr.Dataset) -> bool:
+    return any(array.chunks for array in ds.data_vars.values())
+
+
+def _called(source: Source) -> str:
+    return str(source) if isinstance(source, str | os.PathLike) else "the dataset"
 
 
 def _cut(

@@ -14,8 +14,8 @@ from narcf_geo.core.errors import NarcfError
 from narcf_geo.fields import class_field, in_house_order
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import Scale, headed_figure, house_style, synthetic_note
-from narcf_geo.figures.panels import draw_cells, fitted_view, map_grid
-from narcf_geo.grid import Grid
+from narcf_geo.figures.overview import Overview
+from narcf_geo.figures.panels import draw_cells, map_grid, panel_inches
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
@@ -45,31 +45,32 @@ def biome_map(
     from matplotlib.patches import Patch
 
     note = synthetic_note(biome, synthetic)
-    biome = class_field(biome).where(lambda b: b > 0)
+    classes = class_field(biome).transpose("lat", "lon")
+    area = grid_area(classes)
+    present = [int(n) for n in np.unique(classes.values) if n > 0]
+    share = [float(area.where(classes == n).sum()) for n in present]
+    width, legend = 9.6, 3.35
+    wide = width - legend - 0.25
+    shown = Overview.of_classes(classes.where(classes > 0, -1), area, wide)
     with house_style():
-        view = fitted_view(biome, projection)
-        present = [int(n) for n in np.unique(biome.values[np.isfinite(biome.values)])]
-        width, legend = 9.6, 3.35
-        wide = width - legend - 0.25
+        view = shown.view(projection)
         tall = wide * view.aspect
         fig, top = headed_figure(width, tall + 1.0, title, subtitle, note)
         total = fig.get_figheight()
         ax = view.axes(fig, (0.2 / width, 0.3 / total, wide / width, tall / total))
         colors = ListedColormap([cls.color for cls in IGBP])
         norm = BoundaryNorm(np.arange(len(IGBP) + 1) - 0.5, len(IGBP))
-        x, y = view.project(*Grid.from_dataset(biome).corners())
+        x, y = view.project(*shown.grid.corners())
         ax.pcolormesh(
             x,
             y,
-            np.ma.masked_invalid(biome.values),
+            np.ma.masked_invalid(shown.values.values),
             cmap=colors,
             norm=norm,
             rasterized=True,
             zorder=2,
         )
-        _name_patches(ax, view, biome, present)
-        area = grid_area(biome)
-        share = [float(area.where(biome == n).sum()) for n in present]
+        _name_patches(ax, view, shown.values, present)
         handles = [
             Patch(
                 facecolor=IGBP[n].color,
@@ -122,23 +123,25 @@ def fraction_panel(
     class_fraction = in_house_order(class_fraction)
     land = class_fraction.sel(igbp_class=class_fraction["igbp_class"] > 0)
     dry = land.sum("igbp_class") > 0
+    area = grid_area(class_fraction)
     cover = land.sum(["lat", "lon"]).to_series().sort_values(ascending=False)
     if classes is None:
         classes = [int(n) for n in cover[cover > 0].index[:9]]
     if not 1 <= len(classes) <= 12:
         raise NarcfError(f"expected 1 to 12 classes to draw, found {len(classes)}")
     scale = Scale.of_amount(cover.values, "fraction of the cell", 1.0, style.FRACTION_CMAP)
+    columns = min(3, len(classes))
+    drawn = class_fraction.sel(igbp_class=list(classes)).where(dry)
+    shown = Overview.of(drawn, area, panel_inches(columns, 9.6))
     with house_style():
-        view = fitted_view(xr.where(dry, 1.0, np.nan), projection)
+        view = shown.view(projection)
         titles = [IGBP[number].name for number in classes]
-        columns = min(3, len(classes))
         note = synthetic_note(class_fraction, synthetic)
         fig, axes = map_grid(view, titles, columns, 9.6, title, subtitle, note, size=8.5)
-        for ax, number in zip(axes, classes, strict=True):
-            field = class_fraction.sel(igbp_class=number).where(dry).transpose("lat", "lon")
-            mesh = draw_cells(ax, view, field, scale)
+        for layer, ax in enumerate(axes):
+            mesh = draw_cells(ax, view, shown[layer], scale)
         total = fig.get_figheight()
-        scale.bar(fig, mesh, field.values, (0.25, 0.46 / total, 0.5, 0.13 / total))
+        scale.bar(fig, mesh, shown.values.values[-1], (0.25, 0.46 / total, 0.5, 0.13 / total))
     return fig
 
 
@@ -151,7 +154,7 @@ def _name_patches(ax: GeoAxes, view: View, biome: xr.DataArray, present: list[in
     for number in present:
         patches, _ = ndimage.label(biome.values == number)
         sizes = np.bincount(patches.ravel())[1:]
-        if sizes.max() < 25:
+        if sizes.max(initial=0) < 25:
             continue
         depth = ndimage.distance_transform_edt(np.pad(patches == sizes.argmax() + 1, 1))[1:-1, 1:-1]
         row, column = np.unravel_index(depth.argmax(), depth.shape)

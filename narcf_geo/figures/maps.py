@@ -1,7 +1,8 @@
 """Maps of a flux; each returns a matplotlib Figure and draws without a network.
 
 Fluxes are umol m-2 s-1, positive to the atmosphere. The colour scale is symmetric about zero. The
-corner of a map gives the area-weighted mean and the total over the cells drawn.
+corner of a map gives the area-weighted mean and the total over the cells drawn. What is lazy is
+read block by block, and cells finer than the pixels of a map are drawn as their mean.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from narcf_geo.core.months import days_in_month
 from narcf_geo.fields import on_one_grid
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import Scale, house_style, synthetic_note
+from narcf_geo.figures.overview import Overview
 from narcf_geo.figures.panels import (
+    SINGLE_INCHES,
     corner_text,
     draw_cells,
     drawable,
-    fitted_view,
+    layers,
     map_grid,
+    panel_inches,
     single_map,
 )
 from narcf_geo.figures.style import period_text
@@ -75,12 +79,12 @@ def flux_map(
     note = synthetic_note(flux, synthetic)
     period = period_text(flux)
     field = mean_over_months(flux) if "time" in flux.dims else flux
-    field, days = field.transpose("lat", "lon"), days_of(flux)
-    scale = Scale.of_flux(field.values, limit)
+    shown = Overview.of(field, area, SINGLE_INCHES)
+    scale = Scale.of_flux(shown.values.values, limit)
     with house_style():
-        view = fitted_view(field, projection)
-        fig, ax = single_map(view, field, scale, title, subtitle or period, note)
-        corner_text(ax, view, field, area, days)
+        view = shown.view(projection)
+        fig, ax = single_map(view, shown, scale, title, subtitle or period, note)
+        corner_text(ax, view, shown, days_of(flux))
     return fig
 
 
@@ -109,15 +113,17 @@ def month_panel(
     note = synthetic_note(flux, synthetic)
     years = np.unique(flux["time"].dt.year.values)
     months = {int(number): group for number, group in flux.groupby("time.month")}
-    fields = {number: mean_over_months(group) for number, group in months.items()}
-    values = np.stack([field.values for field in fields.values()])
+    means = layers(*(mean_over_months(group) for group in months.values()))
+    shown = Overview.of(means, area, panel_inches(4, 9.6))
+    fields = {number: shown[layer] for layer, number in enumerate(months)}
+    values = shown.values.values
     # The months of most uptake are few: more of the extremes than in a single map.
     scale = Scale.of_flux(values, limit or style.flux_limit(values, 0.99))
     if subtitle is None:
         subtitle = period_text(flux) + (", mean over the years" if len(years) > 1 else "")
         subtitle += f"; above each map: area-weighted mean ({style.UNITS_TEXT}) and monthly total"
     with house_style():
-        view = fitted_view(flux, projection)
+        view = shown.view(projection)
         names = calendar.month_name[1:]
         fig, axes = map_grid(view, names, 4, 9.6, title, subtitle, note, size=9.0)
         for month, ax in enumerate(axes, start=1):
@@ -126,7 +132,7 @@ def month_panel(
                 continue
             mesh = draw_cells(ax, view, fields[month], scale)
             days = float(days_in_month(months[month]["time"]).mean())
-            summary = summarise(fields[month], area, days)
+            summary = summarise(fields[month].values, fields[month].area, days)
             text = f"mean {style.signed(summary.mean)}, {style.signed(summary.total)} TgC"
             ax.set_title(text, fontsize=6.8, pad=3, loc="right")
         total = fig.get_figheight()
@@ -160,22 +166,23 @@ def season_panel(
     """
     flux, area = drawable(flux, area)
     number = flux["time"].dt.month
-    fields = {}
+    means = []
     for name, months in _SEASONS.items():
         part = flux[number.isin(months).values]
         if part.sizes["time"] == 0:
             raise NarcfError(f"expected months of {name}, found {period_text(flux)} only")
-        fields[name] = mean_over_months(part).transpose("lat", "lon")
-    values = np.stack([field.values for field in fields.values()])
+        means.append(mean_over_months(part))
+    shown = Overview.of(layers(*means), area, panel_inches(2, 9.0))
+    values = shown.values.values
     scale = Scale.of_flux(values, limit)
     with house_style():
-        view = fitted_view(flux, projection)
+        view = shown.view(projection)
         text = period_text(flux) if subtitle is None else subtitle
         note = synthetic_note(flux, synthetic)
-        fig, axes = map_grid(view, list(fields), 2, 9.0, title, text, note)
-        for ax, field in zip(axes, fields.values(), strict=True):
-            mesh = draw_cells(ax, view, field, scale)
-            corner_text(ax, view, field, area, days_of(flux), size=7.0)
+        fig, axes = map_grid(view, list(_SEASONS), 2, 9.0, title, text, note)
+        for layer, ax in enumerate(axes):
+            mesh = draw_cells(ax, view, shown[layer], scale)
+            corner_text(ax, view, shown[layer], days_of(flux), size=7.0)
         total = fig.get_figheight()
         scale.bar(fig, mesh, values, (0.25, 0.46 / total, 0.5, 0.13 / total))
     return fig
@@ -217,24 +224,27 @@ def comparison(
     period, days = period_text(estimate), days_of(estimate)
     if "time" in estimate.dims:
         estimate, reference = mean_over_months(estimate), mean_over_months(reference)
-    fields = [f.transpose("lat", "lon") for f in (estimate, reference, estimate - reference)]
-    both = np.stack([field.values for field in fields[:2]])
+    pair = Overview.of(layers(estimate, reference), area, panel_inches(3, 10.8))
+    if not pair.known.any():
+        raise NarcfError("expected cells that both have, found none in common")
+    both, gap = pair.values.values, pair.values[0] - pair.values[1]
     scale = Scale.of_flux(both, limit)
-    change = Scale.of_change(fields[2].values, f"difference ({style.UNITS_TEXT})")
+    change = Scale.of_change(gap.values, f"difference ({style.UNITS_TEXT})")
+    fields = (pair[0], pair[1], Overview(gap, pair.area[0], pair.grid))
     names = (*labels, f"{labels[0]} − {labels[1]}")
     with house_style():
-        view = fitted_view(fields[0], projection)
+        view = pair.view(projection)
         title = title or f"{labels[0]} and {labels[1]}"
         fig, axes = map_grid(view, names, 3, 10.8, title, subtitle or period, note)
         meshes = []
         for ax, field, its_scale in zip(axes, fields, (scale, scale, change), strict=True):
             meshes.append(draw_cells(ax, view, field, its_scale))
-            corner_text(ax, view, field, area, days, size=7.0)
+            corner_text(ax, view, field, days, size=7.0)
         bottom, thick = 0.46 / fig.get_figheight(), 0.12 / fig.get_figheight()
         scale.bar(fig, meshes[0], both, (0.12, bottom, 0.42, thick))
         last = axes[2].get_position()
         rect = (last.x0 + 0.02, bottom, last.width - 0.04, thick)
-        change.bar(fig, meshes[2], fields[2].values, rect)
+        change.bar(fig, meshes[2], gap.values, rect)
     return fig
 
 
@@ -255,6 +265,4 @@ def _common(estimate: xr.DataArray, reference: xr.DataArray) -> tuple[xr.DataArr
             "expected months in both, or a mean in both, found one along time and one without"
         )
     both = estimate.notnull() & reference.notnull()
-    if not bool(both.any()):
-        raise NarcfError("expected cells that both have, found none in common")
     return estimate.where(both), reference.where(both)

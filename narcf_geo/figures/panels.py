@@ -12,8 +12,8 @@ from narcf_geo.budget.totals import grid_area, summarise
 from narcf_geo.core.errors import FieldError
 from narcf_geo.fields import area_field, flux_field, on_one_grid
 from narcf_geo.figures.layout import Scale, headed_figure
+from narcf_geo.figures.overview import Overview
 from narcf_geo.figures.style import summary_lines
-from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from narcf_geo.figures.basemap import View
+
+
+_GAP = 0.1
+"""Inches between maps."""
 
 
 def drawable(
@@ -44,27 +48,32 @@ def drawable(
     return flux, on_one_grid(flux, area_field(area))[1].fillna(0.0)
 
 
-def fitted_view(field: xr.DataArray, projection: str = "auto") -> View:
-    """Return the view of all cells of a field that have a value, at any time."""
-    from narcf_geo.figures.basemap import View
+SINGLE_INCHES = 0.94 * 7.2
+"""Width of a map that stands alone."""
 
-    known = field.notnull()
-    if "time" in known.dims:
-        known = known.any("time")
-    return View.of(Grid.from_dataset(field), known.values, projection)
+
+def layers(*fields: xr.DataArray) -> xr.DataArray:
+    """Return fields (lat, lon) along a first dimension, to be read together."""
+    plain = [field.reset_coords(drop=True).transpose("lat", "lon") for field in fields]
+    return xr.concat(plain, "layer", coords="minimal", compat="override", join="exact")
+
+
+def panel_inches(columns: int, width: float) -> float:
+    """Return the width of a map of `map_grid`."""
+    return (width - 0.3 - _GAP * (columns - 1)) / columns
 
 
 def single_map(
-    view: View, field: xr.DataArray, scale: Scale, title: str, subtitle: str, note: str
+    view: View, shown: Overview, scale: Scale, title: str, subtitle: str, note: str
 ) -> tuple[Figure, GeoAxes]:
     """Return a figure of one map of a field (lat, lon) with its bar, and the axes of the map."""
     width = 7.2
-    height = min(width * 0.94 * view.aspect, 8.0)
+    height = min(SINGLE_INCHES * view.aspect, 8.0)
     fig, _ = headed_figure(width, height + 1.55, title, subtitle, note)
     total = fig.get_figheight()
     ax = view.axes(fig, (0.03, 0.86 / total, 0.94, height / total))
-    mesh = draw_cells(ax, view, field, scale)
-    scale.bar(fig, mesh, field.values, (0.2, 0.46 / total, 0.6, 0.13 / total))
+    mesh = draw_cells(ax, view, shown, scale)
+    scale.bar(fig, mesh, shown.values.values, (0.2, 0.46 / total, 0.6, 0.13 / total))
     return fig, ax
 
 
@@ -82,8 +91,8 @@ def map_grid(
 
     The bar goes to 0.46 inches above the lower edge.
     """
-    rows, gap, head = -(-len(names) // columns), 0.1, 0.28
-    panel = (width - 0.3 - gap * (columns - 1)) / columns
+    rows, gap, head = -(-len(names) // columns), _GAP, 0.28
+    panel = panel_inches(columns, width)
     tall = panel * view.aspect
     fig, top = headed_figure(width, rows * (tall + head) + 1.48, title, subtitle, note)
     total = fig.get_figheight()
@@ -98,13 +107,13 @@ def map_grid(
     return fig, axes
 
 
-def draw_cells(ax: GeoAxes, view: View, field: xr.DataArray, scale: Scale) -> QuadMesh:
+def draw_cells(ax: GeoAxes, view: View, shown: Overview, scale: Scale) -> QuadMesh:
     """Draw the cells of a field (lat, lon)."""
-    x, y = view.project(*Grid.from_dataset(field).corners())
+    x, y = view.project(*shown.grid.corners())
     return ax.pcolormesh(
         x,
         y,
-        np.ma.masked_invalid(field.values),
+        np.ma.masked_invalid(shown.values.values),
         cmap=scale.cmap,
         vmin=scale.low,
         vmax=scale.limit,
@@ -116,22 +125,19 @@ def draw_cells(ax: GeoAxes, view: View, field: xr.DataArray, scale: Scale) -> Qu
 def corner_text(
     ax: GeoAxes,
     view: View,
-    field: xr.DataArray,
-    area: xr.DataArray | None,
+    shown: Overview,
     days: float,
     size: float = 8.0,
 ) -> None:
     """Write mean and total into the corner of the map that hides the fewest cells."""
-    mean, total = summary_lines(summarise(field, area, days))
-    write_in_corner(ax, view, field, f"mean {mean}\ntotal {total}", size)
+    mean, total = summary_lines(summarise(shown.values, shown.area, days))
+    write_in_corner(ax, view, shown, f"mean {mean}\ntotal {total}", size)
 
 
-def write_in_corner(
-    ax: GeoAxes, view: View, field: xr.DataArray, text: str, size: float = 8.0
-) -> None:
+def write_in_corner(ax: GeoAxes, view: View, shown: Overview, text: str, size: float = 8.0) -> None:
     """Write into the corner of the map that hides the fewest cells with a value."""
-    lon, lat = Grid.from_dataset(field).centers()
-    known = field.notnull().values
+    lon, lat = shown.grid.centers()
+    known = shown.known
     x, y = view.project(lon[known], lat[known])
     left, right, bottom, top = view.window
     x, y = (x - left) / (right - left), (y - bottom) / (top - bottom)

@@ -77,6 +77,12 @@ RC: dict[Any, Any] = {
 }
 
 
+NO_VALUE = (
+    "expected at least one finite value to scale the colours by, found none; check that the grid, "
+    "the period and the land mask overlap"
+)
+
+
 def flux_limit(values: np.ndarray, quantile: float = 0.98) -> float:
     """Return a round limit of a colour scale symmetric about zero.
 
@@ -95,11 +101,18 @@ def flux_limit(values: np.ndarray, quantile: float = 0.98) -> float:
     """
     magnitude = np.abs(values[np.isfinite(values)])
     if magnitude.size == 0:
-        raise NarcfError(
-            "expected at least one finite value to scale the colours by, found none; "
-            "check that the grid, the period and the land mask overlap"
-        )
-    reach = float(np.quantile(magnitude.astype(float), quantile))
+        raise NarcfError(NO_VALUE)
+    return round_limit(float(np.quantile(magnitude.astype(float), quantile)))
+
+
+def round_limit(reach: float) -> float:
+    """Return the smallest of the round limits of `flux_limit` that holds `reach`.
+
+    Examples
+    --------
+    >>> round_limit(0.26), round_limit(3.0), round_limit(0.0)
+    (0.3, 3.0, 1.0)
+    """
     if reach == 0.0:
         return 1.0
     power = 10.0 ** np.floor(np.log10(reach))

@@ -23,15 +23,23 @@ from narcf_geo.figures.layout import (
     house_style,
     synthetic_note,
 )
-from narcf_geo.figures.panels import draw_cells, drawable, fitted_view, single_map, write_in_corner
+from narcf_geo.figures.overview import Overview
+from narcf_geo.figures.panels import (
+    SINGLE_INCHES,
+    draw_cells,
+    drawable,
+    layers,
+    single_map,
+    write_in_corner,
+)
 from narcf_geo.figures.style import period_text
-from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
     from matplotlib.figure import Figure
 
     from narcf_geo.figures.basemap import View
+    from narcf_geo.grid import Grid
 
 
 def uncertainty_map(
@@ -73,17 +81,20 @@ def uncertainty_map(
         many = "time" in std.dims and std.sizes["time"] > 1
         subtitle = f"standard deviation, {period_text(std)}".rstrip(", ")
         subtitle += ", root of the mean square over the months" if many else ""
-    whole = _root_mean_square(std)
-    given = {"Spread of the members": spread, "Noise about a member": noise}
-    parts = {name: _root_mean_square(part) for name, part in given.items() if part is not None}
+    given = {"Total": std, "Spread of the members": spread, "Noise about a member": noise}
+    squares = {name: _mean_square(part) for name, part in given.items() if part is not None}
+    area = drawable(squares["Total"].assign_attrs(units=FLUX_UNITS), area)[1]
+    mean = Overview.of(layers(*squares.values()), area, SINGLE_INCHES)
+    roots = Overview(mean.values**0.5, mean.area, mean.grid)
+    maps = {name: roots[layer] for layer, name in enumerate(squares)}
+    whole = maps["Total"]
     label = f"standard deviation of a month ({style.UNITS_TEXT})"
-    scale = Scale.of_amount(whole.values, label, limit)
-    area = drawable(whole.assign_attrs(units=FLUX_UNITS), area)[1]
+    scale = Scale.of_amount(whole.values.values, label, limit)
     with house_style():
-        view = fitted_view(whole, projection)
-        if not parts:
+        view = whole.view(projection)
+        if len(maps) == 1:
             fig, ax = single_map(view, whole, scale, title, subtitle, note)
-            write_in_corner(ax, view, whole, _typical(whole, area))
+            write_in_corner(ax, view, whole, _typical(whole))
             return fig
         width, gap, head = 9.6, 0.15, 0.28
         # Two small maps, with a heading between them, are as high as the large one.
@@ -100,14 +111,13 @@ def uncertainty_map(
             (left, base + half, *small),
             (left, base, *small),
         ]
-        for (name, field), place in zip({"Total": whole, **parts}.items(), places, strict=False):
+        for (name, shown), place in zip(maps.items(), places, strict=False):
             ax = view.axes(fig, place)
-            large = field is whole
+            large = shown is whole
             ax.set_title(name, fontsize=9.5 if large else 8.5, pad=3, loc="left", fontweight="bold")
-            mesh = draw_cells(ax, view, field, scale)
-            write_in_corner(ax, view, field, _typical(field, area), 8.0 if large else 6.5)
-        values = np.stack([field.values for field in (whole, *parts.values())])
-        scale.bar(fig, mesh, values, (0.25, 0.46 / total, 0.5, 0.13 / total))
+            mesh = draw_cells(ax, view, shown, scale)
+            write_in_corner(ax, view, shown, _typical(shown), 8.0 if large else 6.5)
+        scale.bar(fig, mesh, roots.values.values, (0.25, 0.46 / total, 0.5, 0.13 / total))
     return fig
 
 
@@ -153,30 +163,31 @@ def applicability_map(
             rule += f" in more than {100 * (1 - least):g} % of the months"
         subtitle = "; ".join(part for part in (period_text(flux), rule) if part)
     field = mean_over_months(flux) if "time" in flux.dims else flux
-    field = field.transpose("lat", "lon")
-    scale = Scale.of_flux(field.values, limit)
-    covered = float(share.weighted(area).mean())
+    both = Overview.of(layers(field, share), area, SINGLE_INCHES)
+    shown, share = both[0], both.values[1]
+    scale = Scale.of_flux(shown.values.values, limit)
+    covered = float(share.weighted(both.area[1]).mean())
     with house_style():
-        view = fitted_view(field, projection)
-        fig, ax = single_map(view, field, scale, title, subtitle, note)
-        hatch_cells(ax, view, (share < least) & field.notnull())
+        view = shown.view(projection)
+        fig, ax = single_map(view, shown, scale, title, subtitle, note)
+        hatch_cells(ax, view, shown.grid, (share < least).values & shown.known)
         of = "area and months" if "time" in flux.dims else "the area"
-        write_in_corner(ax, view, field, f"applicable: {style.percent(covered)}\nof {of}")
+        write_in_corner(ax, view, shown, f"applicable: {style.percent(covered)}\nof {of}")
     return fig
 
 
-def hatch_cells(ax: GeoAxes, view: View, chosen: xr.DataArray) -> None:
-    """Hatch the cells (lat, lon) that are `chosen`, each patch with its outline."""
+def hatch_cells(ax: GeoAxes, view: View, grid: Grid, chosen: np.ndarray) -> None:
+    """Hatch the cells (lat, lon) of a grid that are `chosen`, each patch with its outline."""
     import matplotlib
     import shapely
     from cartopy.mpl.path import shapely_to_path
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
-    rows, columns = np.nonzero(chosen.transpose("lat", "lon").values)
+    rows, columns = np.nonzero(chosen)
     if not rows.size:
         return
-    corners = np.stack(view.project(*Grid.from_dataset(chosen).corners()), axis=-1)
+    corners = np.stack(view.project(*grid.corners()), axis=-1)
     turn = ((0, 0), (0, 1), (1, 1), (1, 0))
     rings = np.stack([corners[rows + i, columns + j] for i, j in turn], axis=1)
     shape = shapely.union_all(shapely.polygons(rings))
@@ -279,14 +290,14 @@ def _monthly(field: xr.DataArray) -> xr.DataArray:
     return on_month_axis(in_house_order(field.to_dataset(name=name)))[name]
 
 
-def _root_mean_square(std: xr.DataArray) -> xr.DataArray:
+def _mean_square(std: xr.DataArray) -> xr.DataArray:
     """Return (lat, lon), over the months weighted by their days."""
-    if "time" not in std.dims:
-        return std.transpose("lat", "lon")
-    square = (std.astype(float) ** 2).weighted(days_in_month(std["time"])).mean("time")
-    return (square**0.5).transpose("lat", "lon")
+    square = std.astype(float) ** 2
+    return (
+        square.weighted(days_in_month(std["time"])).mean("time") if "time" in std.dims else square
+    )
 
 
-def _typical(field: xr.DataArray, area: xr.DataArray) -> str:
-    root = float(np.sqrt((field.astype(float) ** 2).weighted(area).mean()))
+def _typical(shown: Overview) -> str:
+    root = float(np.sqrt((shown.values**2).weighted(shown.area).mean()))
     return f"typical {root:.2f} {style.UNITS_TEXT}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,10 +15,12 @@ import xarray as xr
 
 from narcf_geo.core.constants import FLUX_SIGN, IGBP
 from narcf_geo.core.errors import NarcfError
-from narcf_geo.core.files import atomic_path
+from narcf_geo.core.files import atomic_path, remove
+from narcf_geo.core.partial import partial_path
 from narcf_geo.fields import class_field, in_house_order, open_fields
-from narcf_geo.figures.style import flux_limit
+from narcf_geo.figures.style import NO_VALUE, round_limit
 from narcf_geo.grid import Grid
+from narcf_geo.outputs.blocks import Statistics, quantile, windows
 from narcf_geo.outputs.netcdf import product_fields
 from narcf_geo.outputs.qgis import (
     write_amount_style,
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetWriter
 
 _BIOME_NODATA = 255
+_CACHE_MB = 32
+"""Of GDAL, whose own choice is a share of the machine's memory."""
 
 
 def write_flux_geotiffs(
@@ -61,7 +67,7 @@ def write_flux_geotiffs(
     """
     ds = product_fields(ds)
     flux = ds["flux"]
-    limit = flux_limit(flux.values)
+    limit = limit_of(flux)
     paths = []
     stamps = flux["time"].dt.strftime("%Y-%m" if monthly else "%Y").values
     for stamp in dict.fromkeys(stamps):
@@ -92,8 +98,7 @@ def write_ancillary_geotiffs(
         The GeoTIFFs, by time.
     """
     data = open_fields(ds)[name]
-    known = data.values[np.isfinite(data.values)]
-    limit = float(np.quantile(known, 0.98)) if known.size else 1.0
+    limit = quantile(data, 0.98)
     paths = []
     for year in np.unique(data["time"].dt.year.values):
         path = Path(folder) / f"{name}_{year}.tif"
@@ -102,6 +107,14 @@ def write_ancillary_geotiffs(
         write_amount_style(path.with_suffix(".qml"), limit or 1.0)
         paths.append(path)
     return paths
+
+
+def limit_of(flux: xr.DataArray) -> float:
+    """Return the end of the colour scale of a flux, lazy or not; see `flux_limit`."""
+    reach = quantile(flux, 0.98)
+    if reach is None:
+        raise NarcfError(NO_VALUE)
+    return round_limit(reach)
 
 
 def _described(ds: xr.Dataset) -> dict[str, str]:
@@ -137,12 +150,12 @@ def write_biomes_geotiff(biome: xr.DataArray, path: str | os.PathLike[str]) -> P
         )
     tags = {"long_name": "majority IGBP land cover class"}
 
-    def fill(raster: DatasetWriter) -> None:
-        raster.write(values, 1)
+    def describe(raster: DatasetWriter, _: list[Statistics]) -> None:
         raster.set_band_description(1, "IGBP class")
         raster.write_colormap(1, {n: _rgb(cls.color) for n, cls in enumerate(IGBP)})
 
-    _write_cog(path, values[None], transform, _BIOME_NODATA, tags, fill, _CLASS_COG)
+    bands = xr.DataArray(values[None], dims=("band", "lat", "lon"))
+    _write_cog(path, bands, transform, _BIOME_NODATA, tags, describe, _CLASS_COG)
     names = "".join(
         f"      <Category>{escape(f'{c.code} {c.name}', quote=False)}</Category>\n" for c in IGBP
     )
@@ -179,18 +192,17 @@ def write_fractions_geotiff(class_fraction: xr.DataArray, path: str | os.PathLik
     if not set(numbers) <= set(range(len(IGBP))):
         raise NarcfError(f"expected IGBP classes 0 to {len(IGBP) - 1}, found {numbers}")
     fraction, transform = _north_up(in_house_order(class_fraction))
-    values = fraction.values.astype("float32")
+    fraction = fraction.transpose("igbp_class", "lat", "lon").astype("float32")
     tags = {"long_name": "fraction of the cell in each IGBP land cover class", "units": "1"}
 
-    def fill(raster: DatasetWriter) -> None:
-        raster.write(values)
+    def describe(raster: DatasetWriter, found: list[Statistics]) -> None:
         for band, number in enumerate(numbers, start=1):
             raster.set_band_description(band, f"{IGBP[number].code} {IGBP[number].name}")
             raster.set_band_unit(band, "1")
-            raster.update_tags(band, igbp_class=number, **_statistics(values[band - 1]))
+            raster.update_tags(band, igbp_class=number, **_tags(found[band - 1]))
 
-    _write_cog(path, values, transform, float("nan"), tags, fill, _FLUX_COG)
-    cover = [float(np.nansum(v)) if n else -1.0 for n, v in zip(numbers, values, strict=True)]
+    found = _write_cog(path, fraction, transform, float("nan"), tags, describe, _FLUX_COG)
+    cover = [s.mean * s.number if n else -1.0 for n, s in zip(numbers, found, strict=True)]
     write_fraction_style(path.with_suffix(".qml"), int(np.argmax(cover)) + 1)
     return path
 
@@ -202,62 +214,86 @@ _CLASS_COG = {"predictor": "NO", "overview_resampling": "MODE"}
 def _write_months(data: xr.DataArray, path: Path, tags: dict[str, str]) -> None:
     units = data.attrs.get("units", "1")
     data, transform = _north_up(data)
-    values = data.values.astype("float32")
     months = pd.DatetimeIndex(data["time"].values).strftime("%Y-%m")
 
-    def fill(raster: DatasetWriter) -> None:
-        raster.write(values)
+    def describe(raster: DatasetWriter, found: list[Statistics]) -> None:
         for band, month in enumerate(months, start=1):
             raster.set_band_description(band, month)
             raster.set_band_unit(band, units)
-            raster.update_tags(band, month=month, **_statistics(values[band - 1]))
+            raster.update_tags(band, month=month, **_tags(found[band - 1]))
 
     tags = {**tags, "units": units}
-    _write_cog(path, values, transform, float("nan"), tags, fill, _FLUX_COG)
+    data = data.astype("float32")
+    _write_cog(path, data, transform, float("nan"), tags, describe, _FLUX_COG)
 
 
 def _write_cog(
     path: Path,
-    values: np.ndarray,
+    data: xr.DataArray,
     transform: Affine,
     nodata: float,
     tags: dict[str, str],
-    fill: Any,
+    describe: Callable[[DatasetWriter, list[Statistics]], None],
     options: dict[str, str],
-) -> None:
+) -> list[Statistics]:
+    """Write bands (band, lat, lon), lazy or not, window by window; return their statistics."""
     import rasterio
     import rasterio.shutil
-    from rasterio.io import MemoryFile
+    from rasterio.windows import Window
 
-    count, height, width = values.shape
-    # The COG driver only copies: the raster is made in memory first. PAM off, so that no side file
-    # of the temporary name stays behind.
+    count, height, width = data.shape
+    found = [Statistics() for _ in range(count)]
+    # PAM off, so that no side file of the temporary name stays behind.
     with (
-        rasterio.Env(GDAL_PAM_ENABLED="NO"),
-        MemoryFile() as memory,
+        rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_CACHEMAX=_CACHE_MB),
         atomic_path(path) as temporary,
+        _beside(path) as tiles,
     ):
-        with memory.open(
+        # The COG driver only copies: the raster is made without compression first.
+        with rasterio.open(
+            tiles,
+            "w",
             driver="GTiff",
-            dtype=values.dtype,
+            dtype=data.dtype,
             count=count,
             height=height,
             width=width,
             crs="EPSG:4326",
             transform=transform,
             nodata=nodata,
+            tiled=True,
+            blockxsize=256,
+            blockysize=256,
+            bigtiff="IF_SAFER",
         ) as raster:
             raster.update_tags(AREA_OR_POINT="Area", **tags)
-            fill(raster)
-        with memory.open() as raster:
+            for rows, columns, values in windows(data):
+                raster.write(values, window=Window.from_slices(rows, columns))
+                for band, statistics in zip(values, found, strict=True):
+                    statistics.add(band)
+            describe(raster, found)
+        with rasterio.open(tiles) as raster:
             rasterio.shutil.copy(
                 raster,
                 temporary,
                 driver="COG",
                 compress="DEFLATE",
                 blocksize=256,
+                bigtiff="IF_SAFER",
                 **options,
             )
+    return found
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside a file, and remove what was written there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = partial_path(path.with_suffix(".tiles.tif"))
+    try:
+        yield temporary
+    finally:
+        remove(temporary)
 
 
 def _north_up(data: xr.DataArray) -> tuple[xr.DataArray, Affine]:
@@ -280,16 +316,15 @@ def _step(edges: np.ndarray, name: str) -> float:
     return step
 
 
-def _statistics(values: np.ndarray) -> dict[str, str]:
-    valid = values[np.isfinite(values)].astype(float)
-    if valid.size == 0:
+def _tags(found: Statistics) -> dict[str, str]:
+    if found.number == 0:
         return {}
     return {
-        "STATISTICS_MINIMUM": repr(float(valid.min())),
-        "STATISTICS_MAXIMUM": repr(float(valid.max())),
-        "STATISTICS_MEAN": repr(float(valid.mean())),
-        "STATISTICS_STDDEV": repr(float(valid.std())),
-        "STATISTICS_VALID_PERCENT": f"{100 * valid.size / values.size:.4g}",
+        "STATISTICS_MINIMUM": repr(float(found.low)),
+        "STATISTICS_MAXIMUM": repr(float(found.high)),
+        "STATISTICS_MEAN": repr(found.mean),
+        "STATISTICS_STDDEV": repr(found.std),
+        "STATISTICS_VALID_PERCENT": f"{100 * found.number / found.cells:.4g}",
     }
 
 

@@ -31,6 +31,9 @@ ANCILLARY = (
 )
 """Uncertainty of the flux and where the model may be trusted: as the flux over time and space."""
 
+LARGEST = 4_000_000_000
+"""Bytes of the values in a NetCDF file, before they are compressed."""
+
 _CHUNK = {"time": 24, "lat": 32, "lon": 64}
 
 BLOCK = {"time": 24, "lat": 256, "lon": 256}
@@ -61,7 +64,7 @@ def write_flux_netcdf(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     import dask
 
     path = Path(path)
-    product = _product(product_fields(ds))
+    product = _in_blocks(_product(product_fields(ds)))
     encoding = _encoding(product)
     lazy = [str(name) for name in product.data_vars if product[name].chunks]
     with atomic_path(path) as temporary, dask.config.set(scheduler="synchronous"):
@@ -72,6 +75,26 @@ def write_flux_netcdf(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
             one = xr.Dataset({name: product[name].variable})
             one.to_netcdf(temporary, mode="a", engine="netcdf4", encoding={name: encoding[name]})
     return path
+
+
+def write_flux_netcdfs(ds: xr.Dataset, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write ``flux.nc``, or ``flux_<year>.nc`` for each year where it would hold over 4 GB.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        As for `write_flux_netcdf`.
+    folder : path
+        Where the files go.
+    """
+    names = [name for name in ("flux", *ANCILLARY) if name in ds]
+    if sum(4 * ds[name].size for name in names) <= LARGEST:
+        return [write_flux_netcdf(ds, Path(folder) / "flux.nc")]
+    years = ds["time"].dt.year.values
+    return [
+        write_flux_netcdf(ds.isel(time=years == year), Path(folder) / f"flux_{year}.nc")
+        for year in np.unique(years)
+    ]
 
 
 def write_flux_zarr(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
@@ -87,7 +110,7 @@ def write_flux_zarr(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
         The ``.zarr`` folder.
     """
     path = Path(path)
-    product = _product(product_fields(ds))
+    product = _in_blocks(_product(product_fields(ds)))
     encoding: dict[str, dict[str, Any]] = {}
     for name, kept in _encoding(product).items():
         encoding[name] = {k: v for k, v in kept.items() if k in ("units", "calendar", "_FillValue")}
@@ -116,6 +139,14 @@ def product_fields(ds: xr.Dataset) -> xr.Dataset:
             "`narcf-geo regrid`"
         )
     return ds
+
+
+def _in_blocks(product: xr.Dataset) -> xr.Dataset:
+    """Return what is lazy in blocks of whole chunks of a file, so that each is written once."""
+    lazy = {name: a for name, a in product.data_vars.items() if a.chunks}
+    return product.assign(
+        {name: a.chunk({d: BLOCK[str(d)] for d in a.dims}) for name, a in lazy.items()}
+    )
 
 
 def _product(ds: xr.Dataset) -> xr.Dataset:

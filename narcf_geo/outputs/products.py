@@ -13,16 +13,17 @@ import xarray as xr
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.lock import hold
 from narcf_geo.fields import on_one_grid, open_flux
+from narcf_geo.fields.chunks import stored_blocks
 from narcf_geo.fields.reading import named, reading
 from narcf_geo.fields.regions import read_regions
-from narcf_geo.figures.style import flux_limit
 from narcf_geo.outputs.geotiff import (
+    limit_of,
     write_ancillary_geotiffs,
     write_biomes_geotiff,
     write_flux_geotiffs,
     write_fractions_geotiff,
 )
-from narcf_geo.outputs.netcdf import product_fields, write_flux_netcdf, write_flux_zarr
+from narcf_geo.outputs.netcdf import product_fields, write_flux_netcdfs, write_flux_zarr
 from narcf_geo.outputs.qgis_project import write_qgis_project
 from narcf_geo.outputs.stac import write_stac
 
@@ -33,7 +34,9 @@ AMOUNTS = {"flux_std": "Standard deviation", "applicability": "Dissimilarity to 
 """What of the uncertainty is a raster of its own, and what QGIS calls it."""
 
 
-_WRITTEN = r"flux\.(nc|zarr)|(flux|flux_std|applicability|class_fractions|biomes)(_[\d-]+)?\.tif"
+_WRITTEN = (
+    r"flux(_\d+)?\.(nc|zarr)|(flux|flux_std|applicability|class_fractions|biomes)(_[\d-]+)?\.tif"
+)
 """Names of products that may be data themselves."""
 
 
@@ -48,6 +51,9 @@ def write_products(
     zarr: bool = False,
 ) -> list[Path]:
     """Write NetCDF, GeoTIFFs with styles, the QGIS project and the STAC item of a prediction.
+
+    What is lazy is written block by block: memory is that of a few blocks, whatever the
+    number of cells and months. Values of over 4 GB go into a NetCDF file a year.
 
     Parameters
     ----------
@@ -71,7 +77,7 @@ def write_products(
     Returns
     -------
     list of path
-        The NetCDF file first, then the rasters, the project and the STAC files.
+        The NetCDF files first, then the rasters, the project and the STAC files.
 
     Raises
     ------
@@ -98,7 +104,7 @@ def write_products(
     _require_years(ds, years)
     if class_fraction is not None:
         class_fraction = on_one_grid(ds["flux"], class_fraction)[1]
-    netcdf = write_flux_netcdf(ds, folder / "flux.nc")
+    netcdfs = write_flux_netcdfs(ds, folder)
     fluxes = write_flux_geotiffs(ds, folder, monthly=monthly)
     biomes = write_biomes_geotiff(ds["biome"], folder / "biomes.tif") if "biome" in ds else None
     fractions = None
@@ -112,7 +118,7 @@ def write_products(
     project = write_qgis_project(
         folder / "narcf.qgz",
         fluxes,
-        limit=flux_limit(ds["flux"].values),
+        limit=limit_of(ds["flux"]),
         biomes=biomes,
         fractions=fractions,
         amounts=amounts,
@@ -123,9 +129,9 @@ def write_products(
     others = [path for paths in amounts.values() for path in paths]
     rasters = [*fluxes, *others, *(p for p in (biomes, fractions) if p)]
     context = project.with_name("context.gpkg")
-    stac = write_stac(ds, [netcdf, *rasters, context, project], folder)
+    stac = write_stac(ds, [*netcdfs, *rasters, context, project], folder)
     stores = [write_flux_zarr(ds, folder / "flux.zarr")] if zarr else []
-    return [netcdf, *rasters, project, context, *stac, *stores]
+    return [*netcdfs, *rasters, project, context, *stac, *stores]
 
 
 def _require_years(ds: xr.Dataset, years: Sequence[int] | None) -> None:
@@ -170,10 +176,10 @@ def export_products(
     _require_other(Path(source), Path(folder))
     content = open_flux(source, variable)
     with named(str(source)), reading(source):
-        content = product_fields(content.load())
+        content = product_fields(stored_blocks(content))
         _require_years(content, years)
     shapes = read_regions(regions) if regions is not None else None
-    with hold(Path(folder) / ".lock", str(folder)):
+    with hold(Path(folder) / ".lock", str(folder)), named(str(source)), reading(source):
         return write_products(
             content,
             folder,

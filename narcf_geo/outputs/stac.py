@@ -101,14 +101,15 @@ def _licence_in_words(ds: xr.Dataset) -> list[str]:
 
 
 def _asset(path: Path) -> dict[str, Any]:
-    content = path.read_bytes()
+    with path.open("rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
     asset: dict[str, Any] = {
         "href": f"./{path.name}",
         "type": _TYPES.get(path.suffix, "application/octet-stream"),
         "roles": ["data"] if path.suffix in (".tif", ".nc") else ["metadata"],
-        "file:size": len(content),
+        "file:size": path.stat().st_size,
         # A multihash: 12 is SHA-256, 20 its length in hexadecimal.
-        "file:checksum": "1220" + hashlib.sha256(content).hexdigest(),
+        "file:checksum": "1220" + checksum,
     }
     if path.suffix == ".tif":
         asset |= _raster(path)

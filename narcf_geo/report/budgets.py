@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from narcf_geo.budget.tables import biome_budget, fraction_budget, region_budget
-from narcf_geo.core.constants import IGBP
 from narcf_geo.core.files import atomic_path
 from narcf_geo.fields.regions import open_regions
-from narcf_geo.grid import Grid
 from narcf_geo.model.bundle import Bundle
+from narcf_geo.outputs.polygons import MOST_CELLS, biome_outlines, cell_polygons
 from narcf_geo.outputs.tables import write_csv
 from narcf_geo.project.project import Project
 
@@ -95,7 +94,11 @@ def write_budgets(budgets: Budgets, prediction: xr.Dataset, project: Project) ->
     path = folder / "biome_budget.gpkg"
     whole = whole_years(prediction["time"])
     layers = biome_polygons(prediction, budgets.biomes)
-    holds = "biomes as polygons with their flux, and the cells with their mean flux"
+    holds = "biomes as polygons with their flux"
+    if "cells" in layers:
+        holds += ", and the cells with their mean flux"
+    else:
+        holds += f" (over {MOST_CELLS:,} cells, which only the GeoTIFFs have one by one)"
     if budgets.regions is not None and project.settings.regions:
         shapes = open_regions(project.path(project.settings.regions))
         table = budgets.regions.rename(columns={"region": "biome"})
@@ -108,21 +111,19 @@ def write_budgets(budgets: Budgets, prediction: xr.Dataset, project: Project) ->
 
 
 def biome_polygons(prediction: xr.Dataset, table: pd.DataFrame) -> dict[str, gpd.GeoDataFrame]:
-    """Return the layers ``biomes`` (polygons, mean flux a year) and ``cells`` (mean flux)."""
-    from narcf_geo.budget.totals import mean_over_months
+    """Return the layers ``biomes`` (polygons, mean flux a year) and ``cells`` (mean flux).
 
-    cells = Grid.from_dataset(prediction).cells()
-    mean = mean_over_months(prediction["flux"]).values.ravel()
-    known = np.isfinite(mean)
-    cells = cells.assign(
-        igbp_class=prediction["biome"].values.ravel().astype("int16"), mean_flux_umol_m2_s=mean
-    )[known]
-    cells["biome"] = [IGBP[n].name if n >= 0 else "no class" for n in cells["igbp_class"]]
-    shapes = cells[["igbp_class", "biome", "geometry"]].dissolve("biome")
+    Of more than 20,000 cells there is no layer ``cells``.
+    """
+    cells = cell_polygons(prediction)
+    if cells is None:
+        shapes = biome_outlines(prediction)
+    else:
+        shapes = cells[["igbp_class", "biome", "geometry"]].dissolve("biome")
     whole = whole_years(prediction["time"])
     biomes = _mapped(table, shapes.geometry, whole).rename(columns={"name": "biome"})
     biomes.insert(0, "igbp_class", shapes["igbp_class"].reindex(biomes["biome"]).to_numpy())
-    return {"biomes": biomes, "cells": cells}
+    return {"biomes": biomes} if cells is None else {"biomes": biomes, "cells": cells}
 
 
 def whole_years(time: xr.DataArray) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +66,8 @@ _FIGURES = (
 
 def write_page(project: Project, cube: xr.Dataset, prediction: xr.Dataset) -> list[Path]:
     """Write ``report/index.html`` and the tables and polygons beside it; return their paths."""
-    budgets = project_budgets(project, cube, prediction)
+    # The tables are made of whole arrays.
+    budgets = project_budgets(project, cube.compute(), prediction.compute())
     files = write_budgets(budgets, prediction, project)
     figures = _write_figures(project, cube, prediction, budgets)
     context = _context(project, cube, prediction, budgets)
@@ -86,8 +87,8 @@ def write_comparison(project: Project, other: Project) -> Path:
     from narcf_geo.figures import maps
     from narcf_geo.project.project import open_cube, open_prediction
 
-    cube, prediction = open_cube(project).load(), open_prediction(project).load()
-    others = open_prediction(other).load()
+    cube, prediction = open_cube(project), open_prediction(project)
+    others = open_prediction(other)
     picture = project.path("report", "compare.png")
     title = other.settings.title
     labels = ("This run", "Other run")
@@ -100,7 +101,7 @@ def write_comparison(project: Project, other: Project) -> Path:
         synthetic=cube.attrs.get("synthetic"),
     )
     save_figure(both, picture)
-    budgets = project_budgets(project, cube, prediction)
+    budgets = project_budgets(project, cube.compute(), prediction.compute())
     context = _context(project, cube, prediction, budgets)
     run = OtherRun(
         title if title != project.settings.title else other.directory.resolve().name,
@@ -122,6 +123,8 @@ def _write_figures(
     from narcf_geo.figures.series import biome_seasons, time_series
 
     settings = project.settings
+    import dask
+
     synthetic = cube.attrs.get("synthetic", "") or None
     label = settings.reference.name if settings.reference else "reference"
     figures = {
@@ -130,8 +133,9 @@ def _write_figures(
     if prediction.sizes["time"] >= 12:
         biome, area = prediction["biome"], prediction["cell_area"]
         fields = _fields(cube, prediction)
+        (totals,) = dask.compute({name: monthly_total(f, area) for name, f in fields.items()})
         figures["time_series"] = time_series(
-            {name: monthly_total(flux, area) for name, flux in fields.items()},
+            totals,
             interval=_interval(budgets.monthly, "month"),
             year_interval=_interval(budgets.biomes, "year"),
             title=f"Net CO₂ flux of {settings.region.name}",
@@ -172,6 +176,7 @@ def _context(
     settings = project.settings
     metrics = _metrics(project)
     bundle = contents.read(project.path("model"))
+    facts = _Facts.of(prediction)
     catalog = project.catalog()
     reference = settings.reference.name if settings.reference else "the reference"
     return ReportContext(
@@ -196,14 +201,13 @@ def _context(
         ],
         summary={
             "Region": _box(project),
-            "Grid": f"{settings.resolution:g} degree, {int(is_land(prediction['biome']).sum()):,} "
-            "land cells",
+            "Grid": f"{settings.resolution:g} degree, {facts.land:,} land cells",
         },
         synthetic=cube.attrs.get("synthetic", ""),
         target=settings.target.name,
         reference=reference,
-        warnings=_warnings(project, metrics, prediction),
-        applicable=_applicable(prediction),
+        warnings=_warnings(project, metrics, prediction, facts),
+        applicable=facts.applicable,
         map=interactive_map(_fields(cube, prediction), prediction["biome"]),
         citation=_cited(catalog, [*project.sources(), settings.land_cover.source]),
     )
@@ -219,14 +223,38 @@ def _fields(cube: xr.Dataset, prediction: xr.Dataset) -> dict[str, xr.DataArray]
     }
 
 
-def _applicable(prediction: xr.Dataset) -> float | None:
-    """Return the share of area and months in which the model applies, where it says so."""
-    from narcf_geo.budget.totals import applicable_share
+@dataclass(frozen=True)
+class _Facts:
+    """Numbers of the prediction that the page mentions.
 
-    if "applicable" not in prediction:
-        return None
-    share = applicable_share(prediction["flux"], prediction["applicable"])
-    return float(share.weighted(prediction["cell_area"]).mean())
+    Attributes
+    ----------
+    land : int
+        Cells of a land class.
+    known : int
+        Cells and months that have a flux.
+    applicable : float, optional
+        Share of area and months in which the model applies, where it says so.
+    """
+
+    land: int
+    known: int
+    applicable: float | None
+
+    @classmethod
+    def of(cls, prediction: xr.Dataset) -> _Facts:
+        """Read a prediction, lazy or not, once."""
+        import dask
+
+        from narcf_geo.budget.totals import applicable_share
+
+        flux = prediction["flux"]
+        found = [is_land(prediction["biome"]).sum(), flux.notnull().sum()]
+        if "applicable" in prediction:
+            share = applicable_share(flux, prediction["applicable"])
+            found.append(share.weighted(prediction["cell_area"]).mean())
+        land, known, *applicable = dask.compute(*found)
+        return cls(int(land), int(known), float(applicable[0]) if applicable else None)
 
 
 def _cited(catalog: Any, names: list[str]) -> list[str]:
@@ -258,7 +286,9 @@ def _box(project: Project) -> str:
     return f"{region.name}, {box}"
 
 
-def _warnings(project: Project, metrics: dict[str, Any], prediction: xr.Dataset) -> list[str]:
+def _warnings(
+    project: Project, metrics: dict[str, Any], prediction: xr.Dataset, facts: _Facts
+) -> list[str]:
     """Return what a reader must know before using the numbers."""
     found = []
     outside = _outside_published(project, prediction, metrics["region"]["flux_TgC_per_year"])
@@ -277,23 +307,20 @@ def _warnings(project: Project, metrics: dict[str, Any], prediction: xr.Dataset)
             f"The 95 % intervals of cells and months hold {held:.0%} of the test data: they are "
             "too narrow, and those of the totals may be as well."
         )
-    applicable = _applicable(prediction)
+    applicable = facts.applicable
     if applicable is not None and applicable < 0.9:
         found.append(
             f"In {1 - applicable:.0%} of area and months the conditions are unlike those of the "
             "training; the numbers there are extrapolated."
         )
-    land = is_land(prediction["biome"])
-    missing = 1 - float(
-        prediction["flux"].notnull().sum() / (land.sum() * prediction.sizes["time"])
-    )
+    missing = 1 - facts.known / (facts.land * prediction.sizes["time"])
     if missing > 0.005:
         found.append(
             f"{missing:.1%} of the land cell-months have no estimate because a predictor is "
             "missing there; the totals leave them out."
         )
     if "reference" in metrics and project.settings.reference:
-        shared = metrics["reference"]["n"] / int(prediction["flux"].notnull().sum())
+        shared = metrics["reference"]["n"] / facts.known
         if shared < 0.995:
             found.append(
                 f"{project.settings.reference.name} has a value in {shared:.1%} of the cells and "

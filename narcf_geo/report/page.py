@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from os import PathLike
@@ -23,6 +23,10 @@ from narcf_geo.report.context import ReportContext, ReportFigure
 from narcf_geo.report.rows import budget_rows, skill_rows
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_MOST_BYTES = 5_900_000
+"""Of the page, where images not too small to be read allow it."""
+_WIDTHS = (1.0, 0.85, 0.72, 0.61, 0.52)
+"""Shares of their width to which the images are scaled until the page is small enough."""
 
 
 def write_report(path: str | PathLike[str], context: ReportContext) -> Path:
@@ -31,7 +35,8 @@ def write_report(path: str | PathLike[str], context: ReportContext) -> Path:
     Parameters
     ----------
     path : path
-        The ``.html`` file.
+        The ``.html`` file. Where its images would make it larger than 5.9 MB, they are scaled down;
+        those in the project's folders keep their size.
     context : ReportContext
         What the page says.
 
@@ -59,14 +64,15 @@ def write_report(path: str | PathLike[str], context: ReportContext) -> Path:
         "percent": percent,
     }
     script = _scripts(folder, context.map is not None)
+    map_data = _json(context.map)
     page = environment.get_template("page.html.j2").render(
         context=context,
         version=VERSION,
         css=(folder / "page.css").read_text(encoding="utf-8"),
         script=script,
         script_hash=_csp_hash(script),
-        map_data=_json(context.map),
-        figures=[_figure(figure) for figure in context.figures],
+        map_data=map_data,
+        figures=_figures(context.figures, _MOST_BYTES - len(map_data) - _outlines(context.map)),
         skill=skill_rows(context),
         synthetic=synthetic_text(context.synthetic),
         sides=context.other and side_by_side(context.metrics, context.biomes, context.other),
@@ -93,7 +99,22 @@ def _json(value: Mapping[str, Any] | None) -> str:
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _figure(figure: ReportFigure) -> dict[str, Any]:
+def _outlines(data: Mapping[str, Any] | None) -> int:
+    """Return how many characters the outlines take that stand beside the data of the map."""
+    return sum(len(path) for path in data["outlines"].values()) if data else 0
+
+
+def _figures(figures: Sequence[ReportFigure], most: int) -> list[dict[str, Any]]:
+    """Return the figures as the page takes them, no wider than `most` bytes of all allow."""
+    contents = [_content(figure) for figure in figures]
+    for share in _WIDTHS:
+        shown = [_figure(f, content, share) for f, content in zip(figures, contents, strict=True)]
+        if sum(len(figure["source"]) for figure in shown) <= most:
+            break
+    return shown
+
+
+def _content(figure: ReportFigure) -> bytes:
     try:
         content = Path(figure.path).read_bytes()
     except FileNotFoundError:
@@ -103,7 +124,11 @@ def _figure(figure: ReportFigure) -> dict[str, Any]:
         ) from None
     if not content.startswith(_PNG):
         raise NarcfError(f"expected a PNG at {figure.path}, found another format")
-    content, width, height = _small(content)
+    return content
+
+
+def _figure(figure: ReportFigure, content: bytes, share: float) -> dict[str, Any]:
+    content, width, height = _small(content, share)
     return {
         "title": figure.title,
         "alt": figure.alt,
@@ -113,11 +138,14 @@ def _figure(figure: ReportFigure) -> dict[str, Any]:
     }
 
 
-def _small(content: bytes) -> tuple[bytes, int, int]:
+def _small(content: bytes, share: float) -> tuple[bytes, int, int]:
     """Return a PNG as one with a palette, a third of the size, and its width and height."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(content)).convert("RGB")
+    if share < 1:
+        size = (max(1, round(share * image.width)), max(1, round(share * image.height)))
+        image = image.resize(size, Image.Resampling.LANCZOS)
     small = io.BytesIO()
     in_256_colors(image).save(small, "PNG", optimize=True)
     return small.getvalue(), image.width, image.height

@@ -152,10 +152,10 @@ STAGES: dict[str, Stage] = {
         Stage("biomes", (), _biomes, format=2),
         Stage("cube", ("regrid", "biomes"), _cube, format=2),
         Stage("train", ("cube",), _train, format=2),
-        Stage("predict", ("cube", "train"), _predict),
+        Stage("predict", ("cube", "train"), _predict, format=2),
         Stage("evaluate", ("cube", "train", "predict"), _evaluate),
-        Stage("map", ("cube", "predict"), _map),
-        Stage("report", ("cube", "train", "predict", "evaluate", "map"), _report),
+        Stage("map", ("cube", "predict"), _map, format=2),
+        Stage("report", ("cube", "train", "predict", "evaluate", "map"), _report, format=2),
     )
 }
 """All stages, in the order in which they run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -48,9 +49,9 @@ def predict_flux(project: Project, progress: Progress, options: Options) -> list
     progress(0, 1, "products")
     regions = project.settings.regions
     products = write_products(
-        open_prediction(project).load(),
+        open_prediction(project),
         project.path("products"),
-        class_fraction=open_cube(project)["class_fraction"].load(),
+        class_fraction=open_cube(project)["class_fraction"],
         regions=read_regions(project.path(regions)) if regions else None,
     )
     return [store, *products]
@@ -84,11 +85,13 @@ def draw_maps(project: Project, progress: Progress, options: Options) -> list[Pa
     from narcf_geo.report.figures import project_maps
 
     paths = []
-    figures = project_maps(open_cube(project).load(), open_prediction(project).load())
+    figures = project_maps(open_cube(project), open_prediction(project))
     for number, (name, figure) in enumerate(figures):
         progress(number, 11, name)
         paths.append(project.path("maps", f"{name}.png"))
         save_figure(figure, paths[-1])
+        del figure
+        gc.collect()  # figures refer to themselves, and would pile up
     return paths
 
 
@@ -96,4 +99,4 @@ def write_project_report(project: Project, progress: Progress, options: Options)
     """Write the report -> ``report/``."""
     from narcf_geo.report.contents import write_page
 
-    return write_page(project, open_cube(project).load(), open_prediction(project).load())
+    return write_page(project, open_cube(project), open_prediction(project))

@@ -14,7 +14,6 @@ from narcf_geo.budget.tables import biome_budget
 from narcf_geo.budget.totals import days_of, mean_over_months, summarise
 from narcf_geo.core.errors import GridMismatchError, NarcfError, UnitError, UsageError
 from narcf_geo.figures import basemap, landcover, maps, save_figure
-from narcf_geo.figures.panels import fitted_view
 from narcf_geo.figures.style import period_text, summary_lines
 from narcf_geo.grid import Grid
 
@@ -122,7 +121,7 @@ def test_each_cell_is_drawn_where_it_is(small_prediction, order):
     figure = maps.flux_map(order(flux))
     mesh = figure.axes[0].collections[0]
     np.testing.assert_allclose(mesh.get_array().filled(np.nan), flux.values)
-    view = fitted_view(flux)
+    view = basemap.View.of(Grid.from_dataset(flux), flux.notnull().values)
     x, y = view.project(np.array([-101.0]), np.array([40.0]))
     np.testing.assert_allclose(mesh.get_coordinates()[0, 0], [x[0], y[0]], atol=1)
 

@@ -15,6 +15,7 @@ import xarray as xr
 from places import like_a_map, like_an_inversion
 
 from narcf_geo.core.errors import FieldError, GridMismatchError, NarcfError
+from narcf_geo.outputs import netcdf
 from narcf_geo.outputs.geotiff import write_flux_geotiffs, write_fractions_geotiff
 from narcf_geo.outputs.products import write_products
 from narcf_geo.outputs.qgis_project import write_qgis_project
@@ -52,6 +53,52 @@ def test_everything_is_written_and_named_in_the_item(small_prediction, fraction,
     assert raster["proj:shape"] == [4, 5]
     assert raster["proj:transform"] == [1.0, 0.0, -101.0, 0.0, -1.0, 44.0]
     assert [band["name"] for band in raster["bands"]] == ["2015-01", "2015-02"]
+
+
+def test_what_is_lazy_is_written_as_what_is_in_memory(america, tmp_path):
+    shares = xr.where(america["biome"] == xr.DataArray(np.arange(18), dims="igbp_class"), 1.0, 0.0)
+    shares = shares.transpose("igbp_class", "lat", "lon").assign_coords(igbp_class=np.arange(18))
+    ds = america.assign(flux_std=abs(america["flux"]).assign_attrs(america["flux"].attrs))
+    chunks = {"time": 12, "lat": 32, "lon": 50}
+    written = {
+        "memory": write_products(ds, tmp_path / "memory", class_fraction=shares),
+        "lazy": write_products(
+            ds.chunk(chunks), tmp_path / "lazy", class_fraction=shares.chunk(lat=9)
+        ),
+        "again": write_products(
+            ds.chunk(chunks), tmp_path / "again", class_fraction=shares.chunk(lat=9)
+        ),
+    }
+    names = [path.name for path in written["memory"]]
+    for kind in ("lazy", "again"):
+        assert [path.name for path in written[kind]] == names
+        found = {p.name for p in (tmp_path / kind).iterdir()}
+        assert found == {p.name for p in (tmp_path / "memory").iterdir()}, "nothing is left over"
+    for path in written["lazy"]:
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
+    for path in (p for p in written["lazy"] if p.suffix == ".tif"):
+        with rasterio.open(path) as one, rasterio.open(tmp_path / "memory" / path.name) as other:
+            np.testing.assert_array_equal(one.read(), other.read())
+            for band in one.indexes:
+                tags, expected = one.tags(band), other.tags(band)
+                assert tags.keys() == expected.keys()
+                for key in (k for k in tags if k.startswith("STATISTICS")):
+                    assert float(tags[key]) == pytest.approx(float(expected[key]), rel=1e-9)
+    files = [tmp_path / kind / "flux.nc" for kind in ("lazy", "memory")]
+    xr.testing.assert_identical(*(xr.load_dataset(f, decode_times=False) for f in files))
+
+
+def test_large_values_go_into_a_file_a_year(small_prediction, tmp_path, monkeypatch):
+    whole = write_products(small_prediction, tmp_path / "whole")
+    monkeypatch.setattr(netcdf, "LARGEST", 4 * small_prediction["flux"].size - 1)
+    paths = write_products(small_prediction, tmp_path / "years")
+    assert [p.name for p in paths[:2]] == ["flux_2014.nc", "flux_2015.nc"]
+    years = [xr.load_dataset(path)["flux"] for path in paths[:2]]
+    xr.testing.assert_equal(xr.concat(years, "time"), xr.load_dataset(whole[0])["flux"])
+    item = json.loads((tmp_path / "years" / "item.json").read_text(encoding="utf-8"))
+    assert {"flux_2014.nc", "flux_2015.nc"} < set(item["assets"])
+    with xr.open_dataset(paths[0]) as first:
+        assert first.attrs["time_coverage_end"] == "2015-01-01"
 
 
 def test_a_title_from_data_is_text_in_the_project_and_the_item(small_prediction, tmp_path):

@@ -111,7 +111,7 @@ def test_narrow_intervals_and_extrapolation_are_warned_of(tiny_run):
     import json
 
     from narcf_geo.project.project import Project, open_prediction
-    from narcf_geo.report.contents import _warnings
+    from narcf_geo.report.contents import _Facts, _warnings
 
     project = Project.open(tiny_run)
     prediction = open_prediction(project).load()
@@ -121,7 +121,7 @@ def test_narrow_intervals_and_extrapolation_are_warned_of(tiny_run):
         whole = {**metrics, "coverage": {"test": {"0.95": held}}}
         inside = prediction["lon"] < prediction["lon"].quantile(applicable)
         fields = prediction.assign(applicable=inside & prediction["flux"].notnull())
-        return " ".join(_warnings(project, whole, fields))
+        return " ".join(_warnings(project, whole, fields, _Facts.of(fields)))
 
     assert "hold 85% of the test data" in said(0.85, 1.0)
     assert "too narrow" not in said(0.94, 1.0)
