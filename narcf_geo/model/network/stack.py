@@ -26,7 +26,7 @@ with quiet_stderr():
         # Others may use it too; and products are as exact as those of a processor.
         tf.config.experimental.set_memory_growth(device, True)
         tf.config.experimental.enable_tensor_float_32_execution(False)
-    tf.function(lambda: tf.add(1, 1), jit_compile=True)()
+    tf.function(lambda: tf.add(1, 1), jit_compile=True, autograph=False)()
 
 Weights = list[np.ndarray]
 

@@ -344,17 +344,20 @@ class Members:
         total: np.ndarray = self._run(x, y, full).numpy()
         return total
 
-    @tf.function(jit_compile=True)
+    # Written as a graph: AutoGraph, which would make one of a loop, fails where warnings are errors.
+    @tf.function(jit_compile=True, autograph=False)
     def _run(self, x: tf.Tensor, y: tf.Tensor, full: tf.Tensor) -> tf.Tensor:
-        total = tf.zeros(self.count)
-        for step in tf.range(full):
+        def train(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             with tf.GradientTape() as tape:
                 losses = _loss(self.recipe.loss, self._network(x[step], training=True), y[step])
                 # No member has a weight of another: the gradient of the sum is that of each.
                 loss = tf.reduce_sum(losses)
             variables = self._network.trainable_variables
             self._optimizer.apply(tape.gradient(loss, variables), variables)
-            total += losses
+            return step + 1, total + losses
+
+        started = tf.constant(0), tf.zeros(self.count)
+        _, total = tf.while_loop(lambda step, _: step < full, train, started)
         return total
 
     def outputs(self, x: np.ndarray) -> tf.Tensor:
@@ -364,7 +367,7 @@ class Members:
         rows[: len(x)] = x
         return self._outputs(tf.constant(rows))[:, : len(x)]
 
-    @tf.function
+    @tf.function(autograph=False)
     def _outputs(self, x: tf.Tensor) -> tf.Tensor:
         everywhere = tf.broadcast_to(x, (self.count, *x.shape))
         return self._network(everywhere, training=False)
