@@ -65,13 +65,17 @@ class Parts:
 
 def biome_parts(biome: xr.DataArray) -> Parts:
     """Return the cells of each majority class (lat, lon), of no class, and of all."""
+    return _closed({str(n): cls.name for n, cls in enumerate(IGBP)}, class_shares(biome))
+
+
+def class_shares(biome: xr.DataArray) -> sparse.csc_array:
+    """Return which cells (lat, lon) are of each IGBP class, 0 or 1 (class, cell)."""
     from scipy import sparse
 
     label = biome.values.ravel()
     cell = np.flatnonzero((label >= 0) & (label < len(IGBP)))
     one = np.ones(cell.size)
-    share = sparse.csr_array((one, (label[cell], cell)), shape=(len(IGBP), label.size))
-    return _closed({str(n): cls.name for n, cls in enumerate(IGBP)}, share)
+    return sparse.csc_array((one, (label[cell], cell)), shape=(len(IGBP), label.size))
 
 
 def fraction_parts(class_fraction: xr.DataArray) -> Parts:
@@ -97,7 +101,9 @@ def region_parts(grid_shares: sparse.csr_array, regions: gpd.GeoSeries) -> Parts
     return _closed({str(name): str(name) for name in regions.index}, grid_shares, "outside")
 
 
-def _closed(names: dict[str, str], share: sparse.csr_array, rest_name: str = "no class") -> Parts:
+def _closed(
+    names: dict[str, str], share: sparse.csr_array | sparse.csc_array, rest_name: str = "no class"
+) -> Parts:
     """Return shares with the rest that makes each cell whole."""
     from scipy import sparse
 

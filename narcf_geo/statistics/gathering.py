@@ -24,7 +24,8 @@ def gathered(lat: np.ndarray, lon: np.ndarray) -> tuple[int, int]:
     >>> gathered(np.arange(10.5, 80), np.arange(-169.5, -50))
     (1, 1)
     """
-    wanted = min(FINEST_STEP, narrow_side(lat, lon) / LEAST_ACROSS)
+    narrow = min(axis.size * step_of(axis) for axis in (lat, lon))
+    wanted = min(FINEST_STEP, narrow / LEAST_ACROSS)
     high, wide = (max(1, int(wanted / step_of(axis) + 1e-3)) for axis in (lat, lon))
     return high, wide
 
@@ -43,9 +44,9 @@ def standardised_errors(
     mass = (std * cell_area).where(z.notnull())
     if every != (1, 1):
         cells = {"lat": every[0], "lon": every[1]}
-        both = ((z * mass).astype(np.float64), mass.astype(np.float64))
-        sums = [f.coarsen(cells, boundary="pad").sum(min_count=1) for f in both]
-        z, mass = sums[0] / sums[1], sums[1]
+        error, mass = ((z * mass).astype(np.float64), mass.astype(np.float64))
+        error, mass = (f.coarsen(cells, boundary="pad").sum() for f in (error, mass))
+        z = error / mass.where(mass > 0)
         centres = {
             name: (name, np.bincount(n, std[name].values) / np.bincount(n))
             for name in cells
