@@ -225,6 +225,7 @@ def region_budget(
     Examples
     --------
     >>> import geopandas as gpd
+    >>> import numpy as np
     >>> import pandas as pd
     >>> from shapely import box
     >>> flux = xr.DataArray(

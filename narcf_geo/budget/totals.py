@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.constants import CARBON_MOLAR_MASS, IGBP, SECONDS_PER_DAY
+from narcf_geo.core.constants import CARBON_MOLAR_MASS, SECONDS_PER_DAY
 from narcf_geo.core.errors import TimeError
 from narcf_geo.core.months import days_in_month
 from narcf_geo.fields import area_field, class_field, flux_field, on_one_grid
@@ -141,14 +141,16 @@ def biome_series(
     dict
         Class number to (time,), TgC per month.
     """
+    from narcf_geo.budget.parts import class_shares
+    from narcf_geo.budget.sums import PartSums
+
     flux, area = flux_and_area(flux, cell_area)
     flux, classes = on_one_grid(flux, class_field(biome))
-    total = cell_total(flux, area)
-    known = flux.notnull().any("time")
-    present = [n for n in range(len(IGBP)) if bool((known & (classes == n)).any())]
+    sums = PartSums.of({"flux": flux}, area, class_shares(classes)).month
+    time = {"time": flux["time"]}
     return {
-        n: total.where(classes == n).sum(["lat", "lon"]).assign_attrs(units="Tg month-1")
-        for n in present
+        n: xr.DataArray(sums.flux[n], time, ("time",), attrs={"units": "Tg month-1"})
+        for n in np.flatnonzero(sums.cells.any(axis=1)).tolist()
     }
 
 

@@ -79,6 +79,7 @@ def compare(
 
     Examples
     --------
+    >>> import pandas as pd
     >>> months = pd.date_range("2015-01", periods=2, freq="MS")
     >>> observed = xr.DataArray(
     ...     [[[0.0, 1.0]], [[2.0, 3.0]]], dims=("time", "lat", "lon"),
