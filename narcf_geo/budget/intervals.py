@@ -89,13 +89,12 @@ def _monthly(
     std, flux = fields["flux_std"], fields.get("flux")
     row, column = errors.place(std["lat"].values, std["lon"].values)
     owner = (row[:, None] * errors.scale.sizes["lon"] + column).ravel()
-    known = std.notnull() if flux is None else std.notnull() & flux.notnull()
-    wanted = known.any("time").values.ravel() & (np.diff(share.indptr) > 0)
+    windows = Windows(fields)
+    wanted = windows.known().ravel() & (np.diff(share.indptr) > 0)
     cells = np.zeros(errors.scale.shape[1:], bool)
     cells.flat[owner[wanted]] = True
     patterns = _patterns(errors, cells, draws, seed)
     number = np.cumsum(cells.ravel()) - 1
-    windows = Windows(fields)
     places = [_Place.of(windows.cells(p), share, wanted, number[owner]) for p in windows.places]
     month = std["time"].dt.month.values - 1
     parts = share.shape[0]

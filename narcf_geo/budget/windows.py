@@ -43,6 +43,15 @@ class Windows:
         parts = {name: field.variable[at].data for name, field in self.fields.items()}
         return dict(zip(parts, dask.compute(*parts.values()), strict=True))
 
+    def known(self) -> np.ndarray:
+        """Return which cells (row, column) have a value of all fields in any month."""
+        known = np.zeros(self.shape[1:], dtype=bool)
+        for place in self.places:
+            for months in self.times:
+                values = self.read(months, place).values()
+                known[place] |= np.logical_and.reduce([np.isfinite(v) for v in values]).any(axis=0)
+        return known
+
     def cells(self, place: Place) -> np.ndarray:
         """Return the numbers (row, column) of the cells of a place, in C order of the grid."""
         row, column = (np.arange(s.start, s.stop) for s in place)

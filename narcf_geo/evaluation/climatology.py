@@ -29,7 +29,7 @@ class Climatology:
 
     def __init__(self, *shape: int) -> None:
         self._sum = np.zeros((12, *shape))
-        self._count = np.zeros((12, *shape), dtype=np.int32)
+        self._count = np.zeros((12, *shape), dtype=np.int16)
         self._largest = 0.0
 
     def add(self, flux: np.ndarray, month: np.ndarray) -> None:
@@ -40,6 +40,13 @@ class Climatology:
             self._sum[m] += values[t]
             self._count[m] += known[t]
         self._largest = max(self._largest, float(np.abs(values).max(initial=0.0)))
+
+    def moved(self, to: np.ndarray, size: int) -> Climatology:
+        """Return the same sums with cell n at ``to[n]`` among `size` cells."""
+        grown = Climatology(size)
+        grown._sum[:, to], grown._count[:, to] = self._sum, self._count
+        grown._largest = self._largest
+        return grown
 
     def mean_and_cycle(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean of the calendar months, and how each differs from it (12, ...)."""

@@ -182,8 +182,10 @@ class _Pass:
         """Begin with a place: the areas and the numbers of its cells."""
         self.size = size
         self.any = np.zeros(size.size, dtype=bool)
-        self.climatology = [Climatology(size.size) for _ in range(2)]
-        self.sets = [(slice(None), size)]
+        # Of cells with a pair alone: many are sea.
+        self.paired = np.zeros(size.size, dtype=bool)
+        self.climatology = [Climatology(0), Climatology(0)]
+        self.sets = []
         if self.pairing.groups is not None:
             rows = self.pairing.groups[:, cells].tocsr()
             for group in range(rows.shape[0]):
@@ -195,40 +197,62 @@ class _Pass:
         """Return the months that count, estimate and observed where both have a value."""
         which = np.flatnonzero(self.pairing.months[months])
         ask = self.pairing
-        e, o = values[ask.estimate][which], values[ask.observed][which]
+        e, o = (values[name][which] for name in (ask.estimate, ask.observed))
         valid = np.isfinite(e) & np.isfinite(o) & (self.size > 0)
         for name in ask.also:
             valid &= np.isfinite(values[name][which])
         return which, e, np.where(valid, o, np.nan), valid
 
     def add(self, months: slice, values: Mapping[str, np.ndarray]) -> None:
+        """Add a window: months, and the values of all fields (month, cell)."""
         which, e, o, valid = self._pair(months, values)
         if not which.size:
             return
         self.any |= np.isfinite(e).any(axis=0)
         at = months.start + which
+        some = Moments.of(*self._of_cells(valid.any(axis=0), e, o))
+        self.moments[0] = _added(self.moments[0], some, at)
         for number, (cells, weight) in enumerate(self.sets):
-            e_, o_ = e[:, cells], o[:, cells]
-            if number:
-                self.known[number - 1] += np.isfinite(e_).sum()
-            some = Moments.of(e_, o_, np.broadcast_to(weight, e_.shape))
-            self.moments[number] = _added(self.moments[number], some, at)
+            of_group = e[:, cells]
+            self.known[number] += np.isfinite(of_group).sum()
+            some = Moments.of(of_group, o[:, cells], np.broadcast_to(weight, of_group.shape))
+            self.moments[number + 1] = _added(self.moments[number + 1], some, at)
         if self.pairing.components:
-            for climatology, flux in zip(self.climatology, (e, o), strict=True):
-                climatology.add(np.where(valid, flux, np.nan), self.month[at])
+            self._pair_cells(valid.any(axis=0))
+            for climatology, flux in zip(self.climatology, self._paired(valid, e, o), strict=True):
+                climatology.add(flux, self.month[at])
         if self.pairing.spread:
             spread = values[self.pairing.spread][which]
             known = np.broadcast_to(self.size, e.shape)
             self.inside += weight_inside(o, e, spread, self.pairing.factors, known)
 
+    def _of_cells(self, cells: np.ndarray, *fields: np.ndarray) -> list[np.ndarray]:
+        """Return fields (month, cell) of some cells, and their weights."""
+        chosen = [field[:, cells] for field in fields]
+        return [*chosen, np.broadcast_to(self.size[cells], chosen[0].shape)]
+
+    def _pair_cells(self, found: np.ndarray) -> None:
+        """Make room for cells that have a pair, and had none so far."""
+        both = self.paired | found
+        if both.sum() > self.paired.sum():
+            to = np.flatnonzero(self.paired[both])
+            self.climatology = [c.moved(to, int(both.sum())) for c in self.climatology]
+            self.paired = both
+
+    def _paired(self, valid: np.ndarray, *fields: np.ndarray) -> list[np.ndarray]:
+        """Return fields (month, cell) in the cells with a pair, NaN where they have none."""
+        known = valid[:, self.paired]
+        return [np.where(known, field[:, self.paired], np.nan) for field in fields]
+
     def add_anomalies(self, months: slice, values: Mapping[str, np.ndarray]) -> None:
+        """Add what the second reading is for."""
         which, e, o, valid = self._pair(months, values)
         if not which.size:
             return
         month = self.month[months.start + which]
         rest = [
-            climatology.anomalies(np.where(valid, flux, np.nan), month)
-            for climatology, flux in zip(self.climatology, (e, o), strict=True)
+            climatology.anomalies(flux, month)
+            for climatology, flux in zip(self.climatology, self._paired(valid, e, o), strict=True)
         ]
         self._component("anomalies", *rest)
 
@@ -242,7 +266,7 @@ class _Pass:
             self._component("seasonal_cycle", np.where(seasonal, e_cycle, np.nan), o_cycle)
 
     def _component(self, name: str, estimate: np.ndarray, observed: np.ndarray) -> None:
-        weight = np.broadcast_to(self.size, estimate.shape)
+        weight = np.broadcast_to(self.size[self.paired], estimate.shape)
         some = Moments.of(estimate.ravel(), observed.ravel(), weight.ravel())
         self.components[name] = Moments.together([self.components[name], some])
 
