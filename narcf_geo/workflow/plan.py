@@ -151,11 +151,11 @@ STAGES: dict[str, Stage] = {
         Stage("regrid", (), _regrid, format=2),
         Stage("biomes", (), _biomes, format=2),
         Stage("cube", ("regrid", "biomes"), _cube, format=2),
-        Stage("train", ("cube",), _train),
+        Stage("train", ("cube",), _train, format=2),
         Stage("predict", ("cube", "train"), _predict),
-        Stage("evaluate", ("cube", "train", "predict"), _evaluate),
+        Stage("evaluate", ("cube", "train", "predict"), _evaluate, format=2),
         Stage("map", ("cube", "predict"), _map),
-        Stage("report", ("cube", "train", "predict", "evaluate", "map"), _report),
+        Stage("report", ("cube", "train", "predict", "evaluate", "map"), _report, format=2),
     )
 }
 """All stages, in the order in which they run."""
