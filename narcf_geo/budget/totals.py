@@ -64,8 +64,16 @@ def monthly_total(
     >>> monthly_total(flux, area).values.round(4).tolist()
     [0.5394, 0.4872]
     """
+    from scipy import sparse
+
+    from narcf_geo.budget.sums import PartSums
+
     flux, area = flux_and_area(flux, cell_area, units=units, sign=sign)
-    return region_total(flux, area)
+    every = sparse.csc_array(np.ones((1, area.size)))
+    sums = PartSums.of({"flux": flux}, area, every).month
+    total = np.where(sums.cells[0] > 0, sums.flux[0], np.nan)
+    attrs = {"units": "Tg month-1", "long_name": "carbon flux of the region"}
+    return xr.DataArray(total, {"time": flux["time"]}, ("time",), attrs=attrs)
 
 
 def flux_and_area(
@@ -114,14 +122,6 @@ def cell_total(flux: xr.DataArray, cell_area: xr.DataArray) -> xr.DataArray:
     total = flux.astype(np.float64) * cell_area * seconds * TGC_PER_UMOL
     total.attrs = {"units": "Tg month-1", "long_name": "carbon flux of the cell"}
     return total.transpose(*flux.dims)
-
-
-def region_total(flux: xr.DataArray, cell_area: xr.DataArray) -> xr.DataArray:
-    """Return the total of a region, TgC per month, as `monthly_total`, without the door."""
-    total = cell_total(flux, cell_area)
-    total = total.sum([d for d in total.dims if d != "time"], min_count=1)
-    total.attrs = {"units": "Tg month-1", "long_name": "carbon flux of the region"}
-    return total
 
 
 def biome_series(

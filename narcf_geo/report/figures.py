@@ -6,13 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
 from narcf_geo.budget.intervals import total_intervals
-from narcf_geo.budget.parts import Parts
-from narcf_geo.budget.sums import PartSums
-from narcf_geo.budget.totals import flux_and_area
+from narcf_geo.budget.totals import monthly_total
 from narcf_geo.cube.cube import FLUX_NAMES
 from narcf_geo.evaluation.project import estimates_by_part
 from narcf_geo.model.bundle import Bundle
@@ -20,7 +17,6 @@ from narcf_geo.project.settings import PeriodSplit, Settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from scipy import sparse
 
 
 def evaluation_figures(
@@ -147,18 +143,11 @@ def _totals(
 
     (known,) = dask.compute({name: flux.notnull().any("time") for name, flux in fluxes.items()})
     names, common = _shared(known)
-    share = Parts.of({"all": common.values}).share
-    totals = {name: _total(fluxes[name], cell_area, share) for name in names}
+    totals = {name: monthly_total(fluxes[name].where(common), cell_area) for name in names}
+    for total in totals.values():
+        total.attrs["units"] = "TgC month-1"
     whole = cell_area.where(known[names[0]]).sum()
     return totals, common, float(cell_area.where(common).sum() / whole)
-
-
-def _total(flux: xr.DataArray, cell_area: xr.DataArray, share: sparse.csc_array) -> xr.DataArray:
-    """Return the monthly total of some cells, NaN where none has a value."""
-    flux, area = flux_and_area(flux, cell_area)
-    sums = PartSums.of({"flux": flux}, area, share).month
-    total = np.where(sums.cells[0] > 0, sums.flux[0], np.nan)
-    return xr.DataArray(total, {"time": flux["time"]}, ("time",), attrs={"units": "TgC month-1"})
 
 
 def project_maps(cube: xr.Dataset, prediction: xr.Dataset) -> Iterator[tuple[str, Figure]]:
