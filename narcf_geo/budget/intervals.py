@@ -105,14 +105,15 @@ def _monthly(
         scale = np.zeros((length, parts, cells.sum()))
         total = np.zeros((parts, length))
         for at, place in zip(windows.places, places, strict=True):
-            read = windows.read(time, at)
-            each = area[at] * one[time, None, None]
-            std_ = read["flux_std"] * each
-            if flux is not None:
-                flux_ = read["flux"] * each
-                std_ = np.where(np.isfinite(flux_), std_, np.nan)
-                total += place.share @ np.nan_to_num(flux_).reshape(length, -1).T
-            scale[:, :, place.found] += place.sums(np.nan_to_num(std_).reshape(length, -1))
+            for months, read in windows.pieces(time, at):
+                here = slice(months.start - time.start, months.stop - time.start)
+                each = area[at] * one[months, None, None]
+                std_ = (read["flux_std"] * each).reshape(len(each), -1)
+                if flux is not None:
+                    flux_ = (read["flux"] * each).reshape(len(each), -1)
+                    std_[~np.isfinite(flux_)] = np.nan
+                    total[:, here] += place.share @ np.nan_to_num(flux_).T
+                scale[here, :, place.found] += place.sums(np.nan_to_num(std_))
         drawn = np.empty((draws, parts, length))
         for t, m in enumerate(month[time]):
             drawn[:, :, t] = (sparse.csr_array(scale[t]) @ patterns[m]).T

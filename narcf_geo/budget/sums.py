@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -69,11 +70,11 @@ class PartSums:
             Share of each cell in each part (part, cell).
         """
         windows = Windows(fields)
-        time = fields["flux"]["time"]
-        years, year = np.unique(time.dt.year.values, return_inverse=True)
-        seconds = days_in_month(time).values * SECONDS_PER_DAY
+        stamps = fields["flux"]["time"]
+        years, year = np.unique(stamps.dt.year.values, return_inverse=True)
+        seconds = days_in_month(stamps).values * SECONDS_PER_DAY
         area = cell_area.transpose(*windows.plane).values.astype(np.float64)
-        shape = share.shape[0], time.size
+        shape = share.shape[0], stamps.size
         cells, areas, weight, flux, reference, pairs = (np.zeros(shape) for _ in range(6))
         year_cells, year_area = (np.zeros((shape[0], years.size)) for _ in range(2))
         for place in windows.places:
@@ -82,8 +83,8 @@ class PartSums:
             counted.data = (part.data > 0).astype(np.float64)
             size = area[place].ravel()
             known = np.zeros((years.size, size.size), dtype=bool)
-            for months in windows.times:
-                values = windows.read(months, place)
+            pieces = (windows.pieces(time, place) for time in windows.times)
+            for months, values in chain.from_iterable(pieces):
                 one = values["flux"].reshape(-1, size.size).astype(np.float64) * size
                 valid = np.isfinite(one)
                 np.logical_or.at(known, year[months], valid)
@@ -102,7 +103,7 @@ class PartSums:
         in_year = np.eye(years.size)[year]
         weights, fluxes, others, both_in = (v @ in_year for v in (weight, flux, reference, pairs))
         return cls(
-            Sums(time.values, cells, areas, weight, flux, _paired(reference, pairs)),
+            Sums(stamps.values, cells, areas, weight, flux, _paired(reference, pairs)),
             Sums(years, year_cells, year_area, weights, fluxes, _paired(others, both_in)),
         )
 

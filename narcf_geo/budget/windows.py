@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise, product
 
 import numpy as np
 import xarray as xr
 
 from narcf_geo.core.layout import Layout
+
+PIECE = 2**17
+"""Values that are worked on at once (1 MB)."""
 
 Place = tuple[slice, slice]
 """Rows and columns."""
@@ -42,6 +45,16 @@ class Windows:
         at = (time, *place)
         parts = {name: field.variable[at].data for name, field in self.fields.items()}
         return dict(zip(parts, dask.compute(*parts.values()), strict=True))
+
+    def pieces(self, time: slice, place: Place) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+        """Read a window, and yield it some months at a time: what is computed may be larger."""
+        values = self.read(time, place)
+        cells = next(iter(values.values()))[0].size
+        step = max(PIECE // max(cells, 1), 1)
+        for start in range(time.start, time.stop, step):
+            months = slice(start, min(start + step, time.stop))
+            of = slice(months.start - time.start, months.stop - time.start)
+            yield months, {name: value[of] for name, value in values.items()}
 
     def known(self) -> np.ndarray:
         """Return which cells (row, column) have a value of all fields in any month."""

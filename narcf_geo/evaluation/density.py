@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -92,8 +93,8 @@ def _counted(pair: Pair, low: float, high: float) -> np.ndarray:
     count = np.zeros(BINS * BINS, dtype=np.int64)
     scale = BINS / (high - low) if high > low else 0.0
     for place in windows.places:
-        for months in windows.times:
-            values = windows.read(months, place)
+        pieces = (windows.pieces(time, place) for time in windows.times)
+        for _, values in chain.from_iterable(pieces):
             e, o = (values[name].astype(np.float64) for name in ("estimate", "observed"))
             pairs = np.isfinite(e) & np.isfinite(o) & (area[place] > 0)
             x, y = (np.clip(((v[pairs] - low) * scale).astype(int), 0, BINS - 1) for v in (o, e))

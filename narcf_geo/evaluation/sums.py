@@ -146,21 +146,21 @@ def pair_sums(
         size = area[place].ravel()
         for one in passes.values():
             one.enter(size, windows.cells(place).ravel())
-        for months in windows.times:
-            values = _flat(windows.read(months, place), size.size)
-            for one in passes.values():
-                one.add(months, values)
-        for months in windows.times if again else ():
-            values = _flat(windows.read(months, place), size.size)
-            for one in again:
-                one.add_anomalies(months, values)
+        for window in windows.times:
+            for months, values in windows.pieces(window, place):
+                for one in passes.values():
+                    one.add(months, _flat(values, size.size))
+        for window in windows.times if again else ():
+            for months, values in windows.pieces(window, place):
+                for one in again:
+                    one.add_anomalies(months, _flat(values, size.size))
         for one in passes.values():
             one.leave()
     return {name: one.sums() for name, one in passes.items()}
 
 
 def _flat(values: Mapping[str, np.ndarray], cells: int) -> dict[str, np.ndarray]:
-    return {n: v.reshape(-1, cells).astype(np.float64, copy=False) for n, v in values.items()}
+    return {name: value.reshape(-1, cells) for name, value in values.items()}
 
 
 class _Pass:
@@ -197,7 +197,7 @@ class _Pass:
         """Return the months that count, estimate and observed where both have a value."""
         which = np.flatnonzero(self.pairing.months[months])
         ask = self.pairing
-        e, o = (values[name][which] for name in (ask.estimate, ask.observed))
+        e, o = (values[n][which].astype(np.float64) for n in (ask.estimate, ask.observed))
         valid = np.isfinite(e) & np.isfinite(o) & (self.size > 0)
         for name in ask.also:
             valid &= np.isfinite(values[name][which])
