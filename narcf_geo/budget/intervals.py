@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xarray as xr
 
+from narcf_geo.budget.parts import Parts
+from narcf_geo.budget.windows import Windows
 from narcf_geo.core.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from scipy import sparse
 
     from narcf_geo.statistics.error_model import ErrorModel
 
@@ -38,7 +42,7 @@ def total_draws(
     std : xarray.DataArray
         Standard deviation of the predicted flux, (time, lat, lon), umol m-2 s-1; NaN: no error.
     errors : ErrorModel
-        Held-out errors on the same grid.
+        Held-out errors of this grid.
     cell_area : xarray.DataArray
         (lat, lon), m2.
     shares : numpy.ndarray
@@ -59,34 +63,118 @@ def total_draws(
     UsageError
         When the errors are on another grid.
     """
+    share = Parts.of({str(n): part for n, part in enumerate(shares)}).share
+    passed = _monthly({"flux_std": std}, errors, cell_area, share, draws, seed)
+    return np.concatenate([drawn for _, _, drawn in passed], axis=2)
+
+
+def _monthly(
+    fields: Mapping[str, xr.DataArray],
+    errors: ErrorModel,
+    cell_area: xr.DataArray,
+    share: sparse.csc_array,
+    draws: int,
+    seed: int,
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Yield months, the totals (part, month) of the flux and draws of their errors.
+
+    A draw is one number a month and cell of the error model, whatever the resolution of the flux:
+    what it is multiplied with, the sum of the standard deviations of the flux in that cell and
+    part, is summed window by window.
+    """
     from scipy import sparse
 
     from narcf_geo.budget.totals import cell_total
 
-    grid = errors.scale
-    if any(grid[c].size != std[c].size or not np.allclose(grid[c], std[c]) for c in ("lat", "lon")):
-        raise UsageError(
-            f"expected errors on the grid of the prediction, {std.sizes['lat']} x "
-            f"{std.sizes['lon']} cells, found {grid.sizes['lat']} x {grid.sizes['lon']} or other "
-            "coordinates; train again on this grid"
-        )
-    weight = cell_total(std, cell_area).transpose("time", "lat", "lon").values
-    cells = np.isfinite(weight).any(axis=0) & (shares > 0).any(axis=0)
-    if not cells.any():
-        return np.zeros((draws, len(shares), len(weight)))
-    weight = np.nan_to_num(weight[:, cells])
-    share = sparse.csr_array(shares[:, cells])
+    std, flux = fields["flux_std"], fields.get("flux")
+    row, column = errors.place(std["lat"].values, std["lon"].values)
+    owner = (row[:, None] * errors.scale.sizes["lon"] + column).ravel()
+    windows = Windows(fields)
+    wanted = windows.known().ravel() & (np.diff(share.indptr) > 0)
+    cells = np.zeros(errors.scale.shape[1:], bool)
+    cells.flat[owner[wanted]] = True
+    patterns = _patterns(errors, cells, draws, seed)
+    number = np.cumsum(cells.ravel()) - 1
+    places = [_Place.of(windows.cells(p), share, wanted, number[owner]) for p in windows.places]
     month = std["time"].dt.month.values - 1
-    parts = []
-    for drawn in errors.draws(cells, draws, seed):
-        by_cell = np.ascontiguousarray(drawn.transpose(0, 2, 1))
-        total = np.empty((by_cell.shape[2], len(shares), len(weight)))
-        for t, m in enumerate(month):
-            scaled = share.copy()
-            scaled.data = share.data * weight[t, share.indices]
-            total[:, :, t] = (scaled @ by_cell[m]).T
-        parts.append(total)
-    return np.concatenate(parts)
+    parts = share.shape[0]
+    one = cell_total(xr.ones_like(std["time"], dtype=np.float64), xr.DataArray(1.0)).values
+    area = cell_area.transpose(*windows.plane).values.astype(np.float64)
+    for time in windows.times:
+        length = time.stop - time.start
+        scale = np.zeros((length, parts, cells.sum()))
+        total = np.zeros((parts, length))
+        for at, place in zip(windows.places, places, strict=True):
+            for months, read in windows.pieces(time, at):
+                here = slice(months.start - time.start, months.stop - time.start)
+                each = area[at] * one[months, None, None]
+                std_ = (read["flux_std"] * each).reshape(len(each), -1)
+                if flux is not None:
+                    flux_ = (read["flux"] * each).reshape(len(each), -1)
+                    std_[~np.isfinite(flux_)] = np.nan
+                    total[:, here] += place.share @ np.nan_to_num(flux_).T
+                scale[here, :, place.found] += place.sums(np.nan_to_num(std_))
+        drawn = np.empty((draws, parts, length))
+        for t, m in enumerate(month[time]):
+            drawn[:, :, t] = (sparse.csr_array(scale[t]) @ patterns[m]).T
+        yield time, total, drawn
+
+
+def _patterns(errors: ErrorModel, cells: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """Return the draws of errors over their standard deviation, (month, cell, draw)."""
+    patterns = np.empty((12, int(cells.sum()), draws), dtype=np.float32)
+    if patterns.size:
+        start = 0
+        for some in errors.draws(cells, draws, seed):
+            patterns[:, :, start : start + some.shape[1]] = some.transpose(0, 2, 1)
+            start += some.shape[1]
+    return patterns
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """What the cells of a window belong to.
+
+    Attributes
+    ----------
+    share : scipy.sparse.csc_array
+        (part, cell).
+    found : numpy.ndarray
+        Numbers of the cells of the error model that the window touches.
+    column : numpy.ndarray
+        Cell of each share that is not zero and is wanted.
+    value : numpy.ndarray
+        That share.
+    index : numpy.ndarray
+        Part and cell of the error model of that share, as one number.
+    """
+
+    share: sparse.csc_array
+    found: np.ndarray
+    column: np.ndarray
+    value: np.ndarray
+    index: np.ndarray
+
+    @classmethod
+    def of(
+        cls, cells: np.ndarray, share: sparse.csc_array, wanted: np.ndarray, number: np.ndarray
+    ) -> _Place:
+        cells = cells.ravel()
+        share = share[:, cells]
+        entries = share.tocoo()
+        kept = wanted[cells][entries.col]
+        column, part, value = entries.col[kept], entries.row[kept], entries.data[kept]
+        found, local = np.unique(number[cells[column]], return_inverse=True)
+        return cls(share, found, column, value, part.astype(np.int64) * found.size + local)
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Return sums (month, part, found) of values (month, cell)."""
+        size = self.share.shape[0], self.found.size
+        sums = [
+            np.bincount(self.index, self.value * one[self.column], minlength=size[0] * size[1])
+            for one in values
+        ]
+        return np.stack(sums).reshape(len(values), *size)
 
 
 def half_width(draws: np.ndarray, freedom: float, level: float = LEVEL) -> np.ndarray:
@@ -133,7 +221,7 @@ def total_intervals(
     prediction : xarray.Dataset
         ``flux`` and ``flux_std`` (time, lat, lon), umol m-2 s-1, positive to the atmosphere.
     errors : ErrorModel
-        Held-out errors on the same grid.
+        Held-out errors of this grid.
     cell_area : xarray.DataArray
         (lat, lon), m2.
     parts : mapping
@@ -153,26 +241,83 @@ def total_intervals(
     """
     import pandas as pd
 
-    from narcf_geo.budget.totals import cell_total
-
     if by not in ("year", "month"):
         raise UsageError(f"expected totals by 'year' or 'month', found {by!r}")
-    shares = np.stack([np.asarray(share, dtype=np.float64) for share in parts.values()])
-    flux = cell_total(prediction["flux"], cell_area).transpose("time", "lat", "lon")
-    monthly = np.tensordot(shares, np.nan_to_num(flux.values), axes=([1, 2], [1, 2]))
-    std = prediction["flux_std"].where(prediction["flux"].notnull())
-    drawn = total_draws(std, errors, cell_area, shares, draws=draws, seed=seed)
-    time = flux["time"]
-    label = time.dt.year.values if by == "year" else time.values
-    period, index = np.unique(label, return_inverse=True)
-    group = np.eye(len(period))[index]
-    flux_total, error = monthly @ group, drawn @ group
-    size, half = error.std(axis=0), half_width(error, errors.freedom, level)
+    share = Parts.of(parts).share
+    found = part_intervals(
+        prediction, errors, cell_area, share, level=level, draws=draws, seed=seed
+    )
+    totals: Totals = getattr(found, by)
     return pd.DataFrame(
         [
-            (part, period[t], f, size[p, t], f - half[p, t], f + half[p, t])
+            (part, period, flux, size, flux - half, flux + half)
             for p, part in enumerate(parts)
-            for t, f in enumerate(flux_total[p])
+            for period, flux, size, half in zip(
+                totals.period, totals.flux[p], totals.std[p], totals.half[p], strict=True
+            )
         ],
         columns=["part", by, "flux_TgC", "std_TgC", "lower_TgC", "upper_TgC"],
     )
+
+
+class Totals(NamedTuple):
+    """Totals of parts (part, period), TgC, their standard deviations and half intervals."""
+
+    period: np.ndarray
+    flux: np.ndarray
+    std: np.ndarray
+    half: np.ndarray
+
+
+class PartIntervals(NamedTuple):
+    """The same draws summed over months and over years."""
+
+    month: Totals
+    year: Totals
+
+
+def part_intervals(
+    prediction: xr.Dataset | Mapping[str, xr.DataArray],
+    errors: ErrorModel,
+    cell_area: xr.DataArray,
+    share: sparse.csc_array,
+    *,
+    level: float = LEVEL,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> PartIntervals:
+    """Return the totals of parts with their intervals, in one pass over the months.
+
+    Parameters
+    ----------
+    prediction, errors, cell_area, level, draws, seed
+        As for `total_intervals`. Lazy fields are read window by window.
+    share : scipy.sparse.csc_array
+        Share of each cell in each part (part, cell); see `narcf_geo.budget.parts.Parts`.
+    """
+    fields = {name: prediction[name] for name in ("flux", "flux_std")}
+    time = fields["flux"]["time"]
+    years, of_year = np.unique(time.dt.year.values, return_inverse=True)
+    last = {year: np.flatnonzero(of_year == year)[-1] for year in range(years.size)}
+    shape = share.shape[0], time.size
+    month = Totals(time.values, *(np.empty(shape) for _ in range(3)))
+    year = Totals(years, *(np.zeros((shape[0], years.size)) for _ in range(3)))
+    growing: dict[int, np.ndarray] = {}
+    for months, flux, drawn in _monthly(fields, errors, cell_area, share, draws, seed):
+        month.flux[:, months] = flux
+        _measure(month, months, drawn, errors.freedom, level)
+        for t, y in enumerate(of_year[months], start=months.start):
+            here = t - months.start
+            growing[y] = growing.get(y, 0.0) + drawn[:, :, here]
+            year.flux[:, y] += flux[:, here]
+            if t == last[y]:
+                _measure(year, slice(y, y + 1), growing.pop(y)[:, :, None], errors.freedom, level)
+    return PartIntervals(month, year)
+
+
+def _measure(
+    totals: Totals, periods: slice, drawn: np.ndarray, freedom: float, level: float
+) -> None:
+    """Write the size of draws (draw, part, period), and half their interval."""
+    totals.std[:, periods] = drawn.std(axis=0)
+    totals.half[:, periods] = half_width(drawn, freedom, level)

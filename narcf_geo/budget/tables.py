@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import xarray as xr
 
-from narcf_geo.budget.totals import TGC_PER_UMOL, cell_total, flux_and_area
-from narcf_geo.core.constants import IGBP, SECONDS_PER_DAY
+from narcf_geo.budget.intervals import PartIntervals, part_intervals
+from narcf_geo.budget.parts import (
+    REST,
+    WHOLE,
+    Parts,
+    biome_parts,
+    fraction_parts,
+    region_parts,
+)
+from narcf_geo.budget.sums import PartSums
+from narcf_geo.budget.totals import TGC_PER_UMOL, flux_and_area
 from narcf_geo.core.errors import UsageError
-from narcf_geo.core.months import days_in_month
 from narcf_geo.fields import class_field, flux_field, in_house_order, on_one_grid
-from narcf_geo.fields.regions import inside, open_regions, without_overlap
+from narcf_geo.fields.regions import open_regions, region_shares, without_overlap
 from narcf_geo.fields.values import Sign
 from narcf_geo.grid import Grid
 
@@ -27,9 +34,6 @@ if TYPE_CHECKING:
 
 Period = Literal["year", "month"]
 """What a total is of."""
-
-Parts = dict[str, tuple[str, np.ndarray]]
-"""Key of a part to its name and to its share of each cell (lat, lon)."""
 
 COLUMNS = (
     "biome",
@@ -45,7 +49,7 @@ INTERVAL_COLUMNS = ("flux_TgC_std", "flux_TgC_lower", "flux_TgC_upper")
 
 
 @dataclass(frozen=True)
-class _Fluxes:
+class Fluxes:
     """What a budget is made of, past the door and on one grid: (time, lat, lon), `area` in m2."""
 
     flux: xr.DataArray
@@ -62,7 +66,8 @@ class _Fluxes:
         std: xr.DataArray | None,
         units: str | None,
         sign: Sign | None,
-    ) -> _Fluxes:
+    ) -> Fluxes:
+        """Take fluxes through the door; see `biome_budget`."""
         flux, area = flux_and_area(flux, cell_area, units=units, sign=sign)
         if reference is not None:
             reference = on_one_grid(flux, flux_field(reference, where="reference"))[1]
@@ -140,9 +145,9 @@ def biome_budget(
     >>> table[["biome", "name", "flux_TgC"]].round(4).values.tolist()
     [['5', 'mixed forest', -0.2734], ['12', 'croplands', 0.1399], ['all', 'whole region', -0.1335]]
     """
-    fluxes = _Fluxes.of(flux, cell_area, reference, std, units, sign)
+    fluxes = Fluxes.of(flux, cell_area, reference, std, units, sign)
     classes = on_one_grid(fluxes.flux, class_field(biome))[1]
-    return _budget(fluxes, biome_parts(classes), errors, by)
+    return Budgets.of(fluxes, [biome_parts(classes)], errors).table(0, by)
 
 
 def fraction_budget(
@@ -174,9 +179,10 @@ def fraction_budget(
     pandas.DataFrame
         As of `biome_budget`.
     """
-    fluxes = _Fluxes.of(flux, cell_area, reference, std, units, sign)
+    fluxes = Fluxes.of(flux, cell_area, reference, std, units, sign)
     fraction = in_house_order(class_fraction, "class_fraction")
-    return _budget(fluxes, fraction_parts(on_one_grid(fluxes.flux, fraction)[1]), errors, by)
+    parts = fraction_parts(on_one_grid(fluxes.flux, fraction)[1])
+    return Budgets.of(fluxes, [parts], errors).table(0, by)
 
 
 def region_budget(
@@ -219,6 +225,7 @@ def region_budget(
     Examples
     --------
     >>> import geopandas as gpd
+    >>> import numpy as np
     >>> import pandas as pd
     >>> from shapely import box
     >>> flux = xr.DataArray(
@@ -229,108 +236,89 @@ def region_budget(
     >>> region_budget(flux, half)[["region", "area_km2"]].round(0).values.tolist()
     [['west', 17177.0], ['rest', 17177.0], ['all', 34354.0]]
     """
-    fluxes = _Fluxes.of(flux, cell_area, reference, std, units, sign)
+    fluxes = Fluxes.of(flux, cell_area, reference, std, units, sign)
+    parts = polygon_parts(fluxes.flux, regions, name)
+    return Budgets.of(fluxes, [parts], errors).region_table(0, by)
+
+
+def polygon_parts(
+    field: xr.DataArray,
+    regions: gpd.GeoDataFrame | gpd.GeoSeries | str | PathLike[str],
+    name: str | None = None,
+) -> Parts:
+    """Return the share of each cell of a field in each polygon; see `region_budget`."""
     shapes = without_overlap(open_regions(regions, name))
-    names = [str(n) for n in shapes.index]
-    if taken := {"rest", "all"} & set(names):
+    if taken := {REST, WHOLE} & {str(n) for n in shapes.index}:
         raise UsageError(
             f"expected regions of other names than 'rest' and 'all', which the table has for what "
             f"lies outside and for the whole, found {taken.pop()!r}; rename it"
         )
-    shares = inside(Grid.from_dataset(fluxes.flux), shapes)
-    parts = {n: (n, share) for n, share in zip(names, shares, strict=True)}
-    table = _budget(fluxes, _closed(parts, "outside"), errors, by, always=names)
-    return table.rename(columns={"biome": "region"})
+    return region_parts(region_shares(Grid.from_dataset(field), shapes), shapes)
 
 
-def biome_parts(biome: xr.DataArray) -> Parts:
-    """Return the cells of each majority class (lat, lon), of no class, and of all."""
-    return _closed({str(n): (cls.name, (biome == n).values) for n, cls in enumerate(IGBP)})
+@dataclass(frozen=True)
+class Budgets:
+    """Budgets of several divisions of a region, of one pass over the fluxes.
 
+    Attributes
+    ----------
+    divisions : sequence of Parts
+        Such as biomes and regions.
+    sums : PartSums
+        Of the parts of all of them.
+    intervals : PartIntervals, optional
+        The same.
+    """
 
-def fraction_parts(class_fraction: xr.DataArray) -> Parts:
-    """Return the share of each cell's land (lat, lon) in each class, in none, and in all."""
-    land = class_fraction.sel(igbp_class=slice(1, 16)).fillna(0.0).astype(np.float64)
-    whole = land.sum("igbp_class")
-    share = (land / whole).where(whole > 0, 0.0).transpose("igbp_class", "lat", "lon")
-    return _closed(
-        {
-            str(n): (IGBP[n].name, share.sel(igbp_class=n).values)
-            for n in land["igbp_class"].values.tolist()
-        }
-    )
+    divisions: Sequence[Parts]
+    sums: PartSums
+    intervals: PartIntervals | None
 
+    @classmethod
+    def of(cls, fluxes: Fluxes, divisions: Sequence[Parts], errors: ErrorModel | None) -> Budgets:
+        """Sum fluxes over the parts of all divisions; lazy fluxes are read window by window."""
+        share = Parts.joined(divisions).share
+        fields = {"flux": fluxes.flux}
+        if fluxes.reference is not None:
+            fields["reference"] = fluxes.reference.reindex(time=fluxes.flux["time"])
+        sums = PartSums.of(fields, fluxes.area, share)
+        if errors is None:
+            return cls(divisions, sums, None)
+        if fluxes.std is None:
+            raise UsageError("expected the standard deviation of the flux (std) with its errors")
+        spread = {"flux": fluxes.flux, "flux_std": fluxes.std}
+        return cls(divisions, sums, part_intervals(spread, errors, fluxes.area, share))
 
-def _closed(parts: Parts, rest_name: str = "no class", whole: str = "whole region") -> Parts:
-    """Return the shares (lat, lon) of each cell with the rest that makes them whole."""
-    rest = 1.0 - np.sum([share for _, share in parts.values()], axis=0)
-    # What is left of a sum of fractions by rounding is no land without a class.
-    rest = np.where(np.abs(rest) < 1e-9, 0.0, rest)
-    return {**parts, "rest": (rest_name, rest), "all": (whole, np.ones_like(rest))}
+    def table(self, number: int, by: Period = "year", *, always: bool = False) -> pd.DataFrame:
+        """Return the table of a division, `always` with a row for parts without any cell too."""
+        import pandas as pd
 
+        if by not in ("year", "month"):
+            raise UsageError(f"expected totals by 'year' or 'month', found {by!r}")
+        sums = getattr(self.sums, by)
+        between = getattr(self.intervals, by) if self.intervals else None
+        first = sum(len(parts.names) for parts in self.divisions[:number])
+        parts = list(enumerate(self.divisions[number].names.items(), start=first))
+        rows: list[dict[str, Any]] = []
+        for t, period in enumerate(sums.period):
+            stamp = int(period) if by == "year" else pd.Timestamp(period)
+            for p, (key, name) in parts:
+                at = p, t
+                row = {"biome": key, "name": name, by: stamp, "area_km2": sums.area[at] / 1e6}
+                if sums.cells[at]:
+                    seconds, total = sums.weight[at], sums.flux[at]
+                    row["mean_flux_umol_m2_s"] = total / TGC_PER_UMOL / seconds
+                    row |= {"flux_TgC": total, "reference_TgC": sums.reference[at]}
+                elif not always or key in (REST, WHOLE):
+                    continue
+                if between:
+                    half = between.half[at]
+                    ends = between.std[at], between.flux[at] - half, between.flux[at] + half
+                    row |= dict(zip(INTERVAL_COLUMNS, ends, strict=True))
+                rows.append(row)
+        columns = [by if name == "year" else name for name in COLUMNS]
+        return pd.DataFrame(rows, columns=columns + list(INTERVAL_COLUMNS if between else ()))
 
-def _budget(
-    fluxes: _Fluxes,
-    parts: Parts,
-    errors: ErrorModel | None,
-    by: Period,
-    always: Collection[str] = (),
-) -> pd.DataFrame:
-    """Return the table of the parts; those named in `always` have a row without any cell too."""
-    import pandas as pd
-
-    if by not in ("year", "month"):
-        raise UsageError(f"expected totals by 'year' or 'month', found {by!r}")
-    flux, cell_area = fluxes.flux, fluxes.area
-    days = days_in_month(flux["time"]).values[:, None, None]
-    values = cell_total(flux, cell_area).values
-    valid = np.isfinite(values)
-    weight = np.where(valid, cell_area.values * days, 0.0)
-    other = np.full(values.shape, np.nan)
-    if fluxes.reference is not None:
-        aligned = fluxes.reference.reindex(time=flux["time"])
-        other = np.where(valid, cell_total(aligned, cell_area).values, np.nan)
-    periods = flux["time"].dt.year.values if by == "year" else flux["time"].values
-    rows = []
-    for period in np.unique(periods):
-        months = periods == period
-        known = valid[months].any(axis=0)
-        total = np.nansum(values[months], axis=0)
-        weights = weight[months].sum(axis=0)
-        both = np.where(np.isfinite(other[months]).any(axis=0), np.nansum(other[months], 0), np.nan)
-        stamp = int(period) if by == "year" else pd.Timestamp(period)
-        for key, (name, share) in parts.items():
-            counted = known & (share > 0)
-            if not counted.any():
-                if key in always:
-                    rows.append({"biome": key, "name": name, by: stamp, "area_km2": 0.0})
-                continue
-            sum_, pairs = (total * share)[counted].sum(), (both * share)[counted]
-            seconds = (weights * share)[counted].sum() * SECONDS_PER_DAY
-            rows.append(
-                {
-                    "biome": key,
-                    "name": name,
-                    by: stamp,
-                    "area_km2": (cell_area.values * share)[counted].sum() / 1e6,
-                    "mean_flux_umol_m2_s": sum_ / TGC_PER_UMOL / seconds,
-                    "flux_TgC": sum_,
-                    "reference_TgC": np.nansum(pairs) if np.isfinite(pairs).any() else np.nan,
-                }
-            )
-    table = pd.DataFrame(rows, columns=[by if name == "year" else name for name in COLUMNS])
-    if errors is None:
-        return table
-    return table.merge(_intervals(fluxes, errors, parts, by), on=["biome", by], how="left")
-
-
-def _intervals(fluxes: _Fluxes, errors: ErrorModel, parts: Parts, by: Period) -> pd.DataFrame:
-    from narcf_geo.budget.intervals import total_intervals
-
-    if fluxes.std is None:
-        raise UsageError("expected the standard deviation of the flux (std) with its errors")
-    shares = {key: share for key, (_, share) in parts.items()}
-    fields = xr.Dataset({"flux": fluxes.flux, "flux_std": fluxes.std})
-    table = total_intervals(fields, errors, fluxes.area, shares, by=by)
-    ends = dict(zip(("std_TgC", "lower_TgC", "upper_TgC"), INTERVAL_COLUMNS, strict=True))
-    return table.rename(columns={"part": "biome", **ends})[["biome", by, *INTERVAL_COLUMNS]]
+    def region_table(self, number: int, by: Period = "year") -> pd.DataFrame:
+        """Return the table of polygons, whose first column is ``region``."""
+        return self.table(number, by, always=True).rename(columns={"biome": "region"})

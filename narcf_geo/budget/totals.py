@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.constants import CARBON_MOLAR_MASS, IGBP, SECONDS_PER_DAY
+from narcf_geo.core.constants import CARBON_MOLAR_MASS, SECONDS_PER_DAY
 from narcf_geo.core.errors import TimeError
 from narcf_geo.core.months import days_in_month
 from narcf_geo.fields import area_field, class_field, flux_field, on_one_grid
@@ -64,8 +64,16 @@ def monthly_total(
     >>> monthly_total(flux, area).values.round(4).tolist()
     [0.5394, 0.4872]
     """
+    from scipy import sparse
+
+    from narcf_geo.budget.sums import PartSums
+
     flux, area = flux_and_area(flux, cell_area, units=units, sign=sign)
-    return region_total(flux, area)
+    every = sparse.csc_array(np.ones((1, area.size)))
+    sums = PartSums.of({"flux": flux}, area, every).month
+    total = np.where(sums.cells[0] > 0, sums.flux[0], np.nan)
+    attrs = {"units": "Tg month-1", "long_name": "carbon flux of the region"}
+    return xr.DataArray(total, {"time": flux["time"]}, ("time",), attrs=attrs)
 
 
 def flux_and_area(
@@ -116,14 +124,6 @@ def cell_total(flux: xr.DataArray, cell_area: xr.DataArray) -> xr.DataArray:
     return total.transpose(*flux.dims)
 
 
-def region_total(flux: xr.DataArray, cell_area: xr.DataArray) -> xr.DataArray:
-    """Return the total of a region, TgC per month, as `monthly_total`, without the door."""
-    total = cell_total(flux, cell_area)
-    total = total.sum([d for d in total.dims if d != "time"], min_count=1)
-    total.attrs = {"units": "Tg month-1", "long_name": "carbon flux of the region"}
-    return total
-
-
 def biome_series(
     flux: xr.DataArray, biome: xr.DataArray, cell_area: xr.DataArray | None = None
 ) -> dict[int, xr.DataArray]:
@@ -141,14 +141,16 @@ def biome_series(
     dict
         Class number to (time,), TgC per month.
     """
+    from narcf_geo.budget.parts import class_shares
+    from narcf_geo.budget.sums import PartSums
+
     flux, area = flux_and_area(flux, cell_area)
     flux, classes = on_one_grid(flux, class_field(biome))
-    total = cell_total(flux, area)
-    known = flux.notnull().any("time")
-    present = [n for n in range(len(IGBP)) if bool((known & (classes == n)).any())]
+    sums = PartSums.of({"flux": flux}, area, class_shares(classes)).month
+    time = {"time": flux["time"]}
     return {
-        n: total.where(classes == n).sum(["lat", "lon"]).assign_attrs(units="Tg month-1")
-        for n in present
+        n: xr.DataArray(sums.flux[n], time, ("time",), attrs={"units": "Tg month-1"})
+        for n in np.flatnonzero(sums.cells.any(axis=1)).tolist()
     }
 
 

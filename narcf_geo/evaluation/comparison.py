@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
-from narcf_geo.budget.totals import cell_total, flux_and_area
+from narcf_geo.budget.parts import class_shares
+from narcf_geo.budget.totals import flux_and_area
 from narcf_geo.core.constants import IGBP
+from narcf_geo.evaluation.sums import Pairing, PairSums, pair_sums
 from narcf_geo.fields import class_field, flux_field, on_one_grid
-from narcf_geo.fields.regions import inside, open_regions
+from narcf_geo.fields.regions import open_regions, region_shares
 from narcf_geo.grid import Grid
-from narcf_geo.statistics.scores import scores
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    from scipy import sparse
 
 SEASONS = ("DJF", "MAM", "JJA", "SON")
 
@@ -78,6 +79,7 @@ def compare(
 
     Examples
     --------
+    >>> import pandas as pd
     >>> months = pd.date_range("2015-01", periods=2, freq="MS")
     >>> observed = xr.DataArray(
     ...     [[[0.0, 1.0]], [[2.0, 3.0]]], dims=("time", "lat", "lon"),
@@ -89,21 +91,17 @@ def compare(
     >>> found["bias"], found["n"], found["period"]
     (0.5, 4, ['2015-01', '2015-02'])
     """
-    return _compared(Pair.of(estimate, observed, cell_area))
+    return sums_of(Pair.of(estimate, observed, cell_area)).compared()
 
 
-def _compared(pair: Pair) -> dict[str, Any]:
-    estimate, observed, area = pair
-    valid = pair.valid()
-    weight = np.broadcast_to(area.values, estimate.shape)
-    result: dict[str, Any] = scores(estimate.values, observed.values, weight)
-    some = valid.any([d for d in valid.dims if d != "time"]).values
-    months = pd.DatetimeIndex(estimate["time"].values[some])
-    difference = (estimate.astype(np.float64) - observed.astype(np.float64)).where(valid)
-    total = float(cell_total(difference, area).sum())
-    result["bias_TgC_per_year"] = total * 12 / len(months) if len(months) else float("nan")
-    result["period"] = [f"{m:%Y-%m}" for m in (months[[0, -1]] if len(months) else months)]
-    return result
+def sums_of(
+    pair: Pair, groups: sparse.csc_array | None = None, *, components: bool = False
+) -> PairSums:
+    """Return what the scores of a pair are made of; see `pair_sums`."""
+    fields = {"estimate": pair.estimate, "observed": pair.observed}
+    months = np.ones(pair.estimate.sizes["time"], dtype=bool)
+    asked = Pairing("estimate", "observed", months, groups=groups, components=components)
+    return pair_sums(fields, pair.area, {"pair": asked})["pair"]
 
 
 def compare_on_common(
@@ -129,37 +127,41 @@ def compare_on_common(
     # Labels a rounding apart would be lost where masks are combined.
     first = next(iter(pairs.values())).estimate
     pairs = {name: Pair(*on_one_grid(first, *pair)[1:]) for name, pair in pairs.items()}
-    common = next(iter(pairs.values())).valid()
+    months = first.indexes["time"]
     for pair in pairs.values():
-        common, known = xr.align(common, pair.valid(), join="inner")
-        common = common & known
-    months = common["time"]
-    return {
-        name: _compared(Pair(e.sel(time=months).where(common), o.sel(time=months), area))
-        for name, (e, o, area) in pairs.items()
+        months = months.intersection(pair.estimate.indexes["time"])
+    fields: dict[str, xr.DataArray] = {}
+    for name, pair in pairs.items():
+        fields[f"{name} estimate"] = pair.estimate.sel(time=months)
+        fields[f"{name} observed"] = pair.observed.sel(time=months)
+    every = np.ones(len(months), dtype=bool)
+    asked = {
+        name: Pairing(f"{name} estimate", f"{name} observed", every, tuple(fields))
+        for name in pairs
     }
+    found = pair_sums(fields, next(iter(pairs.values())).area, asked)
+    return {name: sums.compared() for name, sums in found.items()}
 
 
 def by_month(
     estimate: xr.DataArray, observed: xr.DataArray, cell_area: xr.DataArray | None = None
 ) -> dict[str, Any]:
     """Score each calendar month, ``"1"`` to ``"12"``, that the data have."""
-    return _by_time(Pair.of(estimate, observed, cell_area), "month", range(1, 13))
+    return sums_of(Pair.of(estimate, observed, cell_area)).by_time("month")
 
 
 def by_season(
     estimate: xr.DataArray, observed: xr.DataArray, cell_area: xr.DataArray | None = None
 ) -> dict[str, Any]:
     """Score each season, ``"DJF"`` to ``"SON"``, that the data have, over all years together."""
-    return _by_time(Pair.of(estimate, observed, cell_area), "season", SEASONS)
+    return sums_of(Pair.of(estimate, observed, cell_area)).by_time("season", SEASONS)
 
 
 def by_year(
     estimate: xr.DataArray, observed: xr.DataArray, cell_area: xr.DataArray | None = None
 ) -> dict[str, Any]:
     """Score each calendar year, such as ``"2014"``, that the data have, whole or in part."""
-    pair = Pair.of(estimate, observed, cell_area)
-    return _by_time(pair, "year", np.unique(pair.estimate["time"].dt.year.values))
+    return sums_of(Pair.of(estimate, observed, cell_area)).by_time("year")
 
 
 def by_biome(
@@ -169,14 +171,18 @@ def by_biome(
     biome: xr.DataArray,
 ) -> dict[str, Any]:
     """Score each IGBP class (by number) that has an estimate; `biome` is matched by its labels."""
-    one, other, area = Pair.of(estimate, observed, cell_area)
-    classes = on_one_grid(one, class_field(biome))[1]
-    result = {}
-    for number, igbp in enumerate(IGBP):
-        inside_it = one.where(classes == number)
-        if np.isfinite(inside_it).any():
-            result[str(number)] = {"name": igbp.name, **_compared(Pair(inside_it, other, area))}
-    return result
+    pair = Pair.of(estimate, observed, cell_area)
+    classes = on_one_grid(pair.estimate, class_field(biome))[1]
+    return scored_biomes(sums_of(pair, class_shares(classes)))
+
+
+def scored_biomes(sums: PairSums, first: int = 0) -> dict[str, Any]:
+    """Return the scores of IGBP classes, which are the groups from `first` on; see `by_biome`."""
+    return {
+        str(number): {"name": igbp.name, **sums.compared(first + number)}
+        for number, igbp in enumerate(IGBP)
+        if sums.known[first + number]
+    }
 
 
 def by_region(
@@ -211,24 +217,22 @@ def by_region(
     """
     pair = Pair.of(estimate, observed, cell_area)
     shapes = open_regions(regions, name)
-    shares = inside(Grid.from_dataset(pair.estimate), shapes)
-    result = {}
-    for label, share in zip(shapes.index, shares, strict=True):
-        area = pair.area * share
-        found = _compared(pair._replace(area=area))
-        result[str(label)] = {**found, "area_km2": float(area.sum()) / 1e6}
-    return result
+    shares = region_shares(Grid.from_dataset(pair.estimate), shapes)
+    return scored_regions(sums_of(pair, shares.tocsc()), shapes.index, shares, pair.area)
 
 
-def _by_time(pair: Pair, part: str, values: Any) -> dict[str, Any]:
-    label = getattr(pair.estimate["time"].dt, part)
-    present = set(label.values.tolist())
+def scored_regions(
+    sums: PairSums,
+    names: Iterable[Any],
+    shares: sparse.csr_array,
+    area: xr.DataArray,
+    first: int = 0,
+) -> dict[str, Any]:
+    """Return the scores of regions, which are the groups from `first` on; see `by_region`."""
+    areas = shares @ np.nan_to_num(area.values.astype(np.float64).ravel()) / 1e6
     return {
-        str(value): _compared(
-            Pair(pair.estimate[label == value], pair.observed[label == value], pair.area)
-        )
-        for value in values
-        if value in present
+        str(name): {**sums.compared(first + number), "area_km2": float(areas[number])}
+        for number, name in enumerate(names)
     }
 
 

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from narcf_geo.budget.totals import monthly_total
-from narcf_geo.evaluation import (
-    by_biome,
-    by_month,
-    by_region,
-    by_season,
-    by_year,
-    compare,
-    compare_on_common,
-)
-from narcf_geo.evaluation.variability import components
+from narcf_geo.budget.parts import class_shares
+from narcf_geo.budget.totals import flux_and_area
+from narcf_geo.core.constants import IGBP
+from narcf_geo.evaluation.comparison import SEASONS, scored_biomes, scored_regions
+from narcf_geo.evaluation.sums import Pairing, PairSums, pair_sums
+from narcf_geo.evaluation.variability import scored_components
+from narcf_geo.fields import class_field, flux_field, on_one_grid
+from narcf_geo.fields.regions import open_regions, region_shares
+from narcf_geo.grid import Grid
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.fit import cross_validation
 from narcf_geo.model.samples.splits import PARTS
 from narcf_geo.project.settings import PeriodSplit, Settings
-from narcf_geo.statistics.conformal import coverage
+from narcf_geo.statistics.conformal import coverage_of
 from narcf_geo.statistics.scores import for_json
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    from scipy import sparse
+
+FLUXES = ("target", "reference", "truth")
+"""What an estimate is compared with, as the cube calls it after ``flux_``."""
 
 
 def estimates_by_part(
@@ -68,89 +71,176 @@ def evaluation_metrics(
     target on the cells and test months that all three have. ``cross_validation`` compares folds of
     blocks with folds of single cells.
     """
-    area, biome = cube["cell_area"], cube["biome"]
-    target, flux = cube["flux_target"], prediction["flux"]
-    parts = estimates_by_part(prediction, settings, model)
-    test = parts["test"]
-
-    def split_in_parts(observed: xr.DataArray) -> dict[str, Any]:
-        return {part: compare(estimate, observed, area) for part, estimate in parts.items()}
-
-    def both_components(observed: xr.DataArray) -> dict[str, Any]:
-        return {
-            "test": components(test, observed, area),
-            "all": components(flux, observed, area),
-        }
-
+    factors = Bundle.load(model).factors if "flux_std" in prediction else {}
+    fields, parts, area, groups = _fields(cube, prediction, settings, model, regions)
+    pairings = _pairings(fields, parts, groups, factors)
+    sums = pair_sums(fields, area, pairings)
+    test = sums["test"]
     metrics: dict[str, Any] = {
-        **split_in_parts(target),
-        "by_month": by_month(test, target, area),
-        "by_season": by_season(test, target, area),
-        "by_year": by_year(test, target, area),
-        "by_biome": by_biome(test, target, area, biome),
-        "components": both_components(target),
-        "region": region_total(flux, area),
+        **{part: sums[part].compared() for part in PARTS},
+        "by_month": test.by_time("month"),
+        "by_season": test.by_time("season", SEASONS),
+        "by_year": test.by_time("year"),
+        "by_biome": scored_biomes(test),
+        "components": _components(sums, "target"),
+        "region": _region_total(sums["region"]),
     }
-    if regions is not None:
-        metrics["by_region"] = by_region(test, target, area, regions)
-    if shares := _coverage(cube, prediction, settings, model):
-        metrics["coverage"] = shares
-    if "flux_reference" in cube:
-        reference = cube["flux_reference"]
-        metrics["reference"] = {
-            **compare(flux, reference, area),
-            "test": compare(test, reference, area),
-            "components": both_components(reference),
-            "common": compare_on_common({"estimate": test, "reference": reference}, target, area),
+    if groups.regions is not None:
+        shares, names = groups.regions
+        metrics["by_region"] = scored_regions(test, names, shares, area, first=len(IGBP))
+    if factors:
+        metrics["coverage"] = {
+            part: coverage_of(sums[part].inside[:-1], float(sums[part].inside[-1]), factors)
+            for part in ("validation", "test")
         }
-    if "flux_truth" in cube:
-        truth = cube["flux_truth"]
+    if "reference" in fields:
+        metrics["reference"] = {
+            **sums["all reference"].compared(),
+            "test": sums["test reference"].compared(),
+            "components": _components(sums, "reference"),
+            "common": {
+                name: sums[f"common {name}"].compared() for name in ("estimate", "reference")
+            },
+        }
+    if "truth" in fields:
         metrics["truth"] = {
-            **split_in_parts(truth),
-            "all": compare(flux, truth, area),
-            "target_itself": compare(target, truth, area),
-            "components": both_components(truth),
+            **{part: sums[f"{part} truth"].compared() for part in PARTS},
+            "all": sums["all truth"].compared(),
+            "target_itself": sums["target truth"].compared(),
+            "components": _components(sums, "truth"),
         }
     if settings.split.kind == "blocks":
-        folds = cross_validation(model)
         metrics["cross_validation"] = {
             "blocks": metrics["test"],
-            "random": compare(folds["random_test"], target, area),
+            "random": sums["random"].compared(),
         }
     plain: dict[str, Any] = for_json(metrics)
     return plain
 
 
-def _coverage(
-    cube: xr.Dataset, prediction: xr.Dataset, settings: Settings, model: Path
-) -> dict[str, dict[str, float]]:
-    """Return the shares of the target within the intervals, of validation and test; or nothing."""
-    if "flux_std" not in prediction or not (factors := Bundle.load(model).factors):
-        return {}
-    fluxes = estimates_by_part(prediction, settings, model)
+class _Part(NamedTuple):
+    """Estimate of a part of the split and its standard deviation, as fields, and its months."""
+
+    estimate: str
+    spread: str
+    months: np.ndarray
+
+
+class _Groups(NamedTuple):
+    """Biomes, and regions after them, in which the test part is scored."""
+
+    share: sparse.csc_array
+    regions: tuple[sparse.csr_array, list[str]] | None
+
+
+def _fields(
+    cube: xr.Dataset,
+    prediction: xr.Dataset,
+    settings: Settings,
+    model: Path,
+    regions: gpd.GeoDataFrame | None,
+) -> tuple[dict[str, xr.DataArray], dict[str, _Part], xr.DataArray, _Groups]:
+    """Return all fluxes through the door on one grid and time axis, the parts, areas and groups."""
+    from scipy import sparse
+
+    flux, area = flux_and_area(prediction["flux"], cube["cell_area"])
+    found = {name: cube[f"flux_{name}"] for name in FLUXES if f"flux_{name}" in cube}
+    parts = {}
+    if "flux_std" in prediction:
+        found["std"] = prediction["flux_std"]
     if isinstance(settings.split, PeriodSplit):
-        spreads = {part: prediction["flux_std"].sel(time=f["time"]) for part, f in fluxes.items()}
+        for part in PARTS:
+            period = getattr(settings.split, part)
+            months = flux["time"].to_index().slice_indexer(f"{period.start}-01", f"{period.end}-28")
+            chosen = np.zeros(flux.sizes["time"], dtype=bool)
+            chosen[months] = True
+            parts[part] = _Part("flux", "std", chosen)
     else:
         folds, kind = cross_validation(model), settings.split.kind
-        spreads = {part: folds[f"{kind}_{part}_std"] for part in fluxes}
-    shares: dict[str, dict[str, float]] = {}
-    for part in ("validation", "test"):
-        flux = fluxes[part]
-        values = (cube["flux_target"].sel(time=flux["time"]), flux, spreads[part])
-        weight = np.broadcast_to(cube["cell_area"].values, flux.shape)
-        observed, estimate, std = (v.values.ravel() for v in values)
-        shares[part] = coverage(observed, estimate, std, factors, weight.ravel())
-    return shares
+        for part in PARTS:
+            found[part] = folds[f"{kind}_{part}"]
+            if "std" in found:
+                found[f"{part}_std"] = folds[f"{kind}_{part}_std"]
+            parts[part] = _Part(part, f"{part}_std", np.isin(flux["time"], found[part]["time"]))
+        if kind == "blocks":
+            found["random"] = folds["random_test"]
+    through = [
+        flux_field(f, sign="to_atmosphere" if "std" in name else None, where=name)
+        for name, f in found.items()
+    ]
+    _, *on_grid = on_one_grid(flux, *through)
+    fields = {"flux": flux} | {
+        name: f.reindex(time=flux["time"]) for name, f in zip(found, on_grid, strict=True)
+    }
+    share = class_shares(on_one_grid(flux, class_field(cube["biome"]))[1])
+    if regions is None:
+        return fields, parts, area, _Groups(share, None)
+    shapes = open_regions(regions)
+    inside = region_shares(Grid.from_dataset(flux), shapes)
+    both = sparse.vstack([share, inside], format="csc")
+    return fields, parts, area, _Groups(both, (inside, [str(n) for n in shapes.index]))
 
 
-def region_total(flux: xr.DataArray, cell_area: xr.DataArray) -> dict[str, Any]:
-    """Return the region's total over all months, per 12 months, and over each year's months."""
-    monthly = monthly_total(flux, cell_area)
-    yearly = monthly.groupby("time.year").sum()
+def _pairings(
+    fields: Mapping[str, xr.DataArray],
+    parts: Mapping[str, _Part],
+    groups: _Groups,
+    factors: Mapping[float, float],
+) -> dict[str, Pairing]:
+    """Return what is compared with what."""
+    every = np.ones(next(iter(fields.values())).sizes["time"], dtype=bool)
+    test = parts["test"]
+    pairings = {"region": Pairing("flux", "flux", every)}
+    for part, (estimate, spread, months) in parts.items():
+        inside = part != "train" and bool(factors)
+        pairings[part] = Pairing(
+            estimate,
+            "target",
+            months,
+            groups=groups.share if part == "test" else None,
+            components=part == "test",
+            spread=spread if inside else "",
+            factors=factors if inside else {},
+        )
+        if "truth" in fields:
+            pairings[f"{part} truth"] = Pairing(
+                estimate, "truth", months, components=part == "test"
+            )
+    for observed in FLUXES:
+        if observed in fields:
+            pairings[f"all {observed}"] = Pairing("flux", observed, every, components=True)
+    if "reference" in fields:
+        pairings["test reference"] = Pairing(
+            test.estimate, "reference", test.months, components=True
+        )
+        for name, flux in (("estimate", test.estimate), ("reference", "reference")):
+            also = test.estimate, "reference"
+            pairings[f"common {name}"] = Pairing(flux, "target", test.months, also)
+    if "truth" in fields:
+        pairings["target truth"] = Pairing("target", "truth", every)
+    if "random" in fields:
+        pairings["random"] = Pairing("random", "target", every)
+    return pairings
+
+
+def _components(sums: Mapping[str, PairSums], observed: str) -> dict[str, Any]:
+    test = "test" if observed == "target" else f"test {observed}"
     return {
-        "flux_TgC": float(monthly.sum()),
-        "flux_TgC_per_year": float(monthly.mean()) * 12,
-        "period": [str(monthly["time"].dt.strftime("%Y-%m").values[i]) for i in (0, -1)],
-        "area_km2": float(cell_area.where(flux.notnull().any("time")).sum()) / 1e6,
-        "by_year_TgC": {str(int(y)): float(yearly.sel(year=y)) for y in yearly["year"]},
+        "test": scored_components(sums[test]),
+        "all": scored_components(sums[f"all {observed}"]),
+    }
+
+
+def _region_total(sums: PairSums) -> dict[str, Any]:
+    """Return the region's total over all months, per 12 months, and over each year's months."""
+    monthly = sums.monthly_totals()[0]
+    time = sums.time
+    return {
+        "flux_TgC": float(np.nansum(monthly)),
+        "flux_TgC_per_year": float(np.nanmean(monthly)) * 12,
+        "period": [f"{time[i]:%Y-%m}" for i in (0, -1)],
+        "area_km2": sums.area / 1e6,
+        "by_year_TgC": {
+            str(year): float(np.nansum(monthly[time.year == year])) for year in time.year.unique()
+        },
     }

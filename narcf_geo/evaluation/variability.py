@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from narcf_geo.budget.totals import region_total
-from narcf_geo.evaluation.comparison import Pair
-from narcf_geo.statistics.scores import ROUNDING, scores, taylor
+from narcf_geo.evaluation.climatology import Climatology
+from narcf_geo.evaluation.comparison import Pair, sums_of
+from narcf_geo.evaluation.sums import PairSums
+from narcf_geo.statistics.scores import Moments
 
 CENTRED = ("r", "rmse", "mae", "nse", "slope", "n")
 """The scores that mean something for values whose mean is zero."""
@@ -51,15 +52,10 @@ def decompose(flux: np.ndarray, month: np.ndarray) -> Parts:
     >>> float(parts.mean), parts.cycle[[0, 6]].tolist(), parts.anomalies.tolist()
     (4.0, [-2.0, 2.0], [-1.0, -1.0, 1.0, 1.0])
     """
+    climatology = Climatology(*flux.shape[1:])
     flux = flux.astype(np.float64)
-    counts = np.stack([np.isfinite(flux[month == m]).sum(axis=0) for m in range(1, 13)])
-    sums = np.stack([np.nansum(flux[month == m], axis=0) for m in range(1, 13)])
-    climatology = _ratio(sums, counts)
-    mean = _ratio(np.nansum(climatology, axis=0), np.isfinite(climatology).sum(axis=0))
-    repeated = np.where(counts >= 2, climatology, np.nan)
-    rounding = ROUNDING * np.nanmax(np.abs(flux), initial=0.0)
-    cycle, anomalies = climatology - mean, flux - repeated[month - 1]
-    return Parts(mean, *(np.where(np.abs(v) < rounding, 0.0, v) for v in (cycle, anomalies)))
+    climatology.add(flux, month)
+    return Parts(*climatology.mean_and_cycle(), climatology.anomalies(flux, month))
 
 
 def components(
@@ -87,49 +83,28 @@ def components(
         zero by definition) and ``taylor`` as of `metrics.taylor`. None: a field without any pair,
         a cycle of fewer than two calendar months, anomalies of fewer than two years.
     """
-    both = Pair.of(estimate, observed, cell_area)
-    estimate, observed, cell_area = both
-    pair = both.valid()
-    month = estimate["time"].dt.month.values
-    flux = "umol m-2 s-1"
-    e, o = (decompose(f.where(pair).values, month) for f in (estimate, observed))
-    area = cell_area.values
-    result = {
-        "mean_field": _scored(e.mean, o.mean, area, flux),
-        "seasonal_cycle": _cycle(e.cycle, o.cycle, area, flux),
-        "anomalies": _scored(e.anomalies, o.anomalies, area, flux, CENTRED),
-    }
-    some = pair.any(["lat", "lon"])
-    totals = [region_total(f.where(pair), cell_area).where(some) for f in (estimate, observed)]
-    one = np.ones(())
-    result["monthly_total"] = _scored(totals[0].values, totals[1].values, one, "TgC month-1")
-    e_rest, o_rest = (decompose(total.values, month).anomalies for total in totals)
-    result["monthly_total_anomalies"] = _scored(e_rest, o_rest, one, "TgC month-1", CENTRED)
+    return scored_components(sums_of(Pair.of(estimate, observed, cell_area), components=True))
+
+
+def scored_components(sums: PairSums) -> dict[str, Any]:
+    """Return the scores of each component; see `components`."""
+    flux, total = "umol m-2 s-1", "TgC month-1"
+    names = {"mean_field": None, "seasonal_cycle": CENTRED, "anomalies": CENTRED}
+    result = {name: _scored(sums.components[name], flux, only) for name, only in names.items()}
+    estimate, observed = sums.monthly_totals()
+    month = np.asarray(sums.time.month)
+    e_rest, o_rest = (decompose(series, month).anomalies for series in (estimate, observed))
+    one = np.ones(month.size)
+    result["monthly_total"] = _scored(Moments.of(estimate, observed, one), total)
+    result["monthly_total_anomalies"] = _scored(Moments.of(e_rest, o_rest, one), total, CENTRED)
     return result
 
 
-def _cycle(
-    estimate: np.ndarray, observed: np.ndarray, area: np.ndarray, units: str
-) -> dict[str, Any] | None:
-    seasonal = np.isfinite(estimate).sum(axis=0) >= 2
-    return _scored(np.where(seasonal, estimate, np.nan), observed, area, units, CENTRED)
-
-
 def _scored(
-    estimate: np.ndarray,
-    observed: np.ndarray,
-    area: np.ndarray,
-    units: str,
-    names: tuple[str, ...] | None = None,
+    moments: Moments, units: str, names: tuple[str, ...] | None = None
 ) -> dict[str, Any] | None:
-    weight = np.broadcast_to(area, estimate.shape)
-    found = scores(estimate, observed, weight)
+    found = moments.scores()
     if not found["n"]:
         return None
     chosen = {name: found[name] for name in names} if names else found
-    return {"units": units, **chosen, "taylor": taylor(estimate, observed, weight)}
-
-
-def _ratio(numerator: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Return the quotient, NaN where there is nothing to divide by."""
-    return np.where(count > 0, numerator / np.maximum(count, 1), np.nan)
+    return {"units": units, **chosen, "taylor": moments.taylor()}

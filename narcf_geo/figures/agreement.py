@@ -9,11 +9,11 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
-from narcf_geo.evaluation.comparison import Pair
+from narcf_geo.evaluation.comparison import Pair, sums_of
+from narcf_geo.evaluation.density import density
 from narcf_geo.fields import on_one_grid
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import blank_figure, few, heading, house_style, synthetic_note
-from narcf_geo.statistics.scores import taylor as taylor_statistics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,17 +56,10 @@ def scatter(
     from matplotlib.colors import LogNorm
     from matplotlib.ticker import LogFormatter
 
-    pair = Pair.of(estimate, observed, area)
-    estimate, observed = pair.estimate, pair.observed
-    x, y = observed.values.ravel(), estimate.values.ravel()
-    known = np.isfinite(x) & np.isfinite(y)
-    if not known.any():
+    pairs = density(estimate, observed, area)
+    if pairs is None:
         raise NarcfError("expected pairs of estimate and observation to draw, found none")
-    weight = np.ones_like(x)
-    if area is not None:
-        weight = np.broadcast_to(pair.area.values, observed.shape).ravel()
-    x, y, weight = x[known], y[known], weight[known]
-    low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
+    low, high = pairs.low, pairs.high
     pad = 0.04 * (high - low)
     low, high = low - pad, high + pad
     width, height, side = 6.2, 5.75, 4.4
@@ -80,20 +73,21 @@ def scatter(
         )
         ax = fig.add_axes((0.72 / width, 0.6 / height, side / width, side / height))
         bins = ax.hexbin(
-            x,
-            y,
+            pairs.observed,
+            pairs.estimate,
+            C=pairs.number,
+            reduce_C_function=np.sum,
             gridsize=70,
             extent=(low, high, low, high),
             norm=LogNorm(),
             cmap="viridis_r",
-            mincnt=1,
             linewidths=0.1,
             rasterized=True,
         )
         ax.plot([low, high], [low, high], color=style.INK, linewidth=0.9, label="1:1")
-        if np.ptp(x) > 0:
-            slope, offset = np.polyfit(x, y, 1, w=np.sqrt(weight))
-            ends = np.array([x.min(), x.max()])
+        if np.isfinite(pairs.slope):
+            slope, offset = pairs.slope, pairs.offset
+            ends = np.array(pairs.span)
             label = f"fit: slope {slope:.2f}, offset {style.signed(offset, 2)}"
             ax.plot(ends, slope * ends + offset, color="#d55e00", lw=1.4, ls="--", label=label)
         ax.axhline(0, color=style.MUTED, linewidth=0.5, zorder=0)
@@ -317,9 +311,9 @@ def _taylor_point(
 ) -> tuple[float, float]:
     """Return the correlation and the ratio of standard deviations, weighted by area."""
     pair = Pair.of(flux, observed, area)
-    x, y = pair.estimate.values, pair.observed.values
-    weight = np.ones(x.shape) if area is None else np.broadcast_to(pair.area.values, x.shape)
-    point = taylor_statistics(x, y, weight)
+    if area is None:
+        pair = pair._replace(area=xr.ones_like(pair.area))
+    point = sums_of(pair).whole.merged().taylor()
     if np.isnan(point["centred_rmse"]):
         raise NarcfError("expected pairs of product and observation to compare, found none")
     if point["std_observed"] == 0:

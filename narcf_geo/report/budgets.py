@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from narcf_geo.budget.tables import biome_budget, fraction_budget, region_budget
+from narcf_geo.budget import tables
+from narcf_geo.budget.tables import Fluxes, polygon_parts
 from narcf_geo.core.files import atomic_path
 from narcf_geo.fields.regions import open_regions
 from narcf_geo.model.bundle import Bundle
@@ -53,18 +54,26 @@ class Budgets:
 
 def project_budgets(project: Project, cube: xr.Dataset, prediction: xr.Dataset) -> Budgets:
     """Return the budgets of the prediction of a project, beside those of its reference."""
-    flux, biome, area = (prediction[name] for name in ("flux", "biome", "cell_area"))
-    reference = cube.get("flux_reference")
+    from narcf_geo.budget.parts import biome_parts, fraction_parts
+    from narcf_geo.fields import class_field, on_one_grid
+
+    flux, area = prediction["flux"], prediction["cell_area"]
     errors = Bundle.load(project.path("model")).errors
     std = prediction.get("flux_std") if errors is not None else None
     errors = errors if std is not None else None
+    fluxes = Fluxes.of(flux, area, cube.get("flux_reference"), std, None, None)
+    maps = class_field(prediction["biome"]), cube["class_fraction"]
+    biome, fraction = on_one_grid(fluxes.flux, *maps)[1:]
+    divisions = [biome_parts(biome), fraction_parts(fraction)]
     polygons = project.settings.regions
+    if polygons:
+        divisions.append(polygon_parts(fluxes.flux, project.path(polygons)))
+    passed = tables.Budgets.of(fluxes, divisions, errors)
     return Budgets(
-        biome_budget(flux, biome, area, reference, std=std, errors=errors),
-        fraction_budget(flux, cube["class_fraction"], area, reference, std=std, errors=errors),
-        biome_budget(flux, biome, area, reference, std=std, errors=errors, by="month"),
-        polygons
-        and region_budget(flux, project.path(polygons), area, reference, std=std, errors=errors),
+        passed.table(0),
+        passed.table(1),
+        passed.table(0, "month"),
+        passed.region_table(2) if polygons else None,
     )
 
 
@@ -77,7 +86,7 @@ def write_budgets(budgets: Budgets, prediction: xr.Dataset, project: Project) ->
         Path of each file to what it holds.
     """
     folder = project.path("report")
-    tables = dict(
+    of_file = dict(
         zip(
             _CONTENT,
             (budgets.biomes, budgets.shared, budgets.monthly, budgets.regions),
@@ -85,7 +94,7 @@ def write_budgets(budgets: Budgets, prediction: xr.Dataset, project: Project) ->
         )
     )
     files: dict[Path, str] = {}
-    for stem, table in tables.items():
+    for stem, table in of_file.items():
         if table is None:
             continue
         files[_write_csv(table, folder / f"{stem}.csv")] = _CONTENT[stem]

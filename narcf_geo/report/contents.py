@@ -67,7 +67,7 @@ _FIGURES = (
 def write_page(project: Project, cube: xr.Dataset, prediction: xr.Dataset) -> list[Path]:
     """Write ``report/index.html`` and the tables and polygons beside it; return their paths."""
     # The tables are made of whole arrays.
-    budgets = project_budgets(project, cube.compute(), prediction.compute())
+    budgets = project_budgets(project, cube, prediction)
     files = write_budgets(budgets, prediction, project)
     figures = _write_figures(project, cube, prediction, budgets)
     context = _context(project, cube, prediction, budgets)
@@ -101,7 +101,7 @@ def write_comparison(project: Project, other: Project) -> Path:
         synthetic=cube.attrs.get("synthetic"),
     )
     save_figure(both, picture)
-    budgets = project_budgets(project, cube.compute(), prediction.compute())
+    budgets = project_budgets(project, cube, prediction)
     context = _context(project, cube, prediction, budgets)
     run = OtherRun(
         title if title != project.settings.title else other.directory.resolve().name,

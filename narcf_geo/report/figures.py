@@ -139,14 +139,13 @@ def _totals(
     fluxes: Mapping[str, xr.DataArray], cell_area: xr.DataArray
 ) -> tuple[dict[str, xr.DataArray], xr.DataArray, float]:
     """Return monthly totals over the cells that all have, these, their share of the area."""
-    known = {name: flux.notnull().any("time") for name, flux in fluxes.items()}
+    import dask
+
+    (known,) = dask.compute({name: flux.notnull().any("time") for name, flux in fluxes.items()})
     names, common = _shared(known)
-    totals = {}
-    for name in names:
-        flux = fluxes[name].where(common)
-        some = flux.notnull().any(["lat", "lon"])
-        totals[name] = monthly_total(flux, cell_area).where(some)
-        totals[name].attrs["units"] = "TgC month-1"
+    totals = {name: monthly_total(fluxes[name].where(common), cell_area) for name in names}
+    for total in totals.values():
+        total.attrs["units"] = "TgC month-1"
     whole = cell_area.where(known[names[0]]).sum()
     return totals, common, float(cell_area.where(common).sum() / whole)
 

@@ -78,16 +78,43 @@ def coverage(
     >>> coverage(np.array([0.5, 3.0]), np.zeros(2), np.ones(2), {0.8: 1.0}, np.array([3.0, 1.0]))
     {'0.8': 0.75}
     """
+    *inside, total = weight_inside(observed, flux, std, factors, weight)
+    return coverage_of(np.array(inside), float(total), factors)
+
+
+def weight_inside(
+    observed: np.ndarray,
+    flux: np.ndarray,
+    std: np.ndarray,
+    factors: Mapping[float, float] | Mapping[str, float],
+    weight: np.ndarray,
+) -> np.ndarray:
+    """Return the weight of the rows inside of the interval of each level, and of all, for a sum.
+
+    Parameters
+    ----------
+    observed, flux, std, factors, weight
+        As for `coverage`.
+    """
     known = np.isfinite(observed) & np.isfinite(flux) & np.isfinite(std) & np.isfinite(weight)
     error = np.abs(observed[known].astype(np.float64) - flux[known])
     spread, w = std[known].astype(np.float64), weight[known].astype(np.float64)
-    shares = {}
-    for level, factor in factors.items():
-        # An infinite factor holds all, of rows without spread too.
-        inside = error <= spread * factor if np.isfinite(factor) else np.ones(error.shape, bool)
-        defined = w.sum() > 0 and not np.isnan(factor)
-        shares[str(level)] = float(w @ inside / w.sum()) if defined else float("nan")
-    return shares
+    # An infinite factor holds all, of rows without spread too.
+    inside = [
+        w @ (error <= spread * factor) if np.isfinite(factor) else w.sum()
+        for factor in factors.values()
+    ]
+    return np.array([*inside, w.sum()])
+
+
+def coverage_of(
+    inside: np.ndarray, total: float, factors: Mapping[float, float] | Mapping[str, float]
+) -> dict[str, float]:
+    """Return the shares of `coverage` from the sums of `weight_inside`."""
+    return {
+        str(level): float(held / total) if total > 0 and not np.isnan(factor) else float("nan")
+        for (level, factor), held in zip(factors.items(), inside, strict=True)
+    }
 
 
 def _scores(observed: np.ndarray, flux: np.ndarray, std: np.ndarray) -> np.ndarray:

@@ -5,6 +5,10 @@ independent ones would. Held-out errors are kept on the grid, standardised, and 
 blocks (Künsch 1989; Politis and Romano 1994; signs as in the wild bootstrap, Liu 1988): each block
 of the region takes the errors of another place of the same shape, with its months in their order
 and one random sign. A small biome so learns from the whole region, not from its few cells.
+
+Errors of a grid finer than one degree are first gathered in cells of about one degree: the error of
+such a cell over the standard deviation it would have if its parts erred alike. The size of a model,
+and of its draws, depends on the region and not on the resolution.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from narcf_geo.statistics.blocks import (
     local_size,
     step_of,
 )
+from narcf_geo.statistics.gathering import gathered, narrow_side, standardised_errors
 
 FILE = "errors.nc"
 MAX_BYTES = 2**30
@@ -48,7 +53,8 @@ class ErrorModel:
     Attributes
     ----------
     standardised : xarray.DataArray
-        Errors (time, lat, lon) over ``flux_std`` and `scale`: without unit, of size one.
+        Errors (time, lat, lon) over ``flux_std`` and `scale`: without unit, of size one. On the
+        grid of the flux, or on cells of `every` of it.
     scale : xarray.DataArray
         Size of the errors over ``flux_std`` (month, lat, lon), 1 where the latter is right.
     common : xarray.DataArray
@@ -60,6 +66,8 @@ class ErrorModel:
         Edge of a block in degrees of latitude.
     block_months : int
         Length of a block, a divisor of 12.
+    every : tuple of int
+        How many rows and columns of the flux one cell of the model has; at its end fewer.
     """
 
     standardised: xr.DataArray
@@ -68,6 +76,7 @@ class ErrorModel:
     length_km: float
     block_degrees: float
     block_months: int
+    every: tuple[int, int] = (1, 1)
 
     @classmethod
     def of(
@@ -106,15 +115,15 @@ class ErrorModel:
                 "expected blocks of a positive edge and of 1, 2, 3, 4, 6 or 12 months, found "
                 f"{block_degrees} degrees and {block_months} months"
             )
-        error = (target - estimate).transpose("time", "lat", "lon")
-        z = (error / std.where(std > 0)).dropna("time", how="all").astype(np.float64)
+        every = gathered(std["lat"].values, std["lon"].values)
+        z, mass = standardised_errors(target - estimate, std, cell_area, every)
         if not z.size:
             raise NarcfError(
                 "expected held-out months with target, estimate and a positive std, found none; "
                 "without them a total has no interval"
             )
         length = correlation_length(z.values, z["lat"].values, z["lon"].values)
-        half = 0.5 * _narrow_side(z["lat"].values, z["lon"].values)
+        half = 0.5 * narrow_side(z["lat"].values, z["lon"].values)
         edge = block_degrees or float(
             max(
                 min(LENGTHS_IN_BLOCK * np.rad2deg(1e3 * length / EARTH_RADIUS), half),
@@ -134,10 +143,9 @@ class ErrorModel:
             length_km=length,
             block_degrees=edge,
             block_months=block_months,
+            every=every,
         )
-        mass = (std * cell_area).sel(time=z["time"]).transpose("time", "lat", "lon").values
-        weight = np.where(np.isfinite(z.values), mass, 0.0)
-        return model._with_common(z.values, weight)
+        return model._with_common(z.values, mass)
 
     def _with_common(self, z: np.ndarray, weight: np.ndarray) -> ErrorModel:
         """Return the model with the errors of the region that its blocks do not explain."""
@@ -161,7 +169,7 @@ class ErrorModel:
         Parameters
         ----------
         cells : numpy.ndarray
-            Which cells of the grid are wanted, bool (lat, lon).
+            Which cells of the model are wanted, bool (lat, lon).
         number : int
             How many draws in all.
         seed : int
@@ -230,6 +238,29 @@ class ErrorModel:
         high, wide = (max(1, round(self.block_degrees / step)) for step in steps)
         return high, wide
 
+    def place(self, lat: np.ndarray, lon: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the row of the model of each latitude, and the column of each longitude.
+
+        Raises
+        ------
+        UsageError
+            When the model was learned on another grid.
+        """
+        found = []
+        for axis, name, every in zip((lat, lon), ("lat", "lon"), self.every, strict=True):
+            own = self.standardised[name].values
+            number = np.arange(axis.size) // every
+            centre = np.bincount(number, axis) / np.bincount(number)
+            if centre.size != own.size or not np.allclose(centre, own):
+                raise UsageError(
+                    f"expected errors on the grid of the prediction, {lat.size} x {lon.size} "
+                    f"cells, found {self.scale.sizes['lat']} x {self.scale.sizes['lon']} "
+                    f"for {self.every[0]} x {self.every[1]} cells each, or other coordinates; "
+                    "train again on this grid"
+                )
+            found.append(number)
+        return found[0], found[1]
+
     @property
     def freedom(self) -> float:
         """Degrees of freedom of the spread of the draws: how many blocks of errors are known."""
@@ -251,6 +282,7 @@ class ErrorModel:
                     "correlation_length_km": self.length_km,
                     "block_degrees": self.block_degrees,
                     "block_months": self.block_months,
+                    "cells_gathered": np.array(self.every, dtype="int32"),
                 },
             )
             encoding = {"zlib": True, "complevel": 4}
@@ -286,6 +318,7 @@ class ErrorModel:
             length, degrees, months = (_positive(ds.attrs, name) for name in _NUMBERS)
             if months != int(months) or 12 % int(months):
                 raise ValueError(f"block_months: expected a divisor of 12, found {months:g}")
+            every = _every(ds.attrs)
         except UnreadableError:
             raise
         except Exception as error:  # HDF5 and decoding let many kinds through
@@ -293,7 +326,7 @@ class ErrorModel:
                 f"{path}: expected the errors of a model, found another file ({reason(error)}); "
                 "train again with `narcf-geo train`"
             ) from None
-        return cls(standardised, scale, common, length, degrees, int(months))
+        return cls(standardised, scale, common, length, degrees, int(months), every)
 
 
 _DIMS = {
@@ -334,6 +367,9 @@ def _positive(attrs: Mapping[Any, Any], name: str) -> float:
     return value
 
 
-def _narrow_side(lat: np.ndarray, lon: np.ndarray) -> float:
-    """Return the extent of a grid in degrees, the smaller of both; of one row, its length."""
-    return min((float(np.ptp(a)) for a in (lat, lon) if a.size > 1), default=step_of(lat))
+def _every(attrs: Mapping[Any, Any]) -> tuple[int, int]:
+    """Return how many rows and columns were gathered, of an older file one."""
+    values = np.atleast_1d(attrs.get("cells_gathered", (1, 1)))
+    if values.shape != (2,) or values.dtype.kind not in "iu" or (values < 1).any():
+        raise ValueError(f"cells_gathered: expected two numbers from 1, found {values}")
+    return int(values[0]), int(values[1])

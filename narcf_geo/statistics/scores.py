@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,55 +46,17 @@ def scores(estimate: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> di
     >>> found["r"], found["rmse"], found["bias"], found["ubrmse"], found["n"]
     (1.0, 1.0, 1.0, 0.0, 3)
     """
+    return _moments(estimate, observed, weight).scores()
+
+
+def _moments(estimate: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> Moments:
+    """Return the moments of all complete pairs, summed slab by slab."""
     arrays = [np.ravel(values) for values in (estimate, observed, weight)]
-    n, total = 0, 0.0
-    low, high = np.full((2, 2), [[np.inf], [-np.inf]])
-    for e, o, w in _parts(arrays):
-        n, total = n + e.size, total + float(w.sum())
-        low, high = np.fmin(low, [e.min(), o.min()]), np.fmax(high, [e.max(), o.max()])
-    if n == 0:
-        return {**dict.fromkeys(NAMES, np.nan), "n": 0}
-    mean_e = float(sum(w @ e for e, _, w in _parts(arrays, total)))
-    mean_o = float(sum(w @ o for _, o, w in _parts(arrays, total)))
-    # The rounding of a mean must not pass for variance.
-    varies = high - low > ROUNDING * np.maximum(np.abs(low), np.abs(high))
-    sums = np.zeros(6)
-    for e, o, w in _parts(arrays, total):
-        error = e - o
-        centred_e, centred_o = (e - mean_e) * varies[0], (o - mean_o) * varies[1]
-        sums += [
-            w @ centred_e**2,
-            w @ centred_o**2,
-            w @ (centred_e * centred_o),
-            w @ error**2,
-            w @ error,
-            w @ np.abs(error),
-        ]
-    var_e, var_o, covariance, square, bias, mae = map(float, sums)
-    std_e, std_o = np.sqrt(var_e), np.sqrt(var_o)
-    r = _correlation(covariance, std_e, std_o)
-    alpha, beta = _ratio(std_e, std_o), _ratio(mean_e, mean_o)
-    return {
-        "r": r,
-        "rmse": float(np.sqrt(square)),
-        "bias": bias,
-        "mae": mae,
-        "ubrmse": float(np.sqrt(max(square - bias**2, 0.0))),
-        "nse": 1.0 - _ratio(square, std_o**2),
-        "kge": float(1.0 - np.sqrt((r - 1) ** 2 + (alpha - 1) ** 2 + (beta - 1) ** 2)),
-        "kge_alpha": alpha,
-        "kge_beta": beta,
-        "slope": _ratio(covariance, std_o**2),
-        "n": n,
-    }
-
-
-def _parts(arrays: Sequence[np.ndarray], total: float = 1.0) -> Iterator[tuple[np.ndarray, ...]]:
-    """Yield the complete pairs and their weights over `total`, in double precision, by parts."""
-    for slab in slabs(len(arrays[0])):
-        e, o, w = _pairs(*(values[slab] for values in arrays))
-        if e.size:
-            yield e, o, w / total
+    parts = [
+        Moments.of(*_pairs(*(values[slab] for values in arrays)))
+        for slab in slabs(max(len(arrays[0]), 1))
+    ]
+    return Moments.together(parts)
 
 
 def taylor(estimate: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> dict[str, float]:
@@ -119,43 +81,167 @@ def taylor(estimate: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> di
     >>> round(point["std_ratio"], 9), round(point["r"], 9)
     (2.0, 1.0)
     """
-    e, o, w = _pairs(estimate, observed, weight)
-    if e.size == 0:
-        return dict.fromkeys(TAYLOR, np.nan)
-    w = w / w.sum()
-    std_e, std_o, covariance = _moments(e, o, w)
-    difference = e - o
-    values = (
-        std_e,
-        std_o,
-        _ratio(std_e, std_o),
-        _correlation(covariance, std_e, std_o),
-        float(np.sqrt(w @ (difference - w @ difference) ** 2)),
-    )
-    return dict(zip(TAYLOR, values, strict=True))
+    return _moments(estimate, observed, weight).taylor()
 
 
 def _pairs(
     estimate: np.ndarray, observed: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the complete pairs and their weights, in double precision."""
+    """Return the complete pairs and their weights."""
     pair = np.isfinite(estimate) & np.isfinite(observed) & (weight > 0)
-    e, o, w = (values[pair].astype(np.float64) for values in (estimate, observed, weight))
-    return e, o, w
+    return estimate[pair], observed[pair], weight[pair]
 
 
-def _moments(e: np.ndarray, o: np.ndarray, w: np.ndarray) -> tuple[float, float, float]:
-    """Return the standard deviations and the covariance."""
-    centred = [_centred(values, w) for values in (e, o)]
-    std_e, std_o = (float(np.sqrt(w @ values**2)) for values in centred)
-    return std_e, std_o, float(w @ (centred[0] * centred[1]))
+class Moments(NamedTuple):
+    """What scores are made of, of one set of pairs or, as arrays, of many.
+
+    Those of two sets together come from those of each, without the pairs (Chan, Golub and LeVeque
+    1983), so that scores of data of any size need no more memory than a piece of them.
+
+    Attributes
+    ----------
+    n, weight : numpy.ndarray
+        Number of pairs, and the sum of their weights.
+    estimate, observed, difference : numpy.ndarray
+        Weighted means.
+    squares : numpy.ndarray
+        Weighted sums of squares about the mean of estimate, observed and difference, and of the
+        product of the first two, (4, ...).
+    absolute : numpy.ndarray
+        Weighted sum of the size of the differences.
+    low, high : numpy.ndarray
+        Extremes of estimate and observed, (2, ...).
+    """
+
+    n: np.ndarray
+    weight: np.ndarray
+    estimate: np.ndarray
+    observed: np.ndarray
+    difference: np.ndarray
+    squares: np.ndarray
+    absolute: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, estimate: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> Moments:
+        """Sum over the last axis; pairs with a NaN, or without weight, are left out.
+
+        Examples
+        --------
+        >>> e, o, w = np.array([1.0, 2.0, 4.0, 3.0]), np.array([0.0, 1.0, 3.0, 5.0]), np.ones(4)
+        >>> whole = Moments.of(e, o, w)
+        >>> parts = Moments.of(e.reshape(2, 2), o.reshape(2, 2), w.reshape(2, 2))
+        >>> parts.n.tolist(), parts.merged().scores()["rmse"] == whole.scores()["rmse"]
+        ([2, 2], True)
+        """
+        valid = np.isfinite(estimate) & np.isfinite(observed) & (weight > 0)
+        e, o = (
+            np.where(valid, v, 0.0).astype(np.float64, copy=False) for v in (estimate, observed)
+        )
+        w = np.where(valid, weight, 0.0).astype(np.float64, copy=False)
+        total = w.sum(axis=-1)
+        share = w / np.where(total > 0, total, 1.0)[..., None]
+        mean_e, mean_o, mean_d = means = [_dot(share, v) for v in (e, o, e - o)]
+        ends = [(np.where(valid, v, np.inf), np.where(valid, v, -np.inf)) for v in (e, o)]
+        centred_e, centred_o, d = (
+            v - m[..., None] for v, m in zip((e, o, e - o), means, strict=True)
+        )
+        squares = [
+            total * _dot(share, one * other)
+            for one, other in ((centred_e, centred_e), (centred_o, centred_o), (d, d))
+        ]
+        squares.append(total * _dot(share, centred_e * centred_o))
+        return cls(
+            valid.sum(axis=-1),
+            total,
+            mean_e,
+            mean_o,
+            mean_d,
+            np.stack(squares),
+            total * _dot(share, np.abs(e - o)),
+            np.stack([low.min(axis=-1, initial=np.inf) for low, _ in ends]),
+            np.stack([high.max(axis=-1, initial=-np.inf) for _, high in ends]),
+        )
+
+    @classmethod
+    def together(cls, several: Sequence[Moments]) -> Moments:
+        """Return the moments of several sets of the same shape, together."""
+        stacked = [np.stack(values, axis=-1) for values in zip(*several, strict=True)]
+        return cls(*stacked).merged()
+
+    def merged(self) -> Moments:
+        """Return the moments of all sets along the last axis together."""
+        total = self.weight.sum(axis=-1)
+        share = self.weight / np.where(total > 0, total, 1.0)[..., None]
+        old = self.estimate, self.observed, self.difference
+        mean_e, mean_o, mean_d = means = [_dot(share, v) for v in old]
+        e, o, d = (v - m[..., None] for v, m in zip(old, means, strict=True))
+        between = np.stack([_dot(self.weight, a * b) for a, b in ((e, e), (o, o), (d, d), (e, o))])
+        return Moments(
+            self.n.sum(axis=-1),
+            total,
+            mean_e,
+            mean_o,
+            mean_d,
+            self.squares.sum(axis=-1) + between,
+            self.absolute.sum(axis=-1),
+            self.low.min(axis=-1, initial=np.inf),
+            self.high.max(axis=-1, initial=-np.inf),
+        )
+
+    def chosen(self, which: Any) -> Moments:
+        """Return some of the sets along the last axis, as an index or mask chooses them."""
+        return Moments(*(values[..., which] for values in self))
+
+    def scores(self) -> dict[str, float]:
+        """Return the scores of one set; see `scores`."""
+        if not self.n:
+            return {**dict.fromkeys(NAMES, np.nan), "n": 0}
+        std_e, std_o, unbiased, covariance = self._spreads()
+        bias = float(self.difference)
+        square = unbiased**2 + bias**2
+        r = _correlation(covariance, std_e, std_o)
+        alpha = _ratio(std_e, std_o)
+        beta = _ratio(float(self.estimate), float(self.observed))
+        return {
+            "r": r,
+            "rmse": float(np.sqrt(square)),
+            "bias": bias,
+            "mae": float(self.absolute / self.weight),
+            "ubrmse": unbiased,
+            "nse": 1.0 - _ratio(square, std_o**2),
+            "kge": float(1.0 - np.sqrt((r - 1) ** 2 + (alpha - 1) ** 2 + (beta - 1) ** 2)),
+            "kge_alpha": alpha,
+            "kge_beta": beta,
+            "slope": _ratio(covariance, std_o**2),
+            "n": int(self.n),
+        }
+
+    def taylor(self) -> dict[str, float]:
+        """Return what a Taylor diagram shows of one set; see `taylor`."""
+        if not self.n:
+            return dict.fromkeys(TAYLOR, np.nan)
+        std_e, std_o, unbiased, covariance = self._spreads()
+        r = _correlation(covariance, std_e, std_o)
+        values = std_e, std_o, _ratio(std_e, std_o), r, unbiased
+        return dict(zip(TAYLOR, values, strict=True))
+
+    def _spreads(self) -> tuple[float, float, float, float]:
+        """Return the standard deviations, also of the difference, and the covariance."""
+        mean = self.squares / self.weight
+        # The rounding of a mean must not pass for variance.
+        large = np.maximum(np.abs(self.low), np.abs(self.high))
+        varies = self.high - self.low > ROUNDING * large
+        std_e, std_o = (float(np.sqrt(m)) if v else 0.0 for m, v in zip(mean, varies, strict=False))
+        covariance = float(mean[3]) if varies.all() else 0.0
+        return std_e, std_o, float(np.sqrt(mean[2])), covariance
 
 
-def _centred(values: np.ndarray, w: np.ndarray) -> np.ndarray:
-    # The rounding of a mean must not pass for variance.
-    if np.ptp(values) <= ROUNDING * np.abs(values).max():
-        return np.zeros_like(values)
-    return values - w @ values
+def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the sum of the products along the last axis."""
+    dotted: np.ndarray = np.einsum("...c,...c->...", one, other)
+    return dotted
 
 
 def _correlation(covariance: float, std_e: float, std_o: float) -> float:

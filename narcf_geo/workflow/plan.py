@@ -153,7 +153,7 @@ STAGES: dict[str, Stage] = {
         Stage("cube", ("regrid", "biomes"), _cube, format=2),
         Stage("train", ("cube",), _train, format=2),
         Stage("predict", ("cube", "train"), _predict, format=2),
-        Stage("evaluate", ("cube", "train", "predict"), _evaluate),
+        Stage("evaluate", ("cube", "train", "predict"), _evaluate, format=2),
         Stage("map", ("cube", "predict"), _map, format=2),
         Stage("report", ("cube", "train", "predict", "evaluate", "map"), _report, format=2),
     )

@@ -64,8 +64,7 @@ def evaluate_flux(project: Project, progress: Progress, options: Options) -> lis
     from narcf_geo.figures.style import save_figure
     from narcf_geo.report.figures import evaluation_figures
 
-    cube = open_cube(project).load()
-    prediction = open_prediction(project).load()
+    cube, prediction = open_cube(project), open_prediction(project)
     settings, model = project.settings, project.path("model")
     regions = read_regions(project.path(settings.regions)) if settings.regions else None
     metrics = evaluation_metrics(cube, prediction, settings, model, regions)

@@ -7,11 +7,11 @@ import pytest
 import xarray as xr
 from places import cells, like_a_map, like_an_inversion, monthly
 
+from narcf_geo.budget.parts import fraction_parts
 from narcf_geo.budget.tables import (
     COLUMNS,
     biome_budget,
     fraction_budget,
-    fraction_parts,
     region_budget,
 )
 from narcf_geo.budget.totals import biome_series, cell_total, monthly_total
@@ -193,8 +193,8 @@ def test_land_is_classes_1_to_16_and_unknown_fractions_are_none() -> None:
     fraction[:, 0, 3] = np.nan
     shares = cells(fraction, dims=("igbp_class",)).assign_coords(igbp_class=np.arange(18))
     parts = fraction_parts(shares)
-    assert list(parts) == [*map(str, range(1, 17)), "rest", "all"]
-    found = {key: share[0].tolist() for key, (_, share) in parts.items()}
+    assert list(parts.names) == [*map(str, range(1, 17)), "rest", "all"]
+    found = {key: parts.dense(key, (1, 4))[0].tolist() for key in parts.names}
     assert found["1"] == pytest.approx([1 / 3, 1, 0, 0])
     assert found["2"] == pytest.approx([1 / 2, 0, 0, 0])
     assert found["16"] == pytest.approx([1 / 6, 0, 0, 0])

@@ -344,7 +344,7 @@ class Members:
         total: np.ndarray = self._run(x, y, full).numpy()
         return total
 
-    # Written as a graph: AutoGraph, which would make one of a loop, fails where warnings are errors.
+    # A graph as it stands: AutoGraph, which makes one of a loop, fails where warnings are errors.
     @tf.function(jit_compile=True, autograph=False)
     def _run(self, x: tf.Tensor, y: tf.Tensor, full: tf.Tensor) -> tf.Tensor:
         def train(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
