@@ -18,7 +18,7 @@ from narcf_geo.core.datasets import load_netcdf
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.progress import Progress, silent
 from narcf_geo.core.provenance import VERSION
-from narcf_geo.model import bundle
+from narcf_geo.model import bundle, contents
 from narcf_geo.model.bundle import CROSS_VALIDATION
 from narcf_geo.model.diagnostics import Diagnostics
 from narcf_geo.model.ensemble_training import EnsembleTraining, Fitted
@@ -26,7 +26,7 @@ from narcf_geo.model.network.ensemble import Estimate
 from narcf_geo.model.samples.features import Features
 from narcf_geo.model.samples.splits import PARTS, Split, final_split, splits_of
 from narcf_geo.model.samples.table import Table
-from narcf_geo.project.settings import BlockSplit, RandomSplit, TrainingSettings
+from narcf_geo.project.settings import BlockSplit, PeriodSplit, RandomSplit, TrainingSettings
 from narcf_geo.statistics.columns import Columns
 
 
@@ -73,6 +73,7 @@ def fit_bundle(
     NarcfError
         When there are no samples, or none in a part of the split.
     """
+    cube = _until_the_last(cube, settings)
     table = tabulate(cube, settings, work)
     folds = splits_of(settings.split, table, settings.seed, settings.max_rows)
     with tempfile.TemporaryDirectory() as scratch:
@@ -91,6 +92,26 @@ def fit_bundle(
             **diagnostics.write(directory, cube, fitted.ensemble, settings),
             **_origin(cube, settings, table, fitted, folds),
         )
+
+
+def learns_the_same(cube: xr.Dataset, settings: TrainingSettings, directory: Path) -> bool:
+    """Tell whether the bundle in `directory` learned from the rows that it would learn from now.
+
+    With a split by period it does when only months after the last of the split were added. That
+    the settings are the same is for the caller to know.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        table = tabulate(_until_the_last(cube, settings), settings, Path(scratch))
+        same: bool = contents.read(directory)["data"]["sha256"] == table.digest
+    return same
+
+
+def _until_the_last(cube: xr.Dataset, settings: TrainingSettings) -> xr.Dataset:
+    """Leave out months after those of a split by period: nothing of the model comes from them."""
+    if not isinstance(settings.split, PeriodSplit):
+        return cube
+    last = max(getattr(settings.split, part).end for part in PARTS)
+    return cube.sel(time=slice(None, f"{last}"))
 
 
 def _origin(

@@ -49,6 +49,8 @@ class Step:
         The files it reads, beside what the stages before have written.
     words : bool
         Whether titles, citations and the like of what it reads change its result.
+    holds : callable, optional
+        Tells whether what it wrote still holds though what it reads has changed.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Step:
     options: dict[str, Any]
     files: list[Path | RemoteFile] = field(default_factory=list)
     words: bool = True
+    holds: Callable[[Project], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def _train(project: Project) -> list[Step]:
     options["predictors"] = project.settings.predictor_names
     options["model"] = asdict(project.settings.model.recipe())
     options |= _added_by(PRESETS.origin(project.settings.model.preset))
-    return [Step("train", stages.train_model, options, words=False)]
+    return [Step("train", stages.train_model, options, words=False, holds=stages.model_holds)]
 
 
 def _predict(project: Project) -> list[Step]:

@@ -23,6 +23,13 @@ def train_model(project: Project, progress: Progress, options: Options) -> list[
     return [directory]
 
 
+def model_holds(project: Project) -> bool:
+    """Tell whether the model learned from what it would learn from now."""
+    from narcf_geo.model.fit import learns_the_same
+
+    return learns_the_same(open_cube(project), project.settings, project.path("model"))
+
+
 def predict_flux(project: Project, progress: Progress, options: Options) -> list[Path]:
     """Predict every land cell and month -> ``prediction.zarr`` and the products."""
     from narcf_geo.prediction import predict_file

@@ -82,6 +82,19 @@ class State:
             return f"changed: {', '.join(_different(before, now)) or 'order of files'}"
         return None
 
+    def same_work(self, stage: Stage, step: Step) -> bool:
+        """Tell whether a step was done by the same code with the same options."""
+        record = self.manifest.steps.get(step.name)
+        if record is None or record.format != stage.format:
+            return False
+        return not _different(record.options, plain(step.options))
+
+    def accept(self, step: Step, inputs: Mapping[str, Content]) -> None:
+        """Write down that what a step wrote holds for other inputs, too."""
+        record = self.manifest.steps[step.name]
+        self.manifest.steps[step.name] = record.model_copy(update={"inputs": dict(inputs)})
+        self.save()
+
     def damage(self, step: Step) -> dict[str, str]:
         """Return which files and folders of a step are ``missing`` or ``changed``."""
         found = {}

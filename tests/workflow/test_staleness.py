@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from shapely.geometry import box
 
 from narcf_geo.core.provenance import VERSION
-from narcf_geo.project.project import Project
+from narcf_geo.project.project import Project, open_prediction
 from narcf_geo.project.settings import Settings
 from narcf_geo.workflow import STAGES, plan, run
 from narcf_geo.workflow.state import State
@@ -299,3 +299,19 @@ def test_lost_chunks_and_changed_bytes_are_made_again(tiny_run: Path, copy_of: C
     shutil.copy(project / "maps" / "biomes.png", project / "maps" / "trend.png")
     assert ran(project) == {"map": "changed: maps/trend.png"}
     assert np.isfinite(xr.open_zarr(project / "cube.zarr", consolidated=False)["temp"]).all()
+
+
+def test_months_that_are_added_train_nothing_again(tiny_run: Path, copy_of: Copy) -> None:
+    project = copy_of(tiny_run)
+    edit(project, "end: 2009-12}\nland", "end: 2009-11}\nland")
+    edit(project, "test: {start: 2009-01, end: 2009-12}", "test: {start: 2009-01, end: 2009-10}")
+    assert "train" in ran(project)
+    model = {p.name: p.read_bytes() for p in (project / "model").iterdir()}
+    edit(project, "end: 2009-11}\nland", "end: 2009-12}\nland")
+    assert set(ran(project)) == {"regrid", "cube", "predict", "evaluate", "map", "report"}
+    assert {p.name: p.read_bytes() for p in (project / "model").iterdir()} == model
+    assert open_prediction(project).sizes["time"] == 36
+    assert stale(project) == set()
+    # What it learned from has changed: months before the last of the split.
+    change(project / "data" / "ndvi.nc", lambda ds: ds * 0.9)
+    assert "train" in ran(project)

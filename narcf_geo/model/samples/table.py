@@ -141,7 +141,7 @@ class Table:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all that is learned from."""
+        """SHA-256 of all that is learned from: values, months and cells of each row."""
         digest = hashlib.sha256(repr(self.features.names).encode())
         for part in self._parts():
             digest.update(part.data)
@@ -151,8 +151,10 @@ class Table:
         for slab in slabs(len(self.y)):
             yield np.ascontiguousarray(self.x[slab])
         yield np.ascontiguousarray(self.y)
-        for slab in slabs(len(self.y)):
-            yield self.cells.area[self.cell[slab]]
+        yield self.time.values.astype("datetime64[M]").astype(np.int64)[self.month]
+        for of_cell in (self.cells.lat, self.cells.lon, self.cells.area, self.cells.biome):
+            for slab in slabs(len(self.y)):
+                yield of_cell[self.cell[slab]]
 
     def on_grid(
         self, values: np.ndarray, template: xr.DataArray, rows: np.ndarray | None = None
