@@ -170,7 +170,7 @@ def _by_bands(ds: xr.Dataset) -> xr.Dataset:
 def _with_months(ds: xr.Dataset) -> xr.Dataset:
     """Return `ds` with bounds of whole months."""
     months = ds["time"].values.astype("datetime64[M]")
-    bounds = np.stack([months, months + 1], axis=1).astype("datetime64[ns]")
+    bounds = np.stack([months, months + np.timedelta64(1, "M")], axis=1).astype("datetime64[ns]")
     ds["time"].attrs["bounds"] = "time_bnds"
     return ds.assign_coords(time_bnds=(("time", "bnds"), bounds))
 

@@ -127,7 +127,7 @@ def _is_month_axis(ds: xr.Dataset) -> bool:
     if "time_bnds" not in ds.variables:
         return time_bounds(ds) is None
     bounds = ds["time_bnds"].values
-    whole = np.stack([months, months + 1], axis=1)
+    whole = np.stack([months, months + np.timedelta64(1, "M")], axis=1)
     return (
         bounds.shape == whole.shape and bounds.dtype.kind == "M" and bool((bounds == whole).all())
     )

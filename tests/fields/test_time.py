@@ -66,8 +66,8 @@ def test_bounds_tell_the_month_where_the_stamp_does_not() -> None:
 
 @given(st.lists(st.integers(0, 2400), min_size=1, max_size=20, unique=True), st.integers(1, 28))
 def test_months_in_any_order_are_sorted_with_their_values(numbers: list[int], day: int) -> None:
-    starts = np.datetime64("1850-01", "M") + np.array(numbers)
-    ds = series(pd.DatetimeIndex(starts.astype("datetime64[D]") + day - 1))
+    starts = np.datetime64("1850-01", "M") + np.array(numbers, "timedelta64[M]")
+    ds = series(pd.DatetimeIndex(starts.astype("datetime64[D]") + np.timedelta64(day - 1, "D")))
     apart = np.diff(np.sort(numbers))
     if apart.size and apart.min() == apart.max() > 1 and apart[0] % 3 == 0:
         with pytest.raises(TimeError, match="time bounds"):
