@@ -22,6 +22,7 @@ from tiny_project import write_project
 from narcf_geo.catalog.catalog import Catalog
 from narcf_geo.catalog.entry import Entry, presence
 from narcf_geo.core.addresses import is_address, shown
+from narcf_geo.core.datasets import open_zarr
 from narcf_geo.core.errors import NarcfError, UnreadableError, UsageError
 from narcf_geo.fields.remote import RemoteFile, last_known
 from narcf_geo.project.project import Project
@@ -362,7 +363,8 @@ def test_a_whole_project_with_remote_sources(server: Server, tmp_path: Path) -> 
     regrid("far")
     for name in ("weather", "ndvi"):
         one, other = (
-            xr.load_dataset(tmp_path / at / "regridded" / f"{name}.zarr") for at in ("local", "far")
+            open_zarr(tmp_path / at / "regridded" / f"{name}.zarr", "regrid").load()
+            for at in ("local", "far")
         )
         xr.testing.assert_allclose(one, other)
     project = Project.open(tmp_path / "far")

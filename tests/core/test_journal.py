@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,7 @@ def test_a_lost_folder_begins_anew(tmp_path: Path) -> None:
 def test_a_damaged_record_of_a_prediction_is_none(tmp_path: Path, damage: bytes) -> None:
     journal = begun(tmp_path, prediction.Journal)
     assert isinstance(journal, prediction.Journal)
+    journal = replace(journal, common=journal.key)
     record = journal.folder / "record.json"
     record.write_text('{"key": "0123456789abcdef", "stamp": [], "chunks": {"0.0.1": "ab"}}')
     assert journal.current() == {(0, 0, 1): "ab"}

@@ -36,7 +36,9 @@ def series(tmp_path: Path) -> Path:
 def started(source: Path, out: Path, *options: str) -> subprocess.Popen:
     out.parent.mkdir(exist_ok=True)
     script = (
-        "import sys, narcf_geo.regridding.inputs as inputs\n"
+        "import signal, sys, narcf_geo.regridding.inputs as inputs\n"
+        # Which shells let a job in the background ignore.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "inputs.BLOCK_BYTES = 2**20\n"
         "from narcf_geo.cli import main\n"
         "main()"

@@ -242,7 +242,8 @@ def test_another_version_does_again_only_what_it_writes_otherwise(
     project = copy_of(tiny_run)
     edit(project, f'"narcf-geo": "{VERSION}"', '"narcf-geo": "0.0.9"', "manifest.json")
     assert stale(project) == set()
-    monkeypatch.setitem(STAGES, "map", replace(STAGES["map"], format=2))
+    map_stage = STAGES["map"]
+    monkeypatch.setitem(STAGES, "map", replace(map_stage, format=map_stage.format + 1))
     assert ran(project) == {"map": "of an earlier version"}
 
 
