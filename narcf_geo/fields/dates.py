@@ -60,11 +60,15 @@ def dated(ds: xr.Dataset) -> xr.Dataset:
 def _decoded(ds: xr.Dataset) -> xr.Dataset:
     if not np.isfinite(ds["time"].values.astype("float64")).all():
         raise TimeError("expected a date for each step, found NaN along time")
+    import cftime
+
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=xr.SerializationWarning)
+            # Of a year 0, which the calendar has not: its months would be one too late.
+            warnings.filterwarnings("error", category=cftime.CFWarning)
             return xr.decode_cf(ds, decode_coords=False, decode_timedelta=False)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, cftime.CFWarning):
         attrs = ds["time"].attrs
         said = ", ".join(f"{k} {attrs[k]!r:.80}" for k in ("units", "calendar") if k in attrs)
         values = ds["time"].values

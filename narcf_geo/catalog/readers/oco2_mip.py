@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
 import xarray as xr
 
 from narcf_geo.catalog.readers.canonical import canonical
@@ -53,7 +51,8 @@ def with_months(native: xr.Dataset, path: Path, climatology: bool = False) -> xr
     year, month = (native[DATES].values[:, k].astype(int) for k in (0, 1))
     if ((month < 1) | (month > 12)).any():
         raise TimeError(f"{path}: expected months 1 to 12 in {DATES}, found {month.tolist()}")
-    time = month if climatology else pd.to_datetime({"year": year, "month": month, "day": 1})
+    starts = (12 * (year - 1970) + month - 1).astype("datetime64[M]").astype("datetime64[s]")
+    time = month if climatology else starts
     native = native.drop_vars([DATES, along, "time"], errors="ignore")
     native = native if along == "time" else native.rename({along: "time"})
-    return native.assign_coords(time=("time", np.asarray(time)))
+    return native.assign_coords(time=("time", time))

@@ -57,6 +57,7 @@ def question_of(entry: Entry) -> str:
 
 
 @pytest.mark.parametrize("case", LAYOUTS, ids=lambda case: case.name)
+@pytest.mark.filterwarnings("default")  # as users have it: a warning may hide what is wrong
 def test_unedited(case: Layout, tmp_path: Path) -> None:
     path = case.write(tmp_path)
     catalog = tmp_path / "catalog.yaml"
