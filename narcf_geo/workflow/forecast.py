@@ -281,7 +281,7 @@ def _cube(size: Size, step: Step) -> Cost:
 def _train(size: Size, step: Step) -> Cost:
     rows = size.land * size.training
     seconds = 8 + 3e-6 * rows * size.epochs * size.members * size.fits + 2e-6 * size.rows
-    return Cost(rows, seconds, LIBRARIES + 800e6, 5e6 + 200 * size.land)
+    return Cost(rows, seconds, LIBRARIES + 800e6 + 60 * size.rows, 5e6 + 200 * size.land)
 
 
 def _predict(size: Size, step: Step) -> Cost:
