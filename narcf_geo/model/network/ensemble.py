@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 
 from narcf_geo.core.slabs import SLAB_ROWS, slabs
 from narcf_geo.model.network.network import Network
+from narcf_geo.model.network.threads import one_blas_thread
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,18 @@ class Ensemble:
         if n <= SLAB_ROWS:
             return self._estimate(x if rows is None else x[rows])
         whole = Estimate(*np.empty((3, n), np.float32))
-        for slab in slabs(n):
+
+        def fill(slab: slice) -> None:
             # Each column contiguous, as the networks read them fastest.
             part = np.asfortranarray(x[slab] if rows is None else x[rows[slab]])
             found = self._estimate(part)
             whole.flux[slab], whole.spread[slab] = found.flux, found.spread
             whole.noise[slab] = found.noise
+
+        # Parts side by side: BLAS's own threads would wait for one another in small products.
+        with one_blas_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
+            for _ in pool.map(fill, slabs(n)):
+                pass
         return whole
 
     def _estimate(self, x: np.ndarray) -> Estimate:
