@@ -44,12 +44,12 @@ def test_it_says_what_the_run_then_does(tiny_run: Path, copy_of: Copy) -> None:
     project = copy_of(tiny_run)
     assert set(fates(project).values()) == {"is up to date"}
     edit(project, "title: ", "title: Another ")
-    said = fates(project)
-    does = {r.stage for r in run(project) if r.seconds is not None}
+    said = fates(project, "predict")
+    does = {r.stage for r in run(project, "predict") if r.seconds is not None}
     assert {n for n, fate in said.items() if fate == "runs"} <= does
     assert does <= {n for n, fate in said.items() if fate != "is up to date"}
     assert said["train"] == "is up to date"
-    assert set(fates(project).values()) == {"is up to date"}
+    assert set(fates(project, "predict").values()) == {"is up to date"}
 
 
 def test_what_follows_a_changed_source_may_run(tiny_run: Path, copy_of: Copy) -> None:
