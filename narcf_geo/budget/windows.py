@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.layout import Layout
+from narcf_geo.core.layout import Layout, slices
 
 PIECE = 2**17
 """Values that are worked on at once (1 MB)."""
@@ -35,7 +35,7 @@ class Windows:
         self.shape = first.shape
         lazy = (f.chunks for f in self.fields.values())
         cut = next((chunks for chunks in lazy if chunks), None) or _chunks(first.shape)
-        self.times, rows, columns = (_slices(sizes) for sizes in cut)
+        self.times, rows, columns = (slices([n for n in sizes if n]) for sizes in cut)
         self.places: list[Place] = list(product(rows, columns))
 
     def read(self, time: slice, place: Place) -> dict[str, np.ndarray]:
@@ -78,8 +78,3 @@ def _chunks(shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         tuple(min(step, n - start) for start in range(0, n, max(step, 1))) or (0,)
         for n, step in zip(shape, layout.chunk, strict=True)
     )
-
-
-def _slices(sizes: tuple[int, ...]) -> list[slice]:
-    ends = np.cumsum([0, *sizes]).tolist()
-    return [slice(a, b) for a, b in pairwise(ends) if b > a]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import accumulate, product
 
 Shape = tuple[int, int, int]
 """Along time, lat and lon."""
@@ -13,6 +13,17 @@ Shape = tuple[int, int, int]
 CHUNK: Shape = (12, 256, 256)
 """The largest chunk: a map is read from few of them, and so is the series of a cell. Its edges are
 those at which many stores are cut, so that theirs are decoded once."""
+
+
+def slices(sizes: Sequence[int]) -> list[slice]:
+    """Return what chunks of these sizes cover along an axis.
+
+    Examples
+    --------
+    >>> slices((12, 5))
+    [slice(0, 12, None), slice(12, 17, None)]
+    """
+    return [slice(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ the second the largest that glibc takes, keep it for the next array."""
 LOOPBACK = "127.0.0.1"
 """Where workers of this machine and their dashboard listen: other machines do not reach them."""
 
+LIBRARIES = 400e6
+"""Memory of a process before it works, bytes."""
+
 WORKERS_WITHIN = 60
 """Seconds to wait for the first worker of a cluster."""
 

@@ -94,15 +94,16 @@ def fit_bundle(
         )
 
 
-def learns_the_same(cube: xr.Dataset, settings: TrainingSettings, directory: Path) -> bool:
+def learns_the_same(
+    cube: xr.Dataset, settings: TrainingSettings, directory: Path, work: Path
+) -> bool:
     """Tell whether the bundle in `directory` learned from the rows that it would learn from now.
 
     With a split by period it does when only months after the last of the split were added. That
-    the settings are the same is for the caller to know.
+    the settings are the same is for the caller to know. The rows are kept in the folder `work`.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        table = tabulate(_until_the_last(cube, settings), settings, Path(scratch))
-        same: bool = contents.read(directory)["data"]["sha256"] == table.digest
+    table = tabulate(_until_the_last(cube, settings), settings, work)
+    same: bool = contents.read(directory)["data"]["sha256"] == table.digest
     return same
 
 

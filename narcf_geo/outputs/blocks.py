@@ -10,6 +10,8 @@ from itertools import product
 import numpy as np
 import xarray as xr
 
+from narcf_geo.core.layout import slices
+
 _HIGH = 1 << 16
 
 
@@ -25,7 +27,7 @@ def windows(data: xr.DataArray) -> Iterator[tuple[slice, slice, np.ndarray]]:
         (band, lat, lon).
     """
     chunks = data.chunks or tuple((n,) for n in data.shape)
-    rows, columns = (_slices(sizes) for sizes in chunks[1:])
+    rows, columns = (slices(sizes) for sizes in chunks[1:])
     for row, column in product(rows, columns):
         yield row, column, data[:, row, column].values
 
@@ -118,15 +120,10 @@ class Statistics:
 def _magnitudes(data: xr.DataArray) -> Iterator[np.ndarray]:
     """Yield the bits of the finite magnitudes of each block."""
     chunks = data.chunks or tuple((n,) for n in data.shape)
-    for window in product(*map(_slices, chunks)):
+    for window in product(*map(slices, chunks)):
         values = np.abs(data[window].values.astype("float32"))
         yield values[np.isfinite(values)].view(np.uint32)
 
 
 def _counts(halves: np.ndarray) -> np.ndarray:
     return np.bincount(halves, minlength=_HIGH)
-
-
-def _slices(sizes: tuple[int, ...]) -> list[slice]:
-    ends = np.cumsum(sizes).tolist()
-    return [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]

@@ -13,16 +13,13 @@ from typing import Any
 from narcf_geo.core.constants import IGBP
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.layout import Layout, Shape
-from narcf_geo.core.pool import Pool
+from narcf_geo.core.pool import LIBRARIES, Pool
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.prediction.arrays import KEPT
 from narcf_geo.prediction.block import SLAB_ROWS, Predictor, bundle_digest, predictor
 from narcf_geo.prediction.regions import Need, Region, regions
 from narcf_geo.prediction.source import Source
-
-LIBRARIES = 400e6
-"""Memory of a process before it works, bytes."""
 
 MEMORY = 1e9
 """What a process may take unless it is told, or needs more for one chunk in each thread."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from narcf_geo.core.errors import UsageError
-from narcf_geo.core.pool import Pool, Threads
+from narcf_geo.core.pool import LIBRARIES, Pool, Threads
 from narcf_geo.regridding.packing import Packing
 
 STORED_BYTES = 4 * 2**20
@@ -20,9 +20,6 @@ STORED_BYTES = 4 * 2**20
 
 STORED_EDGE = 512
 """Cells along the edge of a chunk of a plane that is larger."""
-
-LIBRARIES = 400e6
-"""Memory of a process before it works, bytes."""
 
 MEMORY = 2e9
 """What this process may take with several threads unless it is told, bytes."""

@@ -66,7 +66,6 @@ _FIGURES = (
 
 def write_page(project: Project, cube: xr.Dataset, prediction: xr.Dataset) -> list[Path]:
     """Write ``report/index.html`` and the tables and polygons beside it; return their paths."""
-    # The tables are made of whole arrays.
     budgets = project_budgets(project, cube, prediction)
     files = write_budgets(budgets, prediction, project)
     figures = _write_figures(project, cube, prediction, budgets)
@@ -120,11 +119,11 @@ def write_comparison(project: Project, other: Project) -> Path:
 def _write_figures(
     project: Project, cube: xr.Dataset, prediction: xr.Dataset, budgets: Budgets
 ) -> list[Path]:
+    import dask
+
     from narcf_geo.figures.series import biome_seasons, time_series
 
     settings = project.settings
-    import dask
-
     synthetic = cube.attrs.get("synthetic", "") or None
     label = settings.reference.name if settings.reference else "reference"
     figures = {

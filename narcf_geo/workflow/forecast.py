@@ -7,15 +7,27 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.pool import LIBRARIES
 from narcf_geo.project.project import RESULTS, Project
+from narcf_geo.project.settings import (
+    BlockSplit,
+    PeriodSplit,
+    RandomSplit,
+    SplitSettings,
+    YearSplit,
+)
 from narcf_geo.workflow.manifest import Manifest
 from narcf_geo.workflow.plan import Stage, Step, wanted
 from narcf_geo.workflow.state import State, plain
 
-LIBRARIES = 400e6
-"""Memory of a process before it works, bytes."""
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BIOMES = 12
+"""Biomes that a large region has."""
 
 _COMPRESSED = 4
 """By how much fields compress at best."""
@@ -57,7 +69,6 @@ class Size:
         months = settings.period.months()
         fluxes = [settings.target, settings.reference, settings.truth]
         split = settings.periods
-        folds = getattr(settings.split, "folds", 0)
         return cls(
             cells=math.prod(project.target_grid.shape),
             land=_land(project),
@@ -67,7 +78,7 @@ class Size:
             training=len(split.train.months()) if split else len(months),
             epochs=recipe.epochs,
             members=recipe.members,
-            fits=1 + folds * (2 if settings.split.kind == "blocks" else 1),
+            fits=1 + _folds(settings.split, months),
         )
 
     @property
@@ -176,13 +187,13 @@ def require_room(project: Project, *stages: str) -> None:
         When a step needs more memory than there is, or the disk is too small for what is written
         even where that compresses well.
     """
-    done, size = Manifest.open(project.directory).steps, Size.of(project)
-    costs = {
-        step.name: COSTS[stage.name](size, step)
-        for stage in wanted(stages)
-        for step in stage.steps(project)
-        if step.name not in done
-    }
+    done = Manifest.open(project.directory).steps
+    steps = [(stage, step) for stage in wanted(stages) for step in stage.steps(project)]
+    new = [(stage, step) for stage, step in steps if step.name not in done]
+    if not new:
+        return
+    size = Size.of(project)
+    costs = {step.name: COSTS[stage.name](size, step) for stage, step in new}
     there = available_memory()
     for name, cost in costs.items():
         if cost.memory > there:
@@ -262,6 +273,17 @@ def _land(project: Project) -> int:
     inland, sea = inland_and_open_sea(*np.meshgrid(grid.lon[::8], grid.lat[::8]))
     share = np.where(inland, 1.0, np.where(sea, 0.0, 0.5)).mean()
     return round(math.prod(grid.shape) * float(share))
+
+
+def _folds(split: SplitSettings, months: pd.DatetimeIndex) -> int:
+    """Return how many folds are trained before the model that predicts."""
+    if isinstance(split, BlockSplit):
+        return 2 * split.folds  # in random folds, too
+    if isinstance(split, RandomSplit):
+        return split.folds
+    if isinstance(split, YearSplit):
+        return int(months.year.nunique())
+    return 0 if isinstance(split, PeriodSplit) else _BIOMES
 
 
 def _regrid(size: Size, step: Step) -> Cost:

@@ -27,7 +27,11 @@ def model_holds(project: Project) -> bool:
     """Tell whether the model learned from what it would learn from now."""
     from narcf_geo.model.fit import learns_the_same
 
-    return learns_the_same(open_cube(project), project.settings, project.path("model"))
+    work = project.path(".narcf", "training")
+    holds = learns_the_same(open_cube(project), project.settings, project.path("model"), work)
+    if holds:
+        remove(work)
+    return holds
 
 
 def predict_flux(project: Project, progress: Progress, options: Options) -> list[Path]:

@@ -72,12 +72,14 @@ def load(
         with np.load(path, allow_pickle=False) as file:
             text, *arrays = (file[name] for name in file.files)
         known: dict[str, Any] = json.loads(text.tobytes())
+        restored, rest = arrays[: len(variables)], iter(arrays[len(variables) :])
+        kept = [[next(rest) for _ in range(size)] for size in known["sizes"]]
+        progress = Progress(known["train"], known["validation"], kept, known["stopped"])
+        states = known["states"]
     except Exception:  # ZIP and NumPy let many kinds through; a training can always begin anew
         return None
-    restored, rest = arrays[: len(variables)], iter(arrays[len(variables) :])
-    if [a.shape for a in restored] != [v.shape for v in variables]:
+    if [a.shape for a in restored] != [v.shape for v in variables] or len(states) != len(rngs):
         return None
-    for rng, state in zip(rngs, known["states"], strict=True):
+    for rng, state in zip(rngs, states, strict=True):
         rng.bit_generator.state = state
-    kept = [[next(rest) for _ in range(size)] for size in known["sizes"]]
-    return Progress(known["train"], known["validation"], kept, known["stopped"]), restored
+    return progress, restored
