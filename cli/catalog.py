@@ -33,9 +33,13 @@ def _open(directory: Path, values: list[str] | None, file: Path | None = None) -
 
     if file is not None:
         return Catalog.open(file, **parameters(values))
-    if (directory / "narcf.yaml").exists():
+    if _is_project(directory):
         return Project.open(directory, **parameters(values)).catalog()
     return Catalog.open(**parameters(values))
+
+
+def _is_project(directory: Path) -> bool:
+    return (directory / "narcf.yaml").exists()
 
 
 def _chosen(catalog: Catalog, names: list[str] | None) -> list[str]:
@@ -79,9 +83,10 @@ def list_sources(
     opened = present if open_all or len(present) <= LIST_OPENS else []
     grids = {}
     if opened:
-        from narcf_geo.catalog.describe import peek
+        from narcf_geo.catalog.glance import GLANCES_FILE, glances
 
-        grids = {name: peek(catalog[name]) for name in opened}
+        record = directory / GLANCES_FILE if file is None and _is_project(directory) else None
+        grids = glances([catalog[name] for name in opened], record)
     rows = [
         (
             name,

@@ -28,6 +28,10 @@ class VariableRow(NamedTuple):
     missing: float
 
 
+UNREADABLE = "cannot be read"
+"""In place of the grid of a source that `peek` cannot read."""
+
+
 @dataclass(frozen=True)
 class Description:
     """What a source holds."""
@@ -44,7 +48,7 @@ def peek(entry: Entry) -> tuple[str, str]:
         ds = entry.read()
         grid = Grid.from_dataset(ds)
     except (NarcfError, OSError, RuntimeError) as error:
-        return "cannot be read", str(error).split(": ")[-1][:40]
+        return UNREADABLE, str(error).split(": ")[-1][:40]
     return f"{grid.shape[0]} x {grid.shape[1]}", period(ds).partition(",")[0]
 
 

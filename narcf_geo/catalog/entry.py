@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from narcf_geo.fields.remote import RemoteFile
 
 
+_SIDE_FILES = (".dbf", ".shx", ".prj", ".cpg", ".hdr", ".tfw", ".aux.xml")
+"""What a format keeps beside its file."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """A source of the catalog, its templates filled in.
@@ -147,3 +151,15 @@ def presence(entry: Entry) -> str:
 def _size(path: Path) -> int:
     parts = path.rglob("*") if path.is_dir() else [path]
     return sum(part.stat().st_size for part in parts if part.is_file())
+
+
+def with_side_files(files: list[Path | RemoteFile]) -> list[Path | RemoteFile]:
+    """Return files with those that lie beside them and belong to them."""
+    found: dict[Path | RemoteFile, None] = {}
+    for file in files:
+        found[file] = None
+        if isinstance(file, Path) and file.is_file():
+            beside = [file.with_suffix(suffix) for suffix in _SIDE_FILES]
+            beside.append(file.with_name(f"{file.name}.aux.xml"))
+            found |= dict.fromkeys(path for path in beside if path.is_file())
+    return list(found)

@@ -96,6 +96,17 @@ def size(path: Path) -> int:
     return sum(file.stat().st_size for file in _files(path).values())
 
 
+def stamps(path: Path) -> dict[str, Stamp]:
+    """Return size and times of each file in a folder by its name there, or of a file by ``""``.
+
+    Raises
+    ------
+    NarcfError
+        When a file is absent or cannot be looked at.
+    """
+    return {name: _stamp(file) for name, file in _files(path).items()}
+
+
 def _files(path: Path) -> dict[str, Path]:
     """Return the regular files in a folder by their names there, sorted; a file by ``""``.
 

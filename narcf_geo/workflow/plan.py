@@ -20,7 +20,7 @@ from narcf_geo.workflow import inputs, stages
 from narcf_geo.workflow.options import Options
 
 if TYPE_CHECKING:
-    from narcf_geo.catalog.entry import Entry
+    from narcf_geo.catalog.entry import Entry, with_side_files
 
 _BOX = {"region": {"west", "south", "east", "north"}, "resolution": True, "min_coverage": True}
 _READING = {
@@ -28,9 +28,6 @@ _READING = {
     "synthetic",
 }
 """Keys of an entry that change what is read; the others say what it is and where it is from."""
-
-_SIDE_FILES = (".dbf", ".shx", ".prj", ".cpg", ".hdr", ".tfw", ".aux.xml")
-"""What a format keeps beside its file."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ def _regrid(project: Project) -> list[Step]:
         if name == settings.target.source and settings.periods is not None:
             options["months_needed"] = settings.periods.model_dump(mode="json")
         run = partial(inputs.regrid_source, name=name)
-        steps.append(Step(f"regrid {name}", run, options, _with_side_files(catalog[name].files())))
+        steps.append(Step(f"regrid {name}", run, options, with_side_files(catalog[name].files())))
     return steps
 
 
@@ -101,7 +98,7 @@ def _biomes(project: Project) -> list[Step]:
     options = _settings(project, {**_BOX, "land_cover": {"min_land"}})
     options["region"]["name"] = project.settings.region.name
     options |= {"source": _reading(entry), "description": entry.source.description}
-    return [Step("biomes", inputs.map_biomes, options, _with_side_files(entry.files()))]
+    return [Step("biomes", inputs.map_biomes, options, with_side_files(entry.files()))]
 
 
 def _cube(project: Project) -> list[Step]:
@@ -213,16 +210,4 @@ def _added_by(*origins: str | None) -> dict[str, Any]:
 
 def _polygons(project: Project) -> list[Path | RemoteFile]:
     regions = project.settings.regions
-    return _with_side_files([project.path(regions)]) if regions else []
-
-
-def _with_side_files(files: list[Path | RemoteFile]) -> list[Path | RemoteFile]:
-    """Return files with those that lie beside them and belong to them."""
-    found: dict[Path | RemoteFile, None] = {}
-    for file in files:
-        found[file] = None
-        if isinstance(file, Path) and file.is_file():
-            beside = [file.with_suffix(suffix) for suffix in _SIDE_FILES]
-            beside.append(file.with_name(f"{file.name}.aux.xml"))
-            found |= dict.fromkeys(path for path in beside if path.is_file())
-    return list(found)
+    return with_side_files([project.path(regions)]) if regions else []
