@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from narcf_geo.catalog.entry import Entry, with_side_files
 from narcf_geo.core.addresses import shown
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.progress import Progress
@@ -18,9 +19,6 @@ from narcf_geo.project.presets import PRESETS
 from narcf_geo.project.project import Project
 from narcf_geo.workflow import inputs, stages
 from narcf_geo.workflow.options import Options
-
-if TYPE_CHECKING:
-    from narcf_geo.catalog.entry import Entry, with_side_files
 
 _BOX = {"region": {"west", "south", "east", "north"}, "resolution": True, "min_coverage": True}
 _READING = {
