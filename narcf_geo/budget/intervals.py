@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -86,7 +87,7 @@ def _monthly(
 
     from narcf_geo.budget.totals import cell_total
 
-    std, flux = fields["flux_std"], fields.get("flux")
+    std = fields["flux_std"]
     row, column = errors.place(std["lat"].values, std["lon"].values)
     owner = (row[:, None] * errors.scale.sizes["lon"] + column).ravel()
     windows = Windows(fields)
@@ -97,27 +98,66 @@ def _monthly(
     number = np.cumsum(cells.ravel()) - 1
     places = [_Place.of(windows.cells(p), share, wanted, number[owner]) for p in windows.places]
     month = std["time"].dt.month.values - 1
-    parts = share.shape[0]
     one = cell_total(xr.ones_like(std["time"], dtype=np.float64), xr.DataArray(1.0)).values
     area = cell_area.transpose(*windows.plane).values.astype(np.float64)
     for time in windows.times:
-        length = time.stop - time.start
-        scale = np.zeros((length, parts, cells.sum()))
-        total = np.zeros((parts, length))
-        for at, place in zip(windows.places, places, strict=True):
-            for months, read in windows.pieces(time, at):
-                here = slice(months.start - time.start, months.stop - time.start)
-                each = area[at] * one[months, None, None]
-                std_ = (read["flux_std"] * each).reshape(len(each), -1)
-                if flux is not None:
-                    flux_ = (read["flux"] * each).reshape(len(each), -1)
-                    std_[~np.isfinite(flux_)] = np.nan
-                    total[:, here] += place.share @ np.nan_to_num(flux_).T
-                scale[here, :, place.found] += place.sums(np.nan_to_num(std_))
-        drawn = np.empty((draws, parts, length))
+        of_place = partial(_of_place, time=time, places=places, area=area, factor=one)
+        total, scale = _summed(windows, of_place, int(cells.sum()))
+        drawn = np.empty((draws, *total.shape))
         for t, m in enumerate(month[time]):
             drawn[:, :, t] = (sparse.csr_array(scale[t]) @ patterns[m]).T
         yield time, total, drawn
+
+
+_Found = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _summed(
+    windows: Windows, of_place: Callable[[Windows, int], _Found], cells: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return totals (part, month), and standard deviations summed by cells (month, part, cell)."""
+    total, scale = np.zeros(()), np.zeros(())
+
+    def take(found: _Found) -> None:
+        nonlocal total, scale
+        touched, flux, std = found
+        if not total.ndim:
+            total, scale = np.zeros(flux.shape), np.zeros((*std.shape[:2], cells))
+        total += flux
+        scale[..., touched] += std
+
+    windows.each(of_place, take)
+    return total, scale
+
+
+def _of_place(
+    windows: Windows,
+    number: int,
+    *,
+    time: slice,
+    places: Sequence[_Place],
+    area: np.ndarray,
+    factor: np.ndarray,
+) -> _Found:
+    """Return the cells of the error model that a place touches, and sums over its own cells.
+
+    Those are of the flux (part, month), zero without one, and of the standard deviation by the
+    cells that are touched (month, part, touched).
+    """
+    at, place = windows.places[number], places[number]
+    length, parts = time.stop - time.start, place.share.shape[0]
+    scale = np.zeros((length, parts, place.found.size))
+    total = np.zeros((parts, length))
+    for months, read in windows.pieces(time, at):
+        here = slice(months.start - time.start, months.stop - time.start)
+        each = area[at] * factor[months, None, None]
+        std = (read["flux_std"] * each).reshape(len(each), -1)
+        if "flux" in read:
+            flux = (read["flux"] * each).reshape(len(each), -1)
+            std[~np.isfinite(flux)] = np.nan
+            total[:, here] = place.share @ np.nan_to_num(flux).T
+        scale[here] = place.sums(np.nan_to_num(std))
+    return place.found, total, scale
 
 
 def _patterns(errors: ErrorModel, cells: np.ndarray, draws: int, seed: int) -> np.ndarray:

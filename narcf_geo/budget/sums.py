@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -74,30 +75,10 @@ class PartSums:
         years, year = np.unique(stamps.dt.year.values, return_inverse=True)
         seconds = days_in_month(stamps).values * SECONDS_PER_DAY
         area = cell_area.transpose(*windows.plane).values.astype(np.float64)
-        shape = share.shape[0], stamps.size
-        cells, areas, weight, flux, reference, pairs = (np.zeros(shape) for _ in range(6))
-        year_cells, year_area = (np.zeros((shape[0], years.size)) for _ in range(2))
-        for place in windows.places:
-            part = share[:, windows.cells(place).ravel()].tocsr()
-            counted = part.copy()
-            counted.data = (part.data > 0).astype(np.float64)
-            size = area[place].ravel()
-            known = np.zeros((years.size, size.size), dtype=bool)
-            pieces = (windows.pieces(time, place) for time in windows.times)
-            for months, values in chain.from_iterable(pieces):
-                one = values["flux"].reshape(-1, size.size).astype(np.float64) * size
-                valid = np.isfinite(one)
-                np.logical_or.at(known, year[months], valid)
-                cells[:, months] += counted @ valid.T.astype(np.float64)
-                areas[:, months] += part @ np.where(valid, size, 0.0).T
-                flux[:, months] += part @ np.where(valid, one, 0.0).T
-                if "reference" in values:
-                    other = values["reference"].reshape(-1, size.size).astype(np.float64) * size
-                    both = valid & np.isfinite(other)
-                    reference[:, months] += part @ np.where(both, other, 0.0).T
-                    pairs[:, months] += counted @ both.T.astype(np.float64)
-            year_cells += counted @ known.T.astype(np.float64)
-            year_area += part @ np.where(known, size, 0.0).T
+        of_place = partial(_of_place, area=area, share=share, year=year)
+        cells, areas, flux, reference, pairs, year_cells, year_area = windows.total(
+            of_place, _added
+        )
         factor = seconds * TGC_PER_UMOL
         weight, flux, reference = areas * seconds, flux * factor, reference * factor
         in_year = np.eye(years.size)[year]
@@ -106,6 +87,40 @@ class PartSums:
             Sums(stamps.values, cells, areas, weight, flux, _paired(reference, pairs)),
             Sums(years, year_cells, year_area, weights, fluxes, _paired(others, both_in)),
         )
+
+
+def _of_place(
+    windows: Windows, number: int, *, area: np.ndarray, share: sparse.csc_array, year: np.ndarray
+) -> list[np.ndarray]:
+    """Return the sums of a place: of its months (part, month), then of its years (part, year)."""
+    place = windows.places[number]
+    part = share[:, windows.cells(place).ravel()].tocsr()
+    counted = part.copy()
+    counted.data = (part.data > 0).astype(np.float64)
+    size = area[place].ravel()
+    shape = share.shape[0], year.size
+    cells, areas, flux, reference, pairs = (np.zeros(shape) for _ in range(5))
+    known = np.zeros((year.max(initial=-1) + 1, size.size), dtype=bool)
+    pieces = (windows.pieces(time, place) for time in windows.times)
+    for months, values in chain.from_iterable(pieces):
+        one = values["flux"].reshape(-1, size.size).astype(np.float64) * size
+        valid = np.isfinite(one)
+        np.logical_or.at(known, year[months], valid)
+        cells[:, months] += counted @ valid.T.astype(np.float64)
+        areas[:, months] += part @ np.where(valid, size, 0.0).T
+        flux[:, months] += part @ np.where(valid, one, 0.0).T
+        if "reference" in values:
+            other = values["reference"].reshape(-1, size.size).astype(np.float64) * size
+            both = valid & np.isfinite(other)
+            reference[:, months] += part @ np.where(both, other, 0.0).T
+            pairs[:, months] += counted @ both.T.astype(np.float64)
+    year_cells = counted @ known.T.astype(np.float64)
+    year_area = part @ np.where(known, size, 0.0).T
+    return [cells, areas, flux, reference, pairs, year_cells, year_area]
+
+
+def _added(one: list[np.ndarray], other: list[np.ndarray]) -> list[np.ndarray]:
+    return [a + b for a, b in zip(one, other, strict=True)]
 
 
 def _paired(total: np.ndarray, pairs: np.ndarray) -> np.ndarray:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -128,7 +129,7 @@ class Cluster:
         try:
             columns: list[Any] = list(zip(*tasks, strict=True))
             if shared is not None:
-                given = self.client.scatter(shared, broadcast=True)
+                given = self.client.scatter(shared, broadcast=True, hash=False)
                 columns.insert(0, [given] * len(tasks))
             futures += self.client.map(function, *columns, pure=False)
             for future in as_completed(futures):
@@ -154,6 +155,44 @@ def threads() -> Threads:
     from dask.system import CPU_COUNT
 
     return Threads(CPU_COUNT)
+
+
+def at_hand() -> Pool:
+    """Return the cluster that dask computes on in this process; threads where there is none."""
+    if "distributed" in sys.modules:
+        from distributed import default_client
+
+        with suppress(ValueError):  # there is none
+            client = default_client()
+            if not client.asynchronous and client.nthreads():
+                return _cluster(client)
+    return threads()
+
+
+def in_order(
+    pool: Pool,
+    function: Callable[[Any, int], Any],
+    number: int,
+    take: Callable[[Any], None],
+    shared: Any,
+) -> None:
+    """Call ``function(shared, n)`` for n below `number`, and `take` with the results in order."""
+    waiting: dict[int, Any] = {}
+    following = 0
+
+    def done(result: tuple[int, Any]) -> None:
+        nonlocal following
+        waiting[result[0]] = result[1]
+        while following in waiting:
+            take(waiting.pop(following))
+            following += 1
+
+    pool.run(_numbered, [(n,) for n in range(number)], done, (function, shared))
+
+
+def _numbered(asked: tuple[Callable[[Any, int], Any], Any], number: int) -> tuple[int, Any]:
+    function, shared = asked
+    return number, function(shared, number)
 
 
 @contextmanager
@@ -185,8 +224,12 @@ def open_pool(
         return
     with _local(workers) if workers else _remote(scheduler) as client:
         check_versions(client)
-        counts = client.nthreads().values()
-        yield Cluster(client, sum(counts), max(counts), _dashboard(client))
+        yield _cluster(client)
+
+
+def _cluster(client: Client) -> Cluster:
+    counts = client.nthreads().values()
+    return Cluster(client, sum(counts), max(counts), _dashboard(client))
 
 
 def _dashboard(client: Client) -> str:

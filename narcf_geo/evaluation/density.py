@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -89,14 +91,23 @@ def density(
 def _counted(pair: Pair, low: float, high: float) -> np.ndarray:
     """Return the number of pairs (observed, estimate) in each bin."""
     windows = Windows({"estimate": pair.estimate, "observed": pair.observed})
-    area = pair.area.transpose(*windows.plane).values
+    counted = pair.area.transpose(*windows.plane).values > 0
+    of_place = partial(_of_place, counted=counted, low=low, high=high)
+    count = windows.total(of_place, operator.add)
+    return count.reshape(BINS, BINS)
+
+
+def _of_place(
+    windows: Windows, number: int, *, counted: np.ndarray, low: float, high: float
+) -> np.ndarray:
+    """Return the number of pairs of a place in each bin, (observed, estimate) as one axis."""
+    place = windows.places[number]
     count = np.zeros(BINS * BINS, dtype=np.int64)
     scale = BINS / (high - low) if high > low else 0.0
-    for place in windows.places:
-        pieces = (windows.pieces(time, place) for time in windows.times)
-        for _, values in chain.from_iterable(pieces):
-            e, o = (values[name].astype(np.float64) for name in ("estimate", "observed"))
-            pairs = np.isfinite(e) & np.isfinite(o) & (area[place] > 0)
-            x, y = (np.clip(((v[pairs] - low) * scale).astype(int), 0, BINS - 1) for v in (o, e))
-            count += np.bincount(x * BINS + y, minlength=count.size)
-    return count.reshape(BINS, BINS)
+    pieces = (windows.pieces(time, place) for time in windows.times)
+    for _, values in chain.from_iterable(pieces):
+        e, o = (values[name].astype(np.float64) for name in ("estimate", "observed"))
+        pairs = np.isfinite(e) & np.isfinite(o) & counted[place]
+        x, y = (np.clip(((v[pairs] - low) * scale).astype(int), 0, BINS - 1) for v in (o, e))
+        count += np.bincount(x * BINS + y, minlength=count.size)
+    return count

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -140,58 +141,108 @@ def pair_sums(
     windows = Windows(fields)
     area = cell_area.transpose(*windows.plane).values.astype(np.float64)
     time = next(iter(fields.values())).indexes["time"]
-    passes = {name: _Pass(pairing, time) for name, pairing in pairings.items()}
-    again = [one for one in passes.values() if one.pairing.components]
-    for place in windows.places:
-        size = area[place].ravel()
-        for one in passes.values():
-            one.enter(size, windows.cells(place).ravel())
-        for window in windows.times:
-            for months, values in windows.pieces(window, place):
-                for one in passes.values():
-                    one.add(months, _flat(values, size.size))
-        for window in windows.times if again else ():
-            for months, values in windows.pieces(window, place):
-                for one in again:
-                    one.add_anomalies(months, _flat(values, size.size))
-        for one in passes.values():
-            one.leave()
-    return {name: one.sums() for name, one in passes.items()}
+    asked = list(pairings.values())
+    of_place = partial(_of_place, area=area, month=np.asarray(time.month), pairings=asked)
+    found = windows.total(of_place, _together)
+    return {
+        name: sums.of_months(time, pairing.months)
+        for (name, pairing), sums in zip(pairings.items(), found, strict=True)
+    }
+
+
+class _Sums(NamedTuple):
+    """`PairSums` of some cells, of all months of the fields."""
+
+    whole: Moments
+    groups: list[Moments]
+    known: np.ndarray
+    area: float
+    components: dict[str, Moments]
+    inside: np.ndarray
+
+    def of_months(self, time: pd.DatetimeIndex, months: np.ndarray) -> PairSums:
+        """Return the sums with the months that count alone."""
+        groups = [moments.chosen(months) for moments in self.groups]
+        return PairSums(time[months], self.whole.chosen(months), groups, *self[2:])
+
+
+def _of_place(
+    windows: Windows,
+    number: int,
+    *,
+    area: np.ndarray,
+    month: np.ndarray,
+    pairings: Sequence[Pairing],
+) -> list[_Sums]:
+    """Return the sums of each pairing over the cells of a place."""
+    place = windows.places[number]
+    size, cells = area[place].ravel(), windows.cells(place).ravel()
+    passes = [_Pass(pairing, month, size, cells) for pairing in pairings]
+    again = [one for one in passes if one.pairing.components]
+    for window in windows.times:
+        for months, values in windows.pieces(window, place):
+            for one in passes:
+                one.add(months, _flat(values, size.size))
+    for window in windows.times if again else ():
+        for months, values in windows.pieces(window, place):
+            for one in again:
+                one.add_anomalies(months, _flat(values, size.size))
+    return [one.sums() for one in passes]
 
 
 def _flat(values: Mapping[str, np.ndarray], cells: int) -> dict[str, np.ndarray]:
     return {name: value.reshape(-1, cells) for name, value in values.items()}
 
 
+def _together(several: list[_Sums], others: list[_Sums]) -> list[_Sums]:
+    """Return the sums of each pairing over the cells of both."""
+    return [_both(one, other) for one, other in zip(several, others, strict=True)]
+
+
+def _both(one: _Sums, other: _Sums) -> _Sums:
+    return _Sums(
+        Moments.together([one.whole, other.whole]),
+        [Moments.together(pair) for pair in zip(one.groups, other.groups, strict=True)],
+        one.known + other.known,
+        one.area + other.area,
+        {n: Moments.together([m, other.components[n]]) for n, m in one.components.items()},
+        one.inside + other.inside,
+    )
+
+
 class _Pass:
-    """The sums of one pairing, window after window."""
+    """The sums of one pairing over the cells of a place, months after months.
 
-    def __init__(self, pairing: Pairing, time: pd.DatetimeIndex) -> None:
-        self.pairing, self.time = pairing, time
-        self.month = np.asarray(time.month)
-        count = pairing.groups.shape[0] if pairing.groups is not None else 0
-        nothing = Moments.of(*np.zeros((3, time.size, 0)))
-        self.moments = [nothing] * (1 + count)
-        self.known = np.zeros(count, dtype=int)
-        self.area = 0.0
-        names = ("mean_field", "seasonal_cycle", "anomalies")
-        self.components = dict.fromkeys(names, nothing.merged())
-        self.inside = np.zeros(len(pairing.factors) + 1)
+    Parameters
+    ----------
+    pairing : Pairing
+    month : numpy.ndarray
+        Calendar month of each month of the fields, (time,).
+    size, cells : numpy.ndarray
+        Areas, m2, and numbers of the cells.
+    """
 
-    def enter(self, size: np.ndarray, cells: np.ndarray) -> None:
-        """Begin with a place: the areas and the numbers of its cells."""
-        self.size = size
+    def __init__(
+        self, pairing: Pairing, month: np.ndarray, size: np.ndarray, cells: np.ndarray
+    ) -> None:
+        self.pairing, self.month, self.size = pairing, month, size
         self.any = np.zeros(size.size, dtype=bool)
         # Of cells with a pair alone: many are sea.
         self.paired = np.zeros(size.size, dtype=bool)
         self.climatology = [Climatology(0), Climatology(0)]
         self.sets = []
-        if self.pairing.groups is not None:
-            rows = self.pairing.groups[:, cells].tocsr()
+        if pairing.groups is not None:
+            rows = pairing.groups[:, cells].tocsr()
             for group in range(rows.shape[0]):
                 of = slice(rows.indptr[group], rows.indptr[group + 1])
-                number = rows.indices[of]
-                self.sets.append((number, size[number] * rows.data[of]))
+                inside = rows.indices[of]
+                self.sets.append((inside, size[inside] * rows.data[of]))
+        nothing = Moments.of(*np.zeros((3, month.size, 0)))
+        self.moments = [nothing] * (1 + len(self.sets))
+        self.known = np.zeros(len(self.sets), dtype=int)
+        names = ("mean_field", "seasonal_cycle", "anomalies")
+        self.components = dict.fromkeys(names, nothing.merged())
+        self.inside = np.zeros(len(pairing.factors) + 1)
 
     def _pair(self, months: slice, values: Mapping[str, np.ndarray]) -> Any:
         """Return the months that count, estimate and observed where both have a value."""
@@ -256,24 +307,21 @@ class _Pass:
         ]
         self._component("anomalies", *rest)
 
-    def leave(self) -> None:
-        """End with a place."""
-        self.area += float(np.nansum(self.size[self.any]))
+    def sums(self) -> _Sums:
+        """Return the sums when all months were added."""
         if self.pairing.components:
             (e, e_cycle), (o, o_cycle) = (c.mean_and_cycle() for c in self.climatology)
             self._component("mean_field", e, o)
             seasonal = np.isfinite(e_cycle).sum(axis=0) >= 2
             self._component("seasonal_cycle", np.where(seasonal, e_cycle, np.nan), o_cycle)
+        whole, *groups = self.moments
+        area = float(np.nansum(self.size[self.any]))
+        return _Sums(whole, groups, self.known, area, self.components, self.inside)
 
     def _component(self, name: str, estimate: np.ndarray, observed: np.ndarray) -> None:
         weight = np.broadcast_to(self.size[self.paired], estimate.shape)
         some = Moments.of(estimate.ravel(), observed.ravel(), weight.ravel())
         self.components[name] = Moments.together([self.components[name], some])
-
-    def sums(self) -> PairSums:
-        whole, *groups = (moments.chosen(self.pairing.months) for moments in self.moments)
-        time = self.time[self.pairing.months]
-        return PairSums(time, whole, groups, self.known, self.area, self.components, self.inside)
 
 
 def _added(moments: Moments, some: Moments, at: np.ndarray) -> Moments:

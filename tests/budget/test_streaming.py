@@ -13,6 +13,7 @@ from places import cells, monthly
 from narcf_geo.budget import biome_budget, biome_series, fraction_budget
 from narcf_geo.budget.intervals import total_draws
 from narcf_geo.core.errors import UsageError
+from narcf_geo.core.pool import open_pool
 from narcf_geo.grid import Grid
 from narcf_geo.statistics import gathering
 from narcf_geo.statistics.error_model import ErrorModel
@@ -72,6 +73,15 @@ def test_chunks_make_no_difference(chunks: list[tuple[int, int, int]]) -> None:
     series = biome_series(lazy["flux"], BIOME, AREA)
     for number, total in biome_series(FIELDS["flux"], BIOME, AREA).items():
         xr.testing.assert_allclose(series[number], total, rtol=1e-12)
+
+
+def test_workers_give_the_same_numbers_to_the_last_digit() -> None:
+    lazy = {name: field.chunk(time=5, lat=3, lon=4) for name, field in FIELDS.items()}
+    threads = tables(lazy, FRACTION)
+    with open_pool(workers=2):
+        workers = tables(lazy, FRACTION)
+    for one, other in zip(workers, threads, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
 def test_tables_are_those_of_a_loop() -> None:

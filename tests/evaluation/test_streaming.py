@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import cells, like_a_map, like_an_inversion, monthly
 
+from narcf_geo.core.pool import open_pool
 from narcf_geo.evaluation import by_biome, by_season, compare, compare_on_common, components
 from narcf_geo.evaluation.comparison import Pair
 from narcf_geo.evaluation.density import BINS, density
@@ -81,6 +82,20 @@ def test_chunks_make_no_difference(first: tuple, second: tuple) -> None:
     close(components(estimate, observed, AREA), IN_MEMORY["components"])
     found = compare_on_common({"a": estimate, "b": observed - 1}, observed, AREA)
     close(found, IN_MEMORY["common"])
+
+
+def test_workers_give_the_same_scores_to_the_last_digit() -> None:
+    estimate, observed = (f.chunk(time=9, lat=3, lon=4) for f in (ESTIMATE, OBSERVED))
+
+    def found() -> list[Any]:
+        pairs = density(estimate, observed, AREA)
+        assert pairs
+        scored = components(estimate, observed, AREA), by_biome(estimate, observed, AREA, BIOME)
+        return [*scored, *(np.asarray(value).tolist() for value in pairs)]
+
+    threads = found()
+    with open_pool(workers=2):
+        assert repr(found()) == repr(threads)
 
 
 def test_scores_in_memory_are_those_of_all_pairs_at_once() -> None:
