@@ -9,7 +9,7 @@ import warnings
 def main() -> None:
     """Run ``narcf-geo``: exit code 2 for a wrong question, 1 for a failed run, 0 else."""
     from narcf_geo.cli.app import app
-    from narcf_geo.core.errors import NarcfError
+    from narcf_geo.core.errors import NarcfError, first
     from narcf_geo.core.files import disk_failure
 
     debug = "--debug" in sys.argv
@@ -22,11 +22,12 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         _fail("Interrupted; what was finished stays, run again to go on", 130)
-    except Exception as error:
+    except Exception as raised:
+        error = first(raised)
         if debug:
             import traceback
 
-            message = "".join(traceback.format_exception(error)).rstrip()
+            message = "".join(traceback.format_exception(raised)).rstrip()
         elif isinstance(error, NarcfError):
             message = f"Error: {error}"
         elif said := disk_failure(error):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,26 @@ def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
         return Path(shutil.copytree(project, tmp_path / "project", symlinks=True))
 
     return copy
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen]]]:
+    """A scheduler and two workers on loopback, as one would start them by hand."""
+    place = tmp_path / "scheduler.json"
+    dask = Path(sys.executable).with_name("dask")
+    command = [dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    processes = [subprocess.Popen([*command, "--scheduler-file", place], **quiet)]  # type: ignore[call-overload]
+    while not place.exists():
+        time.sleep(0.1)
+    for _ in range(2):
+        worker = [dask, "worker", "--scheduler-file", place, "--nthreads", "1", "--no-dashboard"]
+        processes.append(subprocess.Popen([*worker, "--nanny"], **quiet))  # type: ignore[call-overload]
+    yield json.loads(place.read_text())["address"], processes
+    for process in reversed(processes):
+        process.terminate()
+    for process in processes:
+        process.wait(30)
 
 
 @pytest.fixture

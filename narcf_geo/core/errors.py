@@ -43,6 +43,19 @@ class MissingFileError(UsageError, FileNotFoundError):
     """A file that was named and is not there (exit code 2)."""
 
 
+def first(error: BaseException) -> BaseException:
+    """Return the first error of a group: of tasks side by side, each of which may have failed.
+
+    Examples
+    --------
+    >>> first(ExceptionGroup("tasks", [NarcfError("no chunk"), NarcfError("no chunk")]))
+    NarcfError('no chunk')
+    """
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def reason(error: object, most: int = 300) -> str:
     """Return what an error of a library says, short and printable: it may quote a hostile file.
 

@@ -121,33 +121,23 @@ class Cluster:
         shared: Any = None,
     ) -> None:
         """Run the tasks on the workers; one whose worker dies goes to another."""
-        from distributed import CancelledError, KilledWorker, as_completed
-        from distributed.comm import CommClosedError
+        from distributed import as_completed
 
-        address = self.client.scheduler.address if self.client.scheduler else "the scheduler"
         futures: list[Any] = []
-        try:
-            columns: list[Any] = list(zip(*tasks, strict=True))
-            if shared is not None:
-                given = self.client.scatter(shared, broadcast=True, hash=False)
-                columns.insert(0, [given] * len(tasks))
-            futures += self.client.map(function, *columns, pure=False)
-            for future in as_completed(futures):
-                done(future.result())
-                future.release()
-        except KilledWorker as error:
-            raise NarcfError(
-                f"workers died again and again over the same piece of work ({error}); if they ran "
-                "out of memory, give less with --memory. Run again to go on"
-            ) from None
-        except (CancelledError, CommClosedError) as error:
-            raise NarcfError(
-                f"{address}: the scheduler or its last worker is gone ({type(error).__name__}); "
-                "what was finished stays: run again to go on"
-            ) from None
-        except BaseException:
-            self.client.cancel(futures)
-            raise
+        with _losses_told(self.client):
+            try:
+                columns: list[Any] = list(zip(*tasks, strict=True))
+                if shared is not None:
+                    # Each time a key of its own: one that is just being let go would be lost.
+                    given = self.client.scatter(shared, broadcast=True, hash=False)
+                    columns.insert(0, [given] * len(tasks))
+                futures += self.client.map(function, *columns, pure=False)
+                for future in as_completed(futures):
+                    done(future.result())
+                    future.release()
+            except BaseException:
+                self.client.cancel(futures)
+                raise
 
 
 def threads() -> Threads:
@@ -224,7 +214,29 @@ def open_pool(
         return
     with _local(workers) if workers else _remote(scheduler) as client:
         check_versions(client)
-        yield _cluster(client)
+        with _losses_told(client):
+            yield _cluster(client)
+
+
+@contextmanager
+def _losses_told(client: Client) -> Iterator[None]:
+    """Say in words that workers died again and again, or that the scheduler is gone."""
+    from distributed import CancelledError, KilledWorker
+    from distributed.comm import CommClosedError
+
+    address = client.scheduler.address if client.scheduler else "the scheduler"
+    try:
+        yield
+    except KilledWorker as error:
+        raise NarcfError(
+            f"workers died again and again over the same piece of work ({error}); if they ran out "
+            "of memory, give less with --memory. Run again to go on"
+        ) from None
+    except (CancelledError, CommClosedError) as error:
+        raise NarcfError(
+            f"{address}: the scheduler or its last worker is gone ({type(error).__name__}); what "
+            "was finished stays: run again to go on"
+        ) from None
 
 
 def _cluster(client: Client) -> Cluster:

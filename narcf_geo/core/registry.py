@@ -197,7 +197,7 @@ def _distribution(point: EntryPoint) -> str:
     if dist is None:
         return "an unknown distribution"
     try:
-        name: str | None = dist.metadata["Name"]
+        name: str | None = dist.metadata.get("Name")  # type: ignore[attr-defined]
     except (TypeError, LookupError, OSError):  # no METADATA file
         name = None
     return f"{name} {dist.version}" if name else f"the distribution in {dist.locate_file('')}"

@@ -6,7 +6,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from narcf_geo.core.errors import NarcfError, UnreadableError, reason
+from narcf_geo.core.errors import NarcfError, UnreadableError, first, reason
+
+_UNREAD = (OSError, RuntimeError, ValueError, EOFError, zlib.error)
+"""What libraries raise for values that they cannot read."""
 
 
 @contextmanager
@@ -36,9 +39,11 @@ the file may be damaged or incomplete
         yield
     except NarcfError:
         raise
-    except (OSError, RuntimeError, ValueError, EOFError, zlib.error) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
+    except (*_UNREAD, ExceptionGroup) as raised:
+        error = first(raised)
+        named = isinstance(error, NarcfError) or getattr(error, "errno", None) is not None
+        if named or not isinstance(error, _UNREAD):
+            raise error from error.__cause__
         raise UnreadableError(
             f"{where}: its values cannot be read ({_said(error)}); the file may be damaged or "
             "incomplete"

@@ -141,8 +141,9 @@ def write_biomes_geotiff(biome: xr.DataArray, path: str | os.PathLike[str]) -> P
     """
     path = Path(path)
     biome, transform = _north_up(class_field(biome))
-    values = np.where(np.isfinite(biome.values) & (biome.values >= 0), biome.values, _BIOME_NODATA)
-    values = values.astype("uint8")
+    known = np.isfinite(biome.values) & (biome.values >= 0)
+    values = np.where(known, biome.values, 0).astype("uint8")
+    values[~known] = _BIOME_NODATA
     present = sorted(set(np.unique(values).tolist()) - {_BIOME_NODATA})
     if present and present[-1] >= len(IGBP):
         raise NarcfError(

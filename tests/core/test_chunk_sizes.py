@@ -24,6 +24,7 @@ from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 from narcf_geo.core.datasets import open_zarr
 from narcf_geo.core.errors import NarcfError, UnreadableError
 from narcf_geo.fields.formats import Opening, open_format
+from narcf_geo.fields.reading import reading
 
 VALUES = np.arange(1.0, 65.0).reshape(8, 8)
 BOMB = bytes(2**25)
@@ -134,7 +135,8 @@ def test_a_chunk_in_a_shard_of_another_size_is_refused(tmp_path: Path, place: st
     file.write_bytes(content)
     lazy = open_format(path, how=Opening(chunks="none"))["temp"]
     for part in (lazy, lazy[:2]):
-        with pytest.raises(NarcfError, match=r"temp/c/0/0: expected a whole chunk, found"):
+        words = r"temp/c/0/0: expected a whole chunk, found"
+        with pytest.raises(NarcfError, match=words), reading(path):
             part.load()
 
 

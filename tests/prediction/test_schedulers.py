@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +23,6 @@ DASK = Path(sys.executable).with_name("dask")
 
 def predicted(*arguments: Any, **options: Any) -> Path:
     return predict_file(*arguments, **options).path
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen]]]:
-    """A scheduler and two workers on loopback, as one would start them by hand."""
-    place = tmp_path / "scheduler.json"
-    command = [DASK, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
-    processes = [subprocess.Popen([*command, "--scheduler-file", place], **quiet)]  # type: ignore[call-overload]
-    while not place.exists():
-        time.sleep(0.1)
-    for _ in range(2):
-        worker = [DASK, "worker", "--scheduler-file", place, "--nthreads", "1", "--no-dashboard"]
-        processes.append(subprocess.Popen([*worker, "--nanny"], **quiet))  # type: ignore[call-overload]
-    import json
-
-    yield json.loads(place.read_text())["address"], processes
-    for process in reversed(processes):
-        process.terminate()
-    for process in processes:
-        process.wait(30)
 
 
 def test_processes_write_the_same_bytes(

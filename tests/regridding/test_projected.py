@@ -172,7 +172,8 @@ def test_a_cylinder_keeps_its_plane_and_its_two_matrices() -> None:
 @pytest.mark.parametrize("order", [1, -1])
 def test_global_cylinders_there_and_back(crs: str, order: int) -> None:
     box = {"EPSG:6933": 17367530.4451615, "EPSG:4087": 20037508.342789244}.get(crs, 20037508.342789)
-    top = {"EPSG:6933": 7314540.8306386, "EPSG:4087": 10018754.171394622}.get(crs, 15e6)
+    _, pole = Transformer.from_crs(4326, crs, always_xy=True).transform(0, 90)
+    top = min(pole, 15e6)  # Mercator has none
     target = Grid.projected(crs, np.linspace(-box, box, 181), np.linspace(-top, top, 91)[::order])
     out = regrid(globe(2.0), target)
     assert np.isfinite(out["flux"]).all()

@@ -239,7 +239,7 @@ DATES = _all(
         _axis("time", lambda v: np.concatenate([v[:3], v[2:-1]])),
         "each time once, found 2007-03-01",
     ),
-    ("a date missing", _axis("time", _at(3, np.datetime64("NaT"))), "a date for each step"),
+    ("a date missing", _axis("time", _at(3, np.datetime64("NaT", "ns"))), "a date for each step"),
     ("times NaN", _time(lambda n: _at(3, np.nan)(30.0 * np.arange(n))), "a date for each step"),
     ("times infinite", _time(lambda n: _at(3, np.inf)(30.0 * np.arange(n))), "each time once"),
 )
