@@ -1,4 +1,4 @@
-"""The whole chain at any size: seconds and peak memory of each stage.
+"""The whole chain at any size: seconds, seconds of CPU and peak memory of each stage.
 
 ``python benchmarks/chain.py --region global --resolution 0.5 --years 9``
 
@@ -216,9 +216,10 @@ def measure(folder: Path, stages: list[str], arguments: dict[str, object]) -> li
     rows = []
     for stage in stages:
         code = (
-            "import json, sys; from narcf_geo.workflow import run;"
+            "import json, os; from narcf_geo.workflow import run; start = sum(os.times()[:4]);"
             f"found = run({str(folder)!r}, {stage!r}, **{arguments!r});"
-            f"print(json.dumps([r.seconds for r in found if r.stage == {stage!r}][0]))"
+            f"seconds = [r.seconds for r in found if r.stage == {stage!r}][0];"
+            "print(json.dumps([seconds, sum(os.times()[:4]) - start]))"
         )
         start = time.perf_counter()
         process = psutil.Popen(
@@ -231,10 +232,12 @@ def measure(folder: Path, stages: list[str], arguments: dict[str, object]) -> li
             out, _ = process.communicate()
         if process.returncode:
             raise SystemExit(f"{stage} failed with exit code {process.returncode}")
+        seconds, cpu = json.loads(out.splitlines()[-1])
         rows.append(
             {
                 "stage": stage,
-                "seconds": json.loads(out.splitlines()[-1]),
+                "seconds": seconds,
+                "cpu": cpu,
                 "wall": time.perf_counter() - start,
                 "peak_MiB": found["peak"],
             }
@@ -279,8 +282,8 @@ def main() -> None:
     title = f"{given.region}, {given.resolution:g} degree, {given.years} years"
     table(
         title,
-        ("stage", "seconds", "wall", "peak MiB"),
-        [(r["stage"], r["seconds"], r["wall"], r["peak_MiB"]) for r in rows],
+        ("stage", "seconds", "CPU", "wall", "peak MiB"),
+        [(r["stage"], r["seconds"], r["cpu"], r["wall"], r["peak_MiB"]) for r in rows],
     )
     if given.json:
         result = {"case": title, "rows": rows, "contents": contents(given.folder)}
