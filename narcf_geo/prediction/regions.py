@@ -10,6 +10,9 @@ from itertools import product
 
 from narcf_geo.core.layout import Layout, Shape
 
+OFTEN = 1.5
+"""Times that the inputs may be decoded, on average."""
+
 
 @dataclass(frozen=True)
 class Region:
@@ -83,18 +86,23 @@ def regions(layout: Layout, need: Need, memory: float, slots: int) -> list[Regio
 
     Of those that fit into `memory` (bytes), the region is taken with which the inputs are decoded
     least often; of several, the smallest. While `slots` regions can be worked on at once, there are
-    at least eight for each where the store has as many chunks: land is not spread evenly.
+    eight for each where the store has as many chunks, since land is not spread evenly; down to two
+    where the inputs would be decoded more than `OFTEN` times.
     """
     counts = layout.counts
-    most = max(1, math.prod(counts) // (8 * slots))
-    sizes: list[Shape] = [
-        (t, y, x) for t, y, x in product(*(range(1, n + 1) for n in counts)) if t * y * x <= most
-    ]
-    t, y, x = min(
-        (size for size in sizes if need.bytes(layout, size) <= memory),
-        key=lambda size: (round(need.amplification(layout, size), 2), math.prod(size), size),
-        default=(1, 1, 1),
-    )
+    sizes: list[Shape] = [(t, y, x) for t, y, x in product(*(range(1, n + 1) for n in counts))]
+    fitting = [size for size in sizes if need.bytes(layout, size) <= memory]
+    best = 1, 1, 1
+    for regions_a_slot in (8, 4, 2):
+        most = max(1, math.prod(counts) // (regions_a_slot * slots))
+        best = min(
+            (size for size in fitting if math.prod(size) <= most),
+            key=lambda size: (round(need.amplification(layout, size), 2), math.prod(size), size),
+            default=best,
+        )
+        if need.amplification(layout, best) <= OFTEN:
+            break
+    t, y, x = best
     return [
         Region((i, j, k), (min(i + t, nt) - 1, min(j + y, ny) - 1, min(k + x, nx) - 1))
         for nt, ny, nx in [counts]
