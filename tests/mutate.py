@@ -54,6 +54,7 @@ EQUIVALENT = (
     ("fields/values.py", r"where or 'flux' -> .*", "words of an error"),
     ("samples/splits.py", r"np\.floor\(lat / degrees\).* -> .*", "another numbering of the blocks"),
     ("samples/splits.py", r"10000 -> .*", "another numbering of the blocks"),
+    ("samples/splits.py", r"learned\.size <= max_rows -> .*", "a sample of all rows is all rows"),
     ("statistics/applicability.py", r"20000 -> .*", "how many rows are drawn"),
     ("statistics/applicability.py", r"1024 -> .*", "how much is worked on at once"),
     ("statistics/applicability.py", r"2000 -> .*", "how many rows are drawn"),
