@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -185,7 +185,8 @@ def evaluate(
         Path | None, typer.Argument(metavar="[ESTIMATE]", help="File to score.")
     ] = None,
     observed: Annotated[
-        Path | None, typer.Argument(metavar="[OBSERVED]", help="File to score it against.")
+        Path | None,
+        typer.Argument(metavar="[OBSERVED]", help="File to score it against; .csv: of towers."),
     ] = None,
     directory: Directory = Path(),
     regions: Annotated[
@@ -195,7 +196,8 @@ def evaluate(
         str | None, typer.Option(metavar="COLUMN", help="Column that names them.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--out", metavar="JSON", help="File to write the scores into.")
+        Path | None,
+        typer.Option("--out", metavar="JSON", help="File for the scores; of towers also .csv."),
     ] = None,
     estimate_variable: Annotated[
         str | None, typer.Option(metavar="NAME", help="Flux in ESTIMATE.")
@@ -203,19 +205,50 @@ def evaluate(
     observed_variable: Annotated[
         str | None, typer.Option(metavar="NAME", help="Flux in OBSERVED.")
     ] = None,
+    units: Annotated[
+        str | None, typer.Option(metavar="UNIT", help="Of the flux of towers: g C m-2 day-1.")
+    ] = None,
+    sign: Annotated[
+        str | None, typer.Option(help="Positive flux of towers: to_atmosphere or uptake.")
+    ] = None,
+    min_quality: Annotated[
+        float | None, typer.Option(help="Least quality share of a month of a tower [0.5].")
+    ] = None,
     force: Force = False,
     allow: Allow = None,
     values: Values = None,
 ) -> None:
-    """Score the prediction -> evaluation/, or one file against another: ESTIMATE OBSERVED."""
+    """Score the prediction -> evaluation/, or a file against a file or a table of towers."""
     if estimate is None:
         _stage("evaluate", directory, force, allow, values)
         return
     if observed is None:
         raise typer.BadParameter("name the file to score against after the file to score")
-    from narcf_geo.cli.show import evaluation_table
+    from narcf_geo.cli.show import evaluation_table, towers_table
     from narcf_geo.evaluation.files import evaluate_files
+    from narcf_geo.evaluation.towers import evaluate_towers
+    from narcf_geo.fields.sites import is_table
+    from narcf_geo.outputs.scores import write_scores
 
+    of_towers: dict[str, Any] = {"units": units, "sign": sign, "min_quality": min_quality}
+    of_towers = {name: value for name, value in of_towers.items() if value is not None}
+    if is_table(observed):
+        if regions is not None:
+            raise typer.BadParameter("--regions is for files of cells; towers are scored by site")
+        towers = evaluate_towers(
+            estimate,
+            observed,
+            estimate_variable=estimate_variable,
+            tower_variable=observed_variable,
+            **of_towers,
+        )
+        if output is not None:
+            write_scores(towers, output, (estimate, observed))
+        towers_table(towers, output)
+        return
+    if of_towers:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in of_towers)
+        raise typer.BadParameter(f"{options}: only for a table of towers (.csv)")
     scores = evaluate_files(
         estimate,
         observed,

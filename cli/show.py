@@ -282,6 +282,39 @@ def evaluation_table(metrics: dict[str, Any], output: Path | None) -> None:
         console.print(f"Written: {output}")
 
 
+def towers_table(found: dict[str, Any], output: Path | None) -> None:
+    """Show the scores of towers: what was compared, a line a part, the notes."""
+    from rich import box
+
+    from narcf_geo.outputs.scores import score_table
+
+    one, other = found["estimate"], found["towers"]
+    console.print(f"Estimate  {one['file']}: {one['variable']}, {one['period']}", markup=False)
+    text = f"{other['file']}: {other['variable']} ({other['units']}, positive {other['positive']})"
+    console.print(f"Towers    {text}, {other['period']}", markup=False)
+    console.print(f"On        {found['grid']}", markup=False)
+    table = Table("part", box=box.SIMPLE_HEAD)
+    for heading in ("class", "months", "r", "RMSE", "bias"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for part, rows in score_table(found).groupby("part", sort=False):
+        for row in rows.itertuples():
+            label = str(row.name or part).replace("_", " ")
+            values = (("n", ",.0f"), ("r", ".3f"), ("rmse", ".3f"), ("bias", "+.3f"))
+            known = [(getattr(row, name), how) for name, how in values]
+            table.add_row(
+                f"month {label}" if part == "by_month" else label,
+                str(row.igbp),
+                *("" if value is None or value != value else f"{value:{h}}" for value, h in known),
+            )
+        table.add_section()
+    console.print(table)
+    console.print(f"RMSE and bias in {found['units']}; each month of a tower counts the same")
+    for note in found["notes"]:
+        console.print(f"Note: {note}", markup=False)
+    if output is not None:
+        console.print(f"Written: {output}")
+
+
 def zonal_table(table: pd.DataFrame, output: Path) -> None:
     """Show the first rows of a zonal table, the total of each flux, the notes, and the file."""
     for name in list(table["variable"].unique())[:MOST_TABLES]:

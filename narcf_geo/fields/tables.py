@@ -45,9 +45,9 @@ def raster_of(path: Path, **csv_kwargs: Any) -> xr.Dataset:
         When there are no positions, a point stands there twice, or a date cannot be read.
     """
     table = pd.read_csv(path, **csv_kwargs)
-    whole = _ends_with_a_line(path)
+    whole = ends_with_a_line(path)
     if not whole and len(table.columns) > 1 and table.iloc[-1:].iloc[:, -1].isna().any():
-        raise _cut_short(path, "whose last line lacks a value")
+        raise cut_short(path, "whose last line lacks a value")
     columns = {str(c).lower(): c for c in table.columns}
     found = {
         name: next((columns[n] for n in names if n in columns), None)
@@ -84,7 +84,7 @@ def raster_of(path: Path, **csv_kwargs: Any) -> xr.Dataset:
     if not whole and "time" in keys:
         rows = table.groupby("time", sort=False).size()
         if rows.iloc[-1] < rows.iloc[:-1].to_numpy().min(initial=len(table)):
-            raise _cut_short(path, f"whose last month has {rows.iloc[-1]} rows, fewer than others")
+            raise cut_short(path, f"whose last month has {rows.iloc[-1]} rows, fewer than others")
     axes = {n: _filled(np.unique(table[n].to_numpy()), path) for n in ("lat", "lon")}
     months = table["time"].nunique() if "time" in keys else 1
     cells = axes["lat"].size * axes["lon"].size * months
@@ -96,7 +96,7 @@ def raster_of(path: Path, **csv_kwargs: Any) -> xr.Dataset:
     return raster
 
 
-def _ends_with_a_line(path: Path) -> bool:
+def ends_with_a_line(path: Path) -> bool:
     """Return whether the last line of a file has an end, as all have that programs write."""
     with path.open("rb") as file:
         file.seek(0, os.SEEK_END)
@@ -106,7 +106,8 @@ def _ends_with_a_line(path: Path) -> bool:
         return file.read(1) in b"\r\n"
 
 
-def _cut_short(path: Path, found: str) -> NarcfError:
+def cut_short(path: Path, found: str) -> NarcfError:
+    """Return the error of a table that ends in the middle of a line."""
     return NarcfError(
         f"{path}: expected a whole table, found one without an end of line at its end {found}; is "
         "the file cut short? If not, end its last line"

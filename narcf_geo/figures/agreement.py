@@ -295,8 +295,9 @@ def pairplot(
 
 
 def _skill_text(metrics: Mapping[str, float]) -> str:
+    r = metrics["r"]
     lines = [
-        f"r = {metrics['r']:.3f}",
+        "r not defined" if r is None or not np.isfinite(r) else f"r = {r:.3f}",
         f"RMSE = {metrics['rmse']:.3f} {style.UNITS_TEXT}",
         f"bias = {style.signed(metrics['bias'])} {style.UNITS_TEXT}",
     ]

@@ -76,7 +76,8 @@ class EnsembleTraining:
         Raises
         ------
         NarcfError
-            When a part is empty, a feature has no value in training, or the loss is not finite.
+            When a part is empty, a feature has no value in training, the target is the same in all
+            of it, or the loss is not finite.
         """
         names = np.array(self.table.features.names)
         if len(split.train):
@@ -86,6 +87,13 @@ class EnsembleTraining:
                     f"{', '.join(names[empty])}: no value in any training sample, so nothing can "
                     "be learned from it; leave it out of the predictors, or train on months that "
                     "have it"
+                )
+            target = self.table.y[split.train]
+            if np.ptp(target) == 0:
+                raise NarcfError(
+                    f"target: expected fluxes that differ from one another, found {target[0]:g} "
+                    f"umol m-2 s-1 in all {target.size:,} training samples, so nothing can be "
+                    "learned; check the variable, the unit and the months of the target"
                 )
         paths = self._members(split, seed, progress)
         histories = [_history(path) for path in paths]

@@ -45,6 +45,14 @@ def test_scatter_matches_months_by_time(small_prediction):
         agreement.scatter(observed * np.nan, observed, metrics=METRICS)
 
 
+@pytest.mark.parametrize("r", [None, np.nan])
+def test_a_correlation_that_is_not_defined_is_said_so(small_prediction, r):
+    observed = small_prediction["flux"]
+    same = observed.where(observed.isnull(), 0.3)
+    figure = agreement.scatter(observed, same, metrics={**METRICS, "r": r})
+    assert "r not defined\nRMSE = 0.301" in texts(figure)
+
+
 def test_seasonal_cycle_is_the_mean_of_each_month(tmp_path):
     months = pd.date_range("2014-03-01", "2015-12-01", freq="MS")
     values = pd.Series(months.month + 100.0 * (months.year - 2014), index=months)

@@ -49,6 +49,13 @@ def without(ds: xr.Dataset, *names: str, **where: Any) -> xr.Dataset:
     return ds.assign({name: ds[name].where(there).assign_attrs(ds[name].attrs) for name in names})
 
 
+def constant(flux: float) -> xr.Dataset:
+    """Return a cube of which the target is one number, but for the months that test."""
+    ds = cube()
+    seen = ds["time"].dt.year < 2009
+    return ds.assign(flux_target=ds["flux_target"].where(~seen, flux))
+
+
 def trained(ds: xr.Dataset, split: dict[str, Any] = PERIODS, **options: Any) -> xr.Dataset:
     bundle = ng.train(ds, ["temp", "precip"], split=split, model=MODEL, **options)
     return ng.predict(ds, bundle).compute()
@@ -89,6 +96,7 @@ BLOCKS = {"kind": "blocks", "degrees": 1, "folds": 3}
         (without(cube(), "temp"), PERIODS, {}, ["no land cell", "temp: 432"]),
         (without(cube(), "temp"), PERIODS, {"missing": "mask"}, ["temp: no value in any training"]),
         (without(cube(), "temp", "precip"), PERIODS, {"missing": "mask"}, ["no land cell has"]),
+        (constant(0.3), PERIODS, {}, ["fluxes that differ", "found 0.3", "all 144 training"]),
         (cube(biomes=(0,)), PERIODS, {}, ["expected land cells", "classes 1 to 16"]),
         (cube(years=1), {"kind": "years"}, {}, [r"at least 3 years.*in 1 \(2007\)"]),
         (cube(), {**BLOCKS, "degrees": 10}, {}, ["at least 3 blocks", "found 1"]),

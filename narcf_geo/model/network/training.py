@@ -35,7 +35,7 @@ VALUES_PER_CALL = 2**24
 """Features of all members that are laid out at once, at most."""
 
 EVALUATED_ROWS = 2**14
-"""Rows that are evaluated at once."""
+"""Rows that are evaluated at once, at most."""
 
 _ERROR_LOSSES = {
     "mae": tf.abs,
@@ -362,8 +362,8 @@ class Members:
 
     def outputs(self, x: np.ndarray) -> tf.Tensor:
         """Return the outputs of every member, shape (n_members, n_rows, n_outputs)."""
-        # Always of one shape, which is compiled once.
-        rows = np.zeros((EVALUATED_ROWS, x.shape[1]), np.float32)
+        # Of few shapes, each of which is traced once.
+        rows = np.zeros((1 << (len(x) - 1).bit_length(), x.shape[1]), np.float32)
         rows[: len(x)] = x
         return self._outputs(tf.constant(rows))[:, : len(x)]
 
