@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 PACKAGES = ("narcf-geo", "dask", "distributed", "numpy", "xarray", "zarr")
 """What client and workers must have in the same version."""
 
+_DASK = {
+    # Maps of areas and biomes of a fine grid are in the graph, 23 MB at 0.05 degree.
+    "distributed.admin.large-graph-warning-threshold": "1GB",
+}
+
 _WORKER_ENVIRONMENT = {
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 128 << 20,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,
@@ -212,7 +217,9 @@ def open_pool(
     if not workers and not scheduler:
         yield threads()
         return
-    with _local(workers) if workers else _remote(scheduler) as client:
+    import dask
+
+    with dask.config.set(_DASK), _local(workers) if workers else _remote(scheduler) as client:
         check_versions(client)
         with _losses_told(client):
             yield _cluster(client)
