@@ -108,12 +108,7 @@ def move(temporary: Path, path: Path) -> None:
     What stands there goes, a file in the same moment. Another process may move one there too: the
     last stays.
     """
-    if temporary.is_dir():
-        with ThreadPoolExecutor(32) as pool:  # the disk takes many at once
-            for _ in pool.map(to_disk, [temporary, *temporary.rglob("*")]):
-                pass
-    else:
-        to_disk(temporary)
+    all_to_disk(temporary)
     _put(temporary, path)
     to_disk(path.parent)
 
@@ -140,6 +135,13 @@ def _put(temporary: Path, path: Path) -> None:
                 raise
         finally:
             remove(old)
+
+
+def all_to_disk(path: Path) -> None:
+    """Have the system write what it holds of a file, or of a folder and all that is in it."""
+    with ThreadPoolExecutor(32) as pool:  # the disk takes many at once
+        for _ in pool.map(to_disk, [path, *path.rglob("*")]):
+            pass
 
 
 def to_disk(path: Path) -> None:

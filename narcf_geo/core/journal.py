@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from narcf_geo.core.files import atomic_path, move, remove
+from narcf_geo.core.files import all_to_disk, atomic_path, move, remove
 from narcf_geo.core.stores import seal
 
 
@@ -50,6 +50,7 @@ class Journal:
             self.clear()
             done.mkdir(parents=True)
             self.prepare(template)
+            all_to_disk(self.work)  # what is gone on with is whole after a power cut, too
         with atomic_path(self.job) as temporary:
             temporary.write_text(job, encoding="utf-8")
 

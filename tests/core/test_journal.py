@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from narcf_geo.core import files
 from narcf_geo.core.journal import Journal
 from narcf_geo.prediction import journal as prediction
 
@@ -27,6 +28,27 @@ def test_a_damaged_mark_is_a_piece_to_do(tmp_path: Path, damage: bytes) -> None:
     (done / ".DS_Store").write_bytes(b"x")
     (done / "6").mkdir()
     assert journal.marks() == {3: {"sum": 1.5}, 4: {}}
+
+
+def test_a_store_is_on_the_disk_before_it_can_be_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path / "state", tmp_path / "out.zarr", "0123456789abcdef")
+    synced: list[Path] = []
+
+    def to_disk(path: Path) -> None:
+        if not journal.job.exists():
+            synced.append(path)
+
+    monkeypatch.setattr(files, "to_disk", to_disk)
+
+    def template(store: Path) -> None:
+        (store / "flux").mkdir(parents=True)
+        (store / "zarr.json").write_text("{}")
+        (store / "flux" / "zarr.json").write_text("{}")
+
+    journal.begin("job", template)
+    assert {journal.work, *journal.work.rglob("*")} - {journal.job} <= set(synced)
 
 
 def test_a_lost_folder_begins_anew(tmp_path: Path) -> None:
