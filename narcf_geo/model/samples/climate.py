@@ -11,45 +11,13 @@ import xarray as xr
 from narcf_geo.core.errors import TimeError
 from narcf_geo.core.months import month_starts
 from narcf_geo.project.settings import FoldSplit, PeriodSplit, TrainingSettings
+from narcf_geo.statistics.climatology import Climatology
 
 YEAR = 0
 """Stands for the whole year along ``month``, beside the months 1 to 12."""
 
 Months = tuple[str, str]
 """The first and the last, YYYY-MM."""
-
-
-class Means:
-    """Means of each calendar month and of the year, months added in order.
-
-    The sums are those of one month after the other in double precision: the same however many
-    months or cells are added at once.
-    """
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self._total = np.zeros((12, *shape))
-        self._count = np.zeros((12, *shape), np.int16)
-
-    def add(self, values: np.ndarray, month: np.ndarray) -> None:
-        """Add months: values (time, ...), NaN where missing, and calendar months 1 to 12."""
-        for field, number in zip(values, month, strict=True):
-            there = ~np.isnan(field)
-            self._total[number - 1] += np.where(there, field, 0)
-            self._count[number - 1] += there
-
-    def means(self) -> np.ndarray:
-        """Return the year's mean, and those of the months, float32 (13, ...).
-
-        In the mean of the year each calendar month that has a value counts once; NaN without any.
-        """
-        with np.errstate(invalid="ignore"):
-            of_month = self._total / self._count
-            total, known = np.zeros_like(of_month[0]), np.zeros(of_month[0].shape)
-            for mean in of_month:
-                there = ~np.isnan(mean)
-                total += np.where(there, mean, 0)
-                known += there
-            return np.concatenate([[total / known], of_month]).astype(np.float32)
 
 
 def months_of_climate(settings: TrainingSettings, time: pd.DatetimeIndex) -> Months | None:
@@ -65,9 +33,11 @@ def months_of_climate(settings: TrainingSettings, time: pd.DatetimeIndex) -> Mon
     period = split.period if isinstance(split, FoldSplit) else None
     if isinstance(split, PeriodSplit):
         period = split
-    if period is not None:
-        first, last = max(first, period.train.start), min(last, period.train.end)
-    return first, last
+    if period is None:
+        return first, last
+    train = period.train
+    within = max(first, train.start), min(last, train.end)
+    return within if within[0] <= within[1] else (train.start, train.end)
 
 
 def at_months(time: pd.DatetimeIndex, months: Months, where: str = "the cube") -> slice:
@@ -132,9 +102,15 @@ def climate_of(values: xr.DataArray, months: Months) -> xr.DataArray:
 
 
 def _means(values: np.ndarray, month: np.ndarray) -> np.ndarray:
-    means = Means(values.shape[:-1])
-    means.add(np.moveaxis(values, -1, 0), month)
-    return np.moveaxis(means.means(), 0, -1)
+    climatology = Climatology(*values.shape[:-1])
+    climatology.add(np.moveaxis(values, -1, 0), month)
+    return np.moveaxis(_of_year_and_months(climatology), 0, -1)
+
+
+def _of_year_and_months(climatology: Climatology) -> np.ndarray:
+    """Return means in the order of ``month``, float32 (13, ...)."""
+    mean, of_months = climatology.mean_and_months()
+    return np.concatenate([mean[None], of_months]).astype(np.float32)
 
 
 def climate_of_slabs(slabs: Iterable[xr.Dataset]) -> xr.Dataset:
@@ -142,13 +118,14 @@ def climate_of_slabs(slabs: Iterable[xr.Dataset]) -> xr.Dataset:
 
     As `climate_of`, to the byte, of months that need not be in memory together.
     """
-    means: dict[str, Means] = {}
+    sums: dict[str, Climatology] = {}
     for slab in slabs:
         month = slab["time"].dt.month.values
         for name, array in slab.data_vars.items():
             array = array.transpose("time", "lat", "lon")
-            means.setdefault(str(name), Means(array.shape[1:])).add(array.values, month)
-    return on_cells({n: m.means() for n, m in means.items()}, slab["lat"], slab["lon"])
+            sums.setdefault(str(name), Climatology(*array.shape[1:])).add(array.values, month)
+    means = {name: _of_year_and_months(climatology) for name, climatology in sums.items()}
+    return on_cells(means, slab["lat"], slab["lon"])
 
 
 def on_cells(means: Mapping[str, np.ndarray], lat: xr.DataArray, lon: xr.DataArray) -> xr.Dataset:
