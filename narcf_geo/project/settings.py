@@ -228,6 +228,7 @@ class ModelSettings(Schema):
     keep: Literal["best", "last"] | None = None
     members: int | None = Field(None, ge=1, le=100)
     unbiased: bool | None = None
+    standardised: bool | None = Field(None, description="learn the target of mean 0 and variance 1")
 
     def recipe(self) -> Recipe:
         """Return the recipe of the preset with the changes.
