@@ -331,7 +331,8 @@ def _check(task: Task, output: Path) -> None:
     _ = bundle.ensemble, bundle.applicability  # a damaged file is refused before all others
     with named(shown(task.source.parts[0].location)):
         features = bundle.features
-        inputs(features.prepare(corner, features.climate_by_slabs([corner])), bundle)
+        climate = features.climate_by_slabs([corner]) if features.climate else None
+        inputs(features.prepare(corner, climate), bundle)
     task.source.require(task.names)
     require_months(pd.DatetimeIndex(task.source.months), bundle, "the cube")
 
