@@ -62,11 +62,25 @@ def init(
     sample: Annotated[
         bool, typer.Option("--sample", help="With the synthetic twin experiment as input.")
     ] = False,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the sample: another one is another world.")
+    ] = None,
+    difficulty: Annotated[
+        str | None, typer.Option(help="Of the sample: easy or hard, see docs/sample.md.")
+    ] = None,
 ) -> None:
     """Write narcf.yaml and data_catalog.yaml (and the sample inputs) into DIR."""
     from narcf_geo.cli.show import initialise
+    from narcf_geo.core.errors import UsageError
 
-    initialise(directory, sample)
+    twin = {"seed": seed, "difficulty": difficulty}
+    twin = {name: value for name, value in twin.items() if value is not None}
+    if twin and not sample:
+        raise UsageError(
+            f"--{' and --'.join(twin)}: expected --sample beside it, found a project of your own "
+            "data; add --sample, or leave it out"
+        )
+    initialise(directory, sample, **twin)
 
 
 @app.command()

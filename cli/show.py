@@ -72,13 +72,13 @@ def progress_bar() -> Iterator[Progress]:
         yield show
 
 
-def initialise(directory: Path, sample: bool) -> None:
-    """Write a project and say what was written."""
+def initialise(directory: Path, sample: bool, **twin: Any) -> None:
+    """Write a project, with `twin` as seed and difficulty of its sample; say what was written."""
     from narcf_geo.project.init import init_project
 
     with progress_bar() as progress:
         progress(0, 1, "writing the sample inputs" if sample else "writing the project")
-        written = init_project(directory, sample=sample)
+        written = init_project(directory, sample=sample, **twin)
     console.print(f"Project written to {directory}: {', '.join(written)}")
 
 

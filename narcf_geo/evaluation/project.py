@@ -13,6 +13,7 @@ from narcf_geo.budget.parts import class_shares
 from narcf_geo.budget.totals import flux_and_area
 from narcf_geo.core.constants import IGBP
 from narcf_geo.evaluation.comparison import SEASONS, scored_biomes, scored_regions
+from narcf_geo.evaluation.mean_map import mean_map_scores
 from narcf_geo.evaluation.sums import Pairing, PairSums, pair_sums
 from narcf_geo.evaluation.variability import scored_components
 from narcf_geo.fields import class_field, flux_field, on_one_grid
@@ -63,8 +64,9 @@ def evaluation_metrics(
     ``train``, ``validation`` and ``test`` score the estimate against the target; ``by_month``,
     ``by_season``, ``by_year``, ``by_biome`` and, with `regions`, ``by_region`` the test part alone.
     ``components`` scores mean field, seasonal cycle and anomalies, of the test part and of all
-    months. ``coverage`` is the share of the target within the 50, 80 and 95 % intervals, where the
-    prediction has them. ``region`` holds the total of the prediction.
+    months. ``mean_map``, with a split by period, is as from `mean_map_scores`. ``coverage`` is the
+    share of the target within the 50, 80 and 95 % intervals, where the prediction has them.
+    ``region`` holds the total of the prediction.
 
     Where the project has them, ``reference`` scores the prediction against it on all months they
     share, and ``truth`` each part; ``reference.common`` scores estimate and reference against the
@@ -85,6 +87,9 @@ def evaluation_metrics(
         "components": _components(sums, "target"),
         "region": _region_total(sums["region"]),
     }
+    if isinstance(settings.split, PeriodSplit):
+        train, tested = parts["train"].months, parts["test"]
+        metrics["mean_map"] = mean_map_scores(fields, tested.estimate, train, tested.months, area)
     if groups.regions is not None:
         shares, names = groups.regions
         metrics["by_region"] = scored_regions(test, names, shares, area, first=len(IGBP))

@@ -14,7 +14,7 @@ import xarray as xr
 from narcf_geo.budget.totals import TGC_PER_UMOL
 from narcf_geo.budget.windows import Windows
 from narcf_geo.core.constants import SECONDS_PER_DAY
-from narcf_geo.evaluation.climatology import Climatology
+from narcf_geo.statistics.climatology import Climatology
 from narcf_geo.statistics.conformal import weight_inside
 from narcf_geo.statistics.scores import Moments
 

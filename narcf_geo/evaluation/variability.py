@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from narcf_geo.evaluation.climatology import Climatology
 from narcf_geo.evaluation.comparison import Pair, sums_of
 from narcf_geo.evaluation.sums import PairSums
+from narcf_geo.statistics.climatology import Climatology
 from narcf_geo.statistics.scores import Moments
 
 CENTRED = ("r", "rmse", "mae", "nse", "slope", "n")

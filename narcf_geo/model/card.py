@@ -134,6 +134,13 @@ def _features(bundle: Bundle) -> Iterator[str]:
         "Ranges are of the training part; missing counts land cell-months. May be missing: "
         f"{masked}.\n"
     )
+    if features.climate:
+        first, last = features.climate
+        yield (
+            f"A climate is the mean of a cell over {first} to {last}, taken from the cube that is "
+            "predicted, which must have the predictors in these months. Means of a cell are the "
+            "same in every month, as a map is: see how the model does in blocks it never saw.\n"
+        )
 
 
 def _origin(known: dict[str, Any]) -> Iterator[str]:

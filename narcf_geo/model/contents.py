@@ -18,7 +18,7 @@ from pydantic import (
 
 from narcf_geo.core.archives import require_regular
 from narcf_geo.core.errors import NarcfError, reason
-from narcf_geo.project.settings import DerivedFeature
+from narcf_geo.project.settings import DerivedFeature, Month
 
 FILE = "bundle.json"
 VERSION = 2
@@ -49,6 +49,7 @@ class FeatureContents(_Part):
     biome: Literal["fractions", "sqrt_fractions", "majority", "none"]
     derived: dict[Name, DerivedFeature] = {}
     coordinates: list[Literal["lat", "lon", "month", "year"]] = []
+    climate: tuple[Month, Month] | None = None
     names: list[Name] = Field(min_length=1, max_length=MAX_FEATURES)
 
     @model_validator(mode="after")
@@ -63,6 +64,10 @@ class FeatureContents(_Part):
         for key in ("masked", "derived"):
             if unknown := [n for n in getattr(self, key) if n not in self.predictors]:
                 raise ValueError(f"{key}: {', '.join(unknown)}: expected names of predictors")
+        if self.climate is None and any(how.climate for how in self.derived.values()):
+            raise ValueError("climate: expected the months it is taken over, found none")
+        if self.climate is not None and self.climate[0] > self.climate[1]:
+            raise ValueError(f"climate: {self.climate[0]} is after {self.climate[1]}")
         return self
 
 

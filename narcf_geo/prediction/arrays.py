@@ -16,6 +16,7 @@ from narcf_geo.fields import area_field, class_field, in_house_order, on_month_a
 from narcf_geo.fields.stored import valid_only
 from narcf_geo.fields.values import whole_classes
 from narcf_geo.model.bundle import Bundle
+from narcf_geo.model.samples.climate import at_months
 from narcf_geo.model.samples.features import LAND_CLASSES
 from narcf_geo.prediction.block import LEVEL, Predictor, bundle_digest, predictor
 
@@ -128,7 +129,7 @@ def in_house_terms(cube: xr.Dataset, bundle: Bundle) -> xr.Dataset:
             f"{where}: expected the dimensions time, lat and lon, found "
             f"{', '.join(map(str, cube.dims))}"
         )
-    require_months_in_a_row(cube.indexes["time"], bundle, where)
+    require_months(cube.indexes["time"], bundle, where)
     land_cover(cube, bundle)
     kept = {"biome": class_field(cube["biome"])}
     if "cell_area" in cube:
@@ -143,22 +144,25 @@ def in_house_terms(cube: xr.Dataset, bundle: Bundle) -> xr.Dataset:
     return cube
 
 
-def require_months_in_a_row(months: pd.DatetimeIndex, bundle: Bundle, where: str) -> None:
-    """Refuse a time axis with gaps where a feature is made of months before.
+def require_months(months: pd.DatetimeIndex, bundle: Bundle, where: str) -> None:
+    """Refuse a time axis that lacks months of which a feature is made.
 
     Raises
     ------
     TimeError
-        When a month is absent.
+        When there is a gap and a feature is made of months before, or a month of the climate is
+        absent.
     """
-    if not any(how.lag or how.mean > 1 for how in bundle.features.derived.values()):
-        return
-    for gap in gaps(months):
-        raise TimeError(
-            f"{where}: expected every month from {months[0]:%Y-%m} to {months[-1]:%Y-%m}, because "
-            f"the model takes features of the months before; {gap.first:%Y-%m} to {gap.last:%Y-%m} "
-            "is absent"
-        )
+    features = bundle.features
+    if any(how.lag or how.mean > 1 for how in features.derived.values()):
+        for gap in gaps(months):
+            raise TimeError(
+                f"{where}: expected every month from {months[0]:%Y-%m} to {months[-1]:%Y-%m}, "
+                "because the model takes features of the months before; "
+                f"{gap.first:%Y-%m} to {gap.last:%Y-%m} is absent"
+            )
+    if features.climate:
+        at_months(months, features.climate, where)
 
 
 def predict(cube: xr.Dataset, bundle: Bundle) -> xr.Dataset:

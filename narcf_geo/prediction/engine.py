@@ -19,7 +19,7 @@ import xarray as xr
 
 from narcf_geo.core.addresses import shown
 from narcf_geo.core.errors import NarcfError
-from narcf_geo.core.files import require_replaceable
+from narcf_geo.core.files import atomic_path, require_replaceable
 from narcf_geo.core.layout import Shape
 from narcf_geo.core.lock import hold_output
 from narcf_geo.core.pool import Pool, Threads, memory_bytes, threads
@@ -28,8 +28,9 @@ from narcf_geo.core.stores import growing
 from narcf_geo.fields.formats import Opening, open_zarr
 from narcf_geo.fields.reading import named
 from narcf_geo.fields.values import whole_classes
+from narcf_geo.model.samples.climate import on_cells
 from narcf_geo.model.samples.features import LAND_CLASSES
-from narcf_geo.prediction.arrays import inputs, require_months_in_a_row
+from narcf_geo.prediction.arrays import inputs, require_months
 from narcf_geo.prediction.journal import Journal
 from narcf_geo.prediction.parts import files_let_go, files_of
 from narcf_geo.prediction.source import Source
@@ -238,22 +239,40 @@ def work(folder: str, key: str, job: str, digests: dict[Shape, str]) -> tuple[in
     rows = 0
     biome = whole_classes(task.source.read(["biome"], at)["biome"].values)
     land = bool(np.isin(biome, LAND_CLASSES).any())
-    cube = task.source.read(task.names, at) if land else None
+    if land:
+        cube, climate = task.source.read(task.names, at), _climate(task, journal, at)
     for chunk, digest in digests.items():
-        if cube is not None:
-            rows += _predict_chunk(task, journal.store, cube, at, chunk)
+        if land:
+            rows += _predict_chunk(task, journal.store, cube, climate, at, chunk)
         with _writing(journal.output):
             journal.mark_chunk(chunk, digest)
     return len(digests), rows
 
 
-def _predict_chunk(task: Task, store: Path, cube: xr.Dataset, at: tuple, chunk: Shape) -> int:
+def _climate(task: Task, journal: Journal, at: tuple) -> xr.Dataset | None:
+    """Return the climate of a region; it is kept for the other months of the same cells."""
+    if not (digest := task.climate_digest(at[1:])):
+        return None
+    path = journal.work / "climate" / f"{digest[0]}.npz"
+    if not path.exists() and (found := task.climate(at[1:])) is not None:
+        with _writing(journal.output), atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **{str(n): a.values for n, a in found.items()})
+    axes = task.source.frame().isel(lat=at[1], lon=at[2])
+    with np.load(path, allow_pickle=False) as kept:
+        return on_cells(dict(kept), axes["lat"], axes["lon"])
+
+
+def _predict_chunk(
+    task: Task, store: Path, cube: xr.Dataset, climate: xr.Dataset | None, at: tuple, chunk: Shape
+) -> int:
     wanted = task.reach(chunk, chunk)
     target = task.layout.slices(chunk, chunk)
     inside = [slice(w.start - a.start, w.stop - a.start) for w, a in zip(wanted, at, strict=True)]
     piece = cube.isel(dict(zip(("time", "lat", "lon"), inside, strict=True)))
+    if climate is not None:
+        climate = climate.isel(lat=inside[1], lon=inside[2])
     bundle = task.predictor.bundle
-    piece = bundle.features.prepare(piece)
+    piece = bundle.features.prepare(piece, climate)
     piece = piece.isel(time=slice(target[0].start - wanted[0].start, None))
     land, static = inputs(piece, bundle)
     if not land.any():
@@ -311,9 +330,11 @@ def _check(task: Task, output: Path) -> None:
     bundle = task.predictor.bundle
     _ = bundle.ensemble, bundle.applicability  # a damaged file is refused before all others
     with named(shown(task.source.parts[0].location)):
-        inputs(bundle.features.prepare(corner), bundle)
+        features = bundle.features
+        climate = features.climate_by_slabs([corner]) if features.climate else None
+        inputs(features.prepare(corner, climate), bundle)
     task.source.require(task.names)
-    require_months_in_a_row(pd.DatetimeIndex(task.source.months), bundle, "the cube")
+    require_months(pd.DatetimeIndex(task.source.months), bundle, "the cube")
 
 
 def _fewer(pool: Threads, task: Task, memory: float | None) -> Threads:

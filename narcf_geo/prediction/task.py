@@ -10,16 +10,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import xarray as xr
+
 from narcf_geo.core.constants import IGBP
 from narcf_geo.core.errors import UsageError
 from narcf_geo.core.layout import Layout, Shape
 from narcf_geo.core.pool import LIBRARIES, Pool
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.model.bundle import Bundle
+from narcf_geo.model.samples.climate import at_months
 from narcf_geo.prediction.arrays import KEPT
 from narcf_geo.prediction.block import SLAB_ROWS, Predictor, bundle_digest, predictor
 from narcf_geo.prediction.regions import Need, Region, regions
 from narcf_geo.prediction.source import Source
+
+CLIMATE = 45
+"""Maps that the climate of one predictor takes while it is summed up."""
 
 MEMORY = 1e9
 """What a process may take unless it is told, or needs more for one chunk in each thread."""
@@ -110,12 +117,38 @@ class Task:
 
     def digests(self) -> dict[Shape, str]:
         """Return, for each chunk, a hash of the files it is computed from."""
-        found = {}
+        found, climate = {}, {}
         for chunk in self.layout.chunks():
             at = self.reach(chunk, chunk)
+            if chunk[1:] not in climate:
+                climate[chunk[1:]] = self.climate_digest(at[1:])
             read = list(self.source.stamps(self.names, at))
-            found[chunk] = _hash([self.source.months[at[0]], read])[:16]
+            found[chunk] = _hash([self.source.months[at[0]], read, *climate[chunk[1:]]])[:16]
         return found
+
+    def climate(self, place: tuple[slice, slice]) -> xr.Dataset | None:
+        """Read the climate of the cells of a place, along lat and lon, a year at a time."""
+        features = self.predictor.bundle.features
+        if (at := self._at_climate) is None:
+            return None
+        starts = range(at.start, at.stop, self.layout.chunk[0])
+        slabs = (slice(start, min(start + self.layout.chunk[0], at.stop)) for start in starts)
+        return features.climate_by_slabs(
+            self.source.read(features.inputs, (slab, *place)) for slab in slabs
+        )
+
+    def climate_digest(self, place: tuple[slice, slice]) -> list[str]:
+        """Return a hash of the files that the climate of a place is taken from; none without."""
+        if (at := self._at_climate) is None:
+            return []
+        stamps = list(self.source.stamps(self.predictor.bundle.features.inputs, (at, *place)))
+        edges = [(side.start, side.stop) for side in place]
+        return [_hash([self.digest, self.source.months[at], edges, stamps])]
+
+    @cached_property
+    def _at_climate(self) -> slice | None:
+        months = self.predictor.bundle.features.climate
+        return at_months(pd.DatetimeIndex(self.source.months), months) if months else None
 
     def regions(self, todo: set[Shape], memory: float | None, pool: Pool) -> list[Region]:
         """Return regions that hold all chunks `todo`, in order of time.
@@ -152,7 +185,7 @@ class Task:
         return Need(
             self.source.chunk_shapes(moving),
             self.halo,
-            len(self.names) - len(moving) + len(IGBP),
+            len(self.names) - len(moving) + len(IGBP) + CLIMATE * features.climates,
             len(features.predictors),
             len(self.predictor.fields),
             len(features.names),

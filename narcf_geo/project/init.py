@@ -14,7 +14,11 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 def init_project(
-    directory: str | os.PathLike[str], *, sample: bool = False, seed: int = 2007
+    directory: str | os.PathLike[str],
+    *,
+    sample: bool = False,
+    seed: int = 2007,
+    difficulty: str = "easy",
 ) -> list[str]:
     """Write ``narcf.yaml``, ``data_catalog.yaml`` and the embedded land cover into `directory`.
 
@@ -26,6 +30,8 @@ def init_project(
         Also write the inputs of the synthetic twin experiment, and settings that use them.
     seed : int
         Of the twin experiment.
+    difficulty : {"easy", "hard"}
+        Of the twin experiment.
 
     Returns
     -------
@@ -35,7 +41,7 @@ def init_project(
     Raises
     ------
     UsageError
-        When `directory` holds a project, or is a file.
+        When `directory` holds a project, or is a file, or there is no such difficulty.
 
     Examples
     --------
@@ -56,19 +62,23 @@ def init_project(
                 f"{directory / name}: is there already and is not overwritten; name another "
                 "folder, or remove it first"
             )
+    label = "twin experiment"
+    if sample:
+        from narcf_geo.sample import Difficulty, generate
+
+        label = Difficulty.of(difficulty).label
     data = directory / "data"
     # What is written last is what tells a whole project from a broken-off one.
     with atomic_path(data / "landcover") as temporary:
         shutil.copytree(DATA / "landcover", temporary)
     if sample:
-        from narcf_geo.sample import generate
-
-        generate(data, seed=seed)
+        generate(data, seed=seed, difficulty=difficulty)
     templates = {
         "data_catalog.yaml": DATA / "sample" / "data_catalog.yaml" if sample else PACKAGED,
         "narcf.yaml": (DATA / "sample" if sample else DATA) / "narcf.yaml",
     }
     for name, template in templates.items():
+        text = template.read_text(encoding="utf-8").replace("twin experiment", label)
         with atomic_path(directory / name) as temporary:
-            shutil.copyfile(template, temporary)
+            temporary.write_text(text, encoding="utf-8")
     return ["narcf.yaml", "data_catalog.yaml", "data/"]

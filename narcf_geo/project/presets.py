@@ -25,6 +25,8 @@ class Recipe:
 
     `loss` is of the flux (``mae``, ``mse``, ``huber``), or ``nll``: the network then gives the log
     variance of the target as well, learned by the likelihood of Seitzer et al. (2022), beta 0.5.
+    With `standardised` it learns the target less its mean, over its standard deviation in the
+    training rows, so that a flux of any size is learned alike; losses are then of that.
     """
 
     hidden: tuple[int, ...]
@@ -42,6 +44,7 @@ class Recipe:
     patience: int | None = None
     members: int = 1
     unbiased: bool = False
+    standardised: bool = False
     keep: str = "best"
 
     @property
@@ -73,6 +76,7 @@ PRESETS: Registry[Recipe] = Registry(
             keep="last",
             members=5,
             unbiased=True,
+            standardised=True,
         ),
     },
     valid=lambda value: isinstance(value, Recipe),

@@ -175,19 +175,33 @@ SplitSettings = Annotated[
 
 
 class DerivedFeature(Schema):
-    """A feature made of one predictor: first transformed, then averaged, then delayed."""
+    """A feature made of one predictor: transformed, set against its climate, averaged, delayed.
+
+    The climate of a cell is the mean of its calendar month over the training months.
+    """
 
     of: str
     transform: Literal["log1p", "sqrt", "cbrt"] | None = None
+    climate: Literal["annual_mean", "monthly_mean", "anomaly"] | None = Field(
+        None, description="of the cell: its mean, that of its calendar month, departure from that"
+    )
     mean: int = Field(1, ge=1, le=60, description="months of the running mean, the last included")
     lag: int = Field(0, ge=0, le=60, description="months that the feature comes late")
     replace: bool = Field(False, description="drop the original predictor")
 
     @model_validator(mode="after")
     def _does_something(self) -> DerivedFeature:
-        if self.transform is None and self.mean == 1 and self.lag == 0:
-            raise ValueError("expected a transform, a mean of months or a lag, found none")
+        moved = self.mean > 1 or self.lag > 0
+        if self.transform is None and self.climate is None and not moved:
+            raise ValueError("expected a transform, climate, a mean of months or a lag, found none")
+        if self.climate == "annual_mean" and moved:
+            raise ValueError("climate: annual_mean is the same in every month; drop mean and lag")
         return self
+
+    @property
+    def base(self) -> str:
+        """What the climate is taken of: the predictor, transformed."""
+        return f"{self.transform}({self.of})" if self.transform else self.of
 
 
 def _preset(name: str) -> str:
@@ -214,6 +228,7 @@ class ModelSettings(Schema):
     keep: Literal["best", "last"] | None = None
     members: int | None = Field(None, ge=1, le=100)
     unbiased: bool | None = None
+    standardised: bool | None = Field(None, description="learn the target of mean 0 and variance 1")
 
     def recipe(self) -> Recipe:
         """Return the recipe of the preset with the changes.
@@ -264,6 +279,11 @@ class TrainingSettings(Schema):
                 )
             if name in names:
                 raise ValueError(f"features.{name}: a predictor has this name already")
+            if feature.climate and isinstance(self.split, YearSplit):
+                raise ValueError(
+                    f"features.{name}.climate: a climate is taken over the training months, which "
+                    "a split by years changes with each fold; split by period, or leave it out"
+                )
         return self
 
 

@@ -300,6 +300,8 @@ def _warnings(
             f"The mean bias on test data, {bias:+.0f} TgC per year, is more than a tenth of the "
             f"region's flux of {total:+.0f} TgC per year."
         )
+    if worse := _worse_than_averaging(metrics, project.settings.target.name):
+        found.append(worse)
     held = metrics.get("coverage", {}).get("test", {}).get("0.95")
     if held is not None and held < 0.9:
         found.append(
@@ -327,6 +329,21 @@ def _warnings(
                 "compare the two where both have a value."
             )
     return found
+
+
+def _worse_than_averaging(metrics: dict[str, Any], target: str) -> str:
+    """Return a warning when the mean of the target is a better map; of the truth if it is known."""
+    mean_map = metrics.get("mean_map", {})
+    known = "truth" if "truth" in mean_map.get("test", {}) else "target"
+    if not mean_map.get("averaging_is_better", {}).get(known):
+        return ""
+    error = mean_map["test"][known]
+    against = "the truth" if known == "truth" else target
+    return (
+        f"Averaging {target} over the training months gives a better map of the mean of the test "
+        f"months than the model: RMSE against {against} {error['training_mean']:.3f} and "
+        f"{error['estimate']:.3f} umol m-2 s-1."
+    )
 
 
 def _outside_published(project: Project, prediction: xr.Dataset, total: float) -> str:

@@ -153,6 +153,7 @@ def skill_rows(context: ReportContext) -> dict[str, Any]:
     return {
         "parts": [(label, _scores(metrics[part])) for part, label in _PARTS.items()],
         "test": _scores(metrics["test"]),
+        "mean_map": _mean_map(metrics.get("mean_map"), context.target),
         "by_month": months,
         "by_biome": biomes,
         "by_region": regions,
@@ -176,6 +177,18 @@ def skill_rows(context: ReportContext) -> dict[str, Any]:
             for name in ("truth", "cross_validation")
         },
     }
+
+
+def _mean_map(found: Mapping[str, Any] | None, target: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the RMSE of the mean maps of the test months against target and truth."""
+    test = (found or {}).get("test", {})
+    names = {"estimate": "Estimate", "training_mean": f"Training months of {target}, averaged"}
+    return [
+        (label, {against: values[name] for against, values in test.items()})
+        for name, label in names.items()
+        if all(values.get(name) is not None for values in test.values())
+        if test
+    ]
 
 
 def _sections(

@@ -11,13 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from narcf_geo.sample import layouts, products, weather
+from narcf_geo.sample.difficulty import Difficulty
 from narcf_geo.sample.geography import cell_area, centres
 from narcf_geo.sample.world import World, mesh
 
-__all__ = ["generate"]
+__all__ = ["Difficulty", "generate"]
 
 
-def generate(directory: Path, *, seed: int = 2007) -> list[Path]:
+def generate(
+    directory: Path, *, seed: int = 2007, difficulty: str | Difficulty = "easy"
+) -> list[Path]:
     """Write the inputs of the twin experiment: North America, 2007-2015, monthly.
 
     Weather (narr), vegetation, fluorescence (sif), an inversion with its standard error, a
@@ -31,53 +34,75 @@ def generate(directory: Path, *, seed: int = 2007) -> list[Path]:
     seed : int
         Of all random numbers; each product has a stream of its own.
 
+    difficulty : {"easy", "hard"} or Difficulty
+        In the easy world an inversion sees each cell with errors of its own in every month, and
+        nothing is hidden; in the hard one it is as in docs/sample.md.
+
     Returns
     -------
     list of Path
         The files, in the order they were written.
+
+    Raises
+    ------
+    UsageError
+        When there is no such difficulty.
     """
-    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4)]
-    for_weather, for_vegetation, for_sif, for_inversion = streams
-    directory = Path(directory)
-    world = World.simulate(for_weather)
+    hard = Difficulty.of(difficulty)
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(6)]
+    for_weather, for_vegetation, for_sif, for_inversion, for_unseen, for_reanalysis = streams
+    world = World.simulate(for_weather, for_unseen, hard)
+    files = layouts.Files(Path(directory), hard.label)
+    sky = world.sky
+    if hard.predictor_error:
+        sky = products.see_weather(for_reanalysis, sky, hard.predictor_error)
     return [
-        *layouts.write_narr(directory, world.grid, world.sky, world.sky_months),
-        *_vegetation(directory, world, for_vegetation),
-        *_fluorescence(directory, world, for_sif),
-        *_inversion(directory, world, for_inversion),
-        *_fluxcom(directory, world),
-        *layouts.write_truth(
-            directory, np.where(world.is_target(), world.flux(), np.nan), world.months
-        ),
+        *files.narr(world.grid, sky, world.sky_months),
+        *_vegetation(files, world, for_vegetation, hard),
+        *_fluorescence(files, world, for_sif, hard),
+        *_inversion(files, world, for_inversion, hard),
+        *_fluxcom(files, world),
+        *files.truth(np.where(world.is_target(), world.flux(), np.nan), world.months),
     ]
 
 
-def _vegetation(directory: Path, world: World, rng: np.random.Generator) -> list[Path]:
-    seen = products.see_vegetation(rng, world.life.ndvi / world.land)
+def _vegetation(
+    files: layouts.Files, world: World, rng: np.random.Generator, hard: Difficulty
+) -> list[Path]:
+    seen = products.see_vegetation(rng, world.life.ndvi / world.land, hard.predictor_error)
     ndvi, nirv = (world.raster(np.where(world.land < 0.05, np.nan, field)) for field in seen)
-    return layouts.write_vegetation(directory, ndvi, nirv, world.months)
+    return files.vegetation(ndvi, nirv, world.months)
 
 
-def _fluorescence(directory: Path, world: World, rng: np.random.Generator) -> list[Path]:
+def _fluorescence(
+    files: layouts.Files, world: World, rng: np.random.Generator, hard: Difficulty
+) -> list[Path]:
     calendar = np.asarray(world.months.month) - 1
     noon = weather.noon_sun(mesh(0.5)[0][world.cells])[calendar]
-    sif = products.see_fluorescence(rng, world.life.gpp, world.life.unstressed_gpp, noon)
+    left = products.fading(len(world.months), hard.predictor_error)
+    life = world.life
+    sif = products.see_fluorescence(rng, left * life.gpp, left * life.unstressed_gpp, noon)
     everywhere = weather.noon_sun(centres(-90, 90, 0.5))
-    return layouts.write_sif(directory, world.raster(sif), everywhere, world.months)
+    return files.sif(world.raster(sif), everywhere, world.months)
 
 
-def _inversion(directory: Path, world: World, rng: np.random.Generator) -> list[Path]:
+def _inversion(
+    files: layouts.Files, world: World, rng: np.random.Generator, hard: Difficulty
+) -> list[Path]:
     here = world.is_target()
     lat, lon = (coordinate[here] for coordinate in mesh(1.0))
-    flux = world.flux()[:, here]
+    flux, area = world.flux()[:, here], cell_area(lat, 1.0)
     days = np.asarray(world.months.days_in_month, dtype=float)
     error = products.standard_error(flux)
-    drawn = products.inversion_error(rng, error, lat, lon, cell_area(lat, 1.0), days)
-    return layouts.write_inversion(directory, flux + drawn, error, lat, lon, world.months)
+    drawn = products.inversion_error(rng, error, lat, lon, area, days, hard.fixed_error)
+    if hard.footprint:
+        prior = products.balanced_prior(world.at_one_degree(world.life.nee)[:, here])
+        flux = products.seen_from_afar(flux, prior, lat, lon, area, hard.footprint)
+    return files.inversion(flux + drawn, error, lat, lon, world.months)
 
 
-def _fluxcom(directory: Path, world: World) -> list[Path]:
+def _fluxcom(files: layouts.Files, world: World) -> list[Path]:
     bare = world.fractions[15, world.cells] + world.fractions[16, world.cells]
     nee = products.fluxcom_like(world.life.nee, world.life.gpp)
     vegetated = np.where(world.land - bare < 0.5, np.nan, nee)
-    return layouts.write_fluxcom(directory, world.raster(vegetated), world.months)
+    return files.fluxcom(world.raster(vegetated), world.months)

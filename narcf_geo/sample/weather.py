@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
+from narcf_geo.sample.difficulty import EASY, Difficulty
 from narcf_geo.sample.geography import Array, NarrGrid
 
 SOLAR_CONSTANT = 1361.0
@@ -194,7 +195,11 @@ def soil_water(celsius: Array, rain: Array, shortwave: Array, days: Array) -> Ar
 
 
 def simulate(
-    rng: np.random.Generator, grid: NarrGrid, continental: Array, months: pd.DatetimeIndex
+    rng: np.random.Generator,
+    grid: NarrGrid,
+    continental: Array,
+    months: pd.DatetimeIndex,
+    difficulty: Difficulty = EASY,
 ) -> Weather:
     """Return synthetic weather for `months`, which start with a December.
 
@@ -202,6 +207,8 @@ def simulate(
     ----------
     continental : array, (y, x)
         0 at sea to 1 far inland, see `narcf_geo.sample.geography.continentality`.
+    difficulty : Difficulty
+        Which years are warmer, and where it is dry in them.
     """
     lat = grid.lat
     lon = np.where(grid.lon > 60, grid.lon - 360, grid.lon)
@@ -214,12 +221,14 @@ def simulate(
     sine = np.sin(np.radians(lat))
     spread = 0.4 + 0.8 * sine + 1.8 * sine * continental * winter
     celsius = temperature(lat, continental, height)[calendar] + spread * warm
+    celsius += difficulty.warmth(months)
 
     mean_rain = precipitation(lat, lon, continental)[calendar]
     # summers that are hot are dry; in winter the two hardly go together
     wetness = np.sqrt(1 - 0.35**2) * wet - 0.35 * (1 - winter) * warm
     width = 0.25 + 0.3 * np.exp(-mean_rain)
     rain = mean_rain * np.exp(width * wetness - width**2 / 2)
+    rain *= difficulty.rain(months, lat, lon)
 
     cloudiness = 1 - np.exp(-rain / 3)
     clear = 0.70 - 0.24 * cloudiness - 0.02 * cloud - 0.06 * winter * sine

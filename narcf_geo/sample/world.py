@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from narcf_geo.core.months import month_starts
-from narcf_geo.sample import ecosystem, weather
+from narcf_geo.sample import ecosystem, unseen, weather
+from narcf_geo.sample.difficulty import EASY, Difficulty
 from narcf_geo.sample.geography import (
     EAST,
     NORTH,
@@ -43,16 +44,28 @@ class World:
     cells: Array
     """Which cells of the box have land and weather, bool (120, 240)."""
     life: ecosystem.Ecosystem
+    unseen: Array
+    """Flux of the cells that no predictor shows, g C m-2 a day (time, cell)."""
 
     @classmethod
-    def simulate(cls, rng: np.random.Generator) -> World:
-        """Make weather at random and let it drive the ecosystems, 2007-2015."""
+    def simulate(
+        cls,
+        rng: np.random.Generator,
+        for_unseen: np.random.Generator,
+        difficulty: Difficulty = EASY,
+    ) -> World:
+        """Make weather at random and let it drive the ecosystems, 2007-2015.
+
+        `for_unseen` draws what no predictor shows.
+        """
         months = month_starts("2006-12", "2015-12")
         days = np.asarray(months.days_in_month, dtype=float)
         land_cover = read_land_cover()
         fractions = class_fractions(land_cover)
         grid = NarrGrid.build()
-        sky = weather.simulate(rng, grid, grid.sample(continentality(land_cover)), months)
+        sky = weather.simulate(
+            rng, grid, grid.sample(continentality(land_cover)), months, difficulty
+        )
 
         lat, lon = mesh(0.5)
         cells = has_land(fractions) & grid.contains(lat, lon)
@@ -73,7 +86,12 @@ class World:
         period = slice(1, None)
         life = ecosystem.simulate(
             drivers, fractions[:, cells], cell_area(lat[cells], 0.5), days, period
-        )
+        ).during(period)
+        hidden = np.zeros_like(life.nee)
+        if difficulty.legacy:
+            hidden += unseen.legacy(for_unseen, fractions, cells, difficulty.legacy)
+        if difficulty.sink_trend:
+            hidden -= unseen.growing_sink(life.gpp, difficulty.sink_trend)
         return cls(
             months=months[period],
             grid=grid,
@@ -81,7 +99,8 @@ class World:
             sky_months=months,
             fractions=fractions,
             cells=cells,
-            life=life.during(period),
+            life=life,
+            unseen=hidden,
         )
 
     @property
@@ -104,8 +123,12 @@ class World:
 
     def flux(self) -> Array:
         """Return the true flux per area of 1 degree cells, umol m-2 s-1 (time, 60, 120)."""
-        half_degree = np.zeros((*self.life.nee.shape[:-1], *self.cells.shape))
-        half_degree[..., self.cells] = self.life.nee / ecosystem.GRAMS_PER_UMOL
+        return self.at_one_degree(self.life.nee + self.unseen)
+
+    def at_one_degree(self, nee: Array) -> Array:
+        """Return a flux of the cells, g C m-2 a day, as umol m-2 s-1 of 1 degree cells."""
+        half_degree = np.zeros((*nee.shape[:-1], *self.cells.shape))
+        half_degree[..., self.cells] = nee / ecosystem.GRAMS_PER_UMOL
         return to_one_degree(half_degree)
 
 

@@ -113,3 +113,20 @@ def test_catalog_check_and_show(in_process: Callable, tiny_inputs: Path, copy_of
     assert wrong.returncode == 1
     assert "1 of 5 sources" in wrong.stdout
     assert "units:" in wrong.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--seed", "3"], "--seed: expected --sample beside it"),
+        (["--difficulty", "hard", "--seed", "3"], "--seed and --difficulty: expected --sample"),
+        (["--sample", "--difficulty", "odd"], "difficulty 'odd' of the sample is not known"),
+    ],
+)
+def test_init_refuses_a_twin_that_is_none(
+    in_process: Callable, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    done = in_process("init", tmp_path / "new", *arguments)
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.split())
+    assert not (tmp_path / "new").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,54 @@ def test_the_truth_is_asked_in_all_parts(metrics: dict[str, Any]) -> None:
         assert truth[part]["bias"] == pytest.approx(metrics[part]["bias"] + 0.05, abs=1e-6)
     assert truth["target_itself"]["bias"] == pytest.approx(0.05, abs=1e-6)
     assert truth["all"]["n"] == sum(truth[p]["n"] for p in ("train", "validation", "test"))
+
+
+def test_the_mean_map_stands_beside_that_of_the_target_averaged(
+    run: Run, metrics: dict[str, Any]
+) -> None:
+    cube, prediction, *_ = run
+    flux, target = prediction["flux"].values, cube["flux_target"].values.astype(float)
+    area = cube["cell_area"].values
+    years = cube["time"].dt.year.values
+
+    def mean(field: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """Of whole years: each calendar month counts once, as often as it has a value."""
+        months = field[which].reshape(-1, 12, *field.shape[1:])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # cells of the sea
+            return np.nanmean(np.nanmean(months, axis=0), axis=0)
+
+    def rmse(one: np.ndarray, other: np.ndarray, cells: np.ndarray) -> float:
+        return float(np.sqrt(np.average((one - other)[cells] ** 2, weights=area[cells])))
+
+    known = np.isfinite(flux) & np.isfinite(target)
+    tested, trained = years == 2009, years < 2008
+    observed = mean(np.where(known, target, np.nan), tested)
+    estimate, average = mean(np.where(known, flux, np.nan), tested), mean(target, trained)
+    cells = np.isfinite(observed) & np.isfinite(average)
+    found = metrics["mean_map"]["test"]
+    assert found["target"]["n"] == int(cells.sum()) > 0
+    assert found["target"]["estimate"] == pytest.approx(rmse(estimate, observed, cells), rel=1e-5)
+    assert found["target"]["training_mean"] == pytest.approx(
+        rmse(average, observed, cells), rel=1e-5
+    )
+    assert found["truth"]["estimate"] == pytest.approx(
+        rmse(estimate, observed - 0.05, cells), rel=1e-5
+    )
+    # The truth is the target less 0.05 everywhere.
+    assert metrics["mean_map"]["all"]["target"] == pytest.approx(0.05, rel=1e-4)
+
+
+def test_averaging_is_better_where_the_estimate_is_far_off(run: Run) -> None:
+    cube, prediction, *others = run
+    for shift, better in ((0.0, None), (5.0, True)):
+        moved = prediction.assign(flux=prediction["flux"] + shift)
+        moved["flux"].attrs = prediction["flux"].attrs
+        found = evaluation_metrics(cube, moved, *others)["mean_map"]
+        test = found["test"]["target"]
+        said = found["averaging_is_better"]["target"]
+        assert said is (test["training_mean"] < test["estimate"])
+        assert better is None or said is better
 
 
 def test_coverage_is_the_share_inside(run: Run, metrics: dict[str, Any]) -> None:

@@ -135,6 +135,23 @@ def test_unbiased_means_no_area_weighted_training_bias(unbiased: bool, loss: str
     assert abs(error.mean()) > 1e-5
 
 
+@pytest.mark.parametrize("standardised", [True, False])
+def test_a_target_of_any_size_is_learned_alike(standardised: bool) -> None:
+    from narcf_geo.model.network.training import Trainer
+
+    x, y, area = table()
+    plan = Recipe(hidden=(8,), epochs=3, loss="nll", batch_size=32, standardised=standardised)
+
+    def outputs(target: np.ndarray) -> np.ndarray:
+        fits = Trainer(plan, x, target, area).fit(np.arange(400), np.arange(400, 500), [1])
+        return np.asarray(fits[0].model.predict(x, verbose=0))
+
+    plain, tiny = outputs(y), outputs(0.005 * y + 0.3)
+    alike = np.allclose(tiny[:, 0], 0.005 * plain[:, 0] + 0.3, atol=1e-4)
+    of_noise = np.allclose(tiny[:, 1], plain[:, 1] + 2 * np.log(0.005), atol=1e-2)
+    assert alike is of_noise is standardised
+
+
 @pytest.mark.parametrize(
     "plan",
     [

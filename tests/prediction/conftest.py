@@ -56,8 +56,6 @@ def fine_cube() -> xr.Dataset:
 @pytest.fixture(scope="session")
 def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three members with noise of their own, calibrated, with an area of applicability."""
-    import keras
-
     features = Features(
         ("temp", "sif", "height", "temp_before"),
         (*UNITS.values(), "degC"),
@@ -65,11 +63,38 @@ def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "fractions",
         DERIVED,
     )
+    return _bundle(tmp_path_factory.mktemp("bundle"), features, [10, 1, 300, 10], [8, 0.5, 90, 8])
+
+
+@pytest.fixture(scope="session")
+def climate_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that takes the climate of two predictors over 2007 and 2008."""
+    root = f"sqrt({UNITS['sif']})"
+    derived = {
+        "temp_anomaly": DerivedFeature(of="temp", climate="anomaly", lag=1),
+        "sif_normal": DerivedFeature(of="sif", transform="sqrt", climate="monthly_mean"),
+        "sif_mean": DerivedFeature(of="sif", transform="sqrt", climate="annual_mean"),
+    }
+    features = Features(
+        ("temp", "sif", *derived),
+        (UNITS["temp"], UNITS["sif"], "degC", root, root),
+        ("sif", "sif_normal"),
+        "fractions",
+        derived,
+        climate=("2007-01", "2008-12"),
+    )
+    return _bundle(
+        tmp_path_factory.mktemp("climate"), features, [10, 1, 0, 1, 1], [8, 0.5, 8, 0.2, 0.1]
+    )
+
+
+def _bundle(folder: Path, features: Features, means: list[float], spreads: list[float]) -> Path:
+    import keras
+
     rng = np.random.default_rng(5)
-    n = len(features.names)
-    mean = np.array([10, 1, 300, 10, *[0.1] * (n - 4)], np.float32)
-    spread = np.array([8, 0.5, 90, 8, *[0.3] * (n - 4)], np.float32)
-    folder = tmp_path_factory.mktemp("bundle")
+    n, given = len(features.names), len(means)
+    mean = np.array([*means, *[0.1] * (n - given)], np.float32)
+    spread = np.array([*spreads, *[0.3] * (n - given)], np.float32)
     paths = []
     for k in range(3):
         keras.utils.set_random_seed(k)
@@ -84,7 +109,7 @@ def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         keras.Sequential(layers).save(paths[-1])
     write(folder / "model", features, paths, noise=0.0, calibration={"0.95": 2.1}, recipe={})
     rows = (mean + spread * rng.normal(size=(300, n))).astype(np.float32)
-    weights = np.array([1] * 4 + [0] * (n - 4), np.float32)
+    weights = np.array([1] * given + [0] * (n - given), np.float32)
     area = Applicability.fit(rows, np.arange(300) % 4, weights, prototypes=50)
     area.save(folder / "model" / "applicability.npz")
     return folder / "model"

@@ -50,6 +50,13 @@ def context(tmp_path: Path) -> ReportContext:
             },
             "reference": {"test": scores(0.61, 0.6, 0.02, "2014-01", "2014-12")},
             "truth": scores(0.94, 0.2, 0.003, "2014-01", "2014-12"),
+            "mean_map": {
+                "test": {
+                    "target": {"estimate": 0.071, "training_mean": 0.088, "n": 900},
+                    "truth": {"estimate": 0.043, "training_mean": 0.067, "n": 900},
+                },
+                "averaging_is_better": {"target": False, "truth": False},
+            },
         },
         biomes=budget(range(2013, 2015)),
         figures=[ReportFigure("Mean flux", 'A map with "quotes"', picture)],

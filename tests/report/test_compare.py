@@ -117,8 +117,8 @@ def test_narrow_intervals_and_extrapolation_are_warned_of(tiny_run):
     prediction = open_prediction(project).load()
     metrics = json.loads((tiny_run / "evaluation" / "metrics.json").read_text("utf-8"))
 
-    def said(held: float, applicable: float) -> str:
-        whole = {**metrics, "coverage": {"test": {"0.95": held}}}
+    def said(held: float, applicable: float, **more: object) -> str:
+        whole = {**metrics, "coverage": {"test": {"0.95": held}}, **more}
         inside = prediction["lon"] < prediction["lon"].quantile(applicable)
         fields = prediction.assign(applicable=inside & prediction["flux"].notnull())
         return " ".join(_warnings(project, whole, fields, _Facts.of(fields)))
@@ -126,6 +126,15 @@ def test_narrow_intervals_and_extrapolation_are_warned_of(tiny_run):
     assert "hold 85% of the test data" in said(0.85, 1.0)
     assert "too narrow" not in said(0.94, 1.0)
     assert "are extrapolated" in said(0.94, 0.5)
+
+    def mean_map(**better: bool) -> dict[str, object]:
+        errors = {"estimate": 0.066, "training_mean": 0.035}
+        return {"test": dict.fromkeys(better, errors), "averaging_is_better": better}
+
+    known = said(0.94, 1.0, mean_map=mean_map(target=False, truth=True))
+    assert "RMSE against the truth 0.035 and 0.066" in known
+    assert "gives a better map" in said(0.94, 1.0, mean_map=mean_map(target=True))
+    assert "gives a better map" not in said(0.94, 1.0, mean_map=mean_map(target=True, truth=False))
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,8 @@ def test_numbers_on_the_page_are_those_of_the_table_and_metrics(context, tmp_pat
     test = context.metrics["test"]
     for name in ("r", "rmse", "bias", "bias_TgC_per_year"):
         assert test[name] in page.numbers
+    for against in context.metrics["mean_map"]["test"].values():
+        assert {against["estimate"], against["training_mean"]} <= set(page.numbers)
     forest = context.biomes[context.biomes["biome"] == 4]["flux_TgC"].mean()
     assert any(np.isclose(forest, number) for number in page.numbers)
     assert not any(np.isclose(forest * 1.01, number) for number in page.numbers)

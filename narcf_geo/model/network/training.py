@@ -112,6 +112,7 @@ class Trainer:
                 f"model.hidden: a network of {size:,} weights, expected at most {MAX_PARAMETERS:,}"
             )
         self._compiled: dict[int, Members] = {}
+        self._mean, self._std = 0.0, 1.0
 
     def fit(
         self,
@@ -154,6 +155,7 @@ class Trainer:
         )
         variance = self._variance(columns)
         table = Standardised(self._x, columns.mean, np.sqrt(variance))
+        self._mean, self._std = self._target(train_rows)
         members = self._members(len(seeds))
         members.start(seeds)
         rngs = [np.random.default_rng(seed) for seed in seeds]
@@ -170,7 +172,7 @@ class Trainer:
                 checkpoint.save(state, so_far, members.variables, rngs)
             if on_epoch:
                 on_epoch(so_far.epochs - 1, float(train.mean()), float(validation.mean()))
-        members.weights = so_far.kept
+        members.weights = [self._in_units(weights) for weights in so_far.kept]
         if self.recipe.unbiased:
             self._remove_bias(members, table, train_rows)
         return [
@@ -192,6 +194,26 @@ class Trainer:
         # A feature that never varies carries nothing: leave it at zero instead of dividing by zero.
         return np.where(variance > 0, variance, 1.0)
 
+    def _target(self, rows: np.ndarray) -> tuple[float, float]:
+        """Return what is taken off the target, and what it is divided by."""
+        if not self.recipe.standardised:
+            return 0.0, 1.0
+        y = self._y[rows].astype(np.float64)
+        return float(y.mean()), float(y.std()) or 1.0
+
+    def _learned(self, rows: np.ndarray) -> np.ndarray:
+        """Return what the network is to give for `rows`."""
+        y: np.ndarray = self._y[rows]
+        return (y - np.float32(self._mean)) / np.float32(self._std)
+
+    def _in_units(self, weights: Weights) -> Weights:
+        """Return weights whose last layer gives the flux, and the log of its variance, in units."""
+        *before, kernel, bias = (weight.copy() for weight in weights)
+        kernel[:, 0] *= self._std
+        bias[0] = bias[0] * self._std + self._mean
+        bias[1:] += 2 * np.log(self._std)
+        return [*before, kernel, bias]
+
     def _learning_rate(self, epoch: int) -> float:
         if self.recipe.schedule == "constant":
             return self.recipe.learning_rate
@@ -209,7 +231,7 @@ class Trainer:
         count = min(BATCHES_PER_CALL, len(rows) // size)
         count = max(1, min(count, VALUES_PER_CALL // (size * len(rngs) * table.mean.size)))
         read = (
-            (table.read(order), self._y[order], full)
+            (table.read(order), self._learned(order), full)
             for order, full in batches(rows, rngs, size, count)
         )
         total = np.zeros(len(rngs))
@@ -221,7 +243,7 @@ class Trainer:
         """Return the mean loss of each member over `rows`."""
         total = np.zeros(members.count)
         for slab in slabs(len(rows), EVALUATED_ROWS):
-            y = self._y[rows[slab]]
+            y = self._learned(rows[slab])
             loss = _loss(self.recipe.loss, members.outputs(table.read(rows[slab])), y)
             total += loss.numpy().astype(np.float64) * len(y)
         return total / len(rows)

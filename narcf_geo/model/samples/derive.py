@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
+from narcf_geo.model.samples.climate import Months, climate_of, compared
 from narcf_geo.project.settings import DerivedFeature
 
 # Odd functions: noise about zero keeps its sign instead of becoming missing.
@@ -17,6 +18,8 @@ _TRANSFORMS: dict[str, Callable] = {
     "sqrt": lambda x: np.sign(x) * np.sqrt(np.abs(x)),
     "cbrt": np.cbrt,
 }
+
+NO_CLIMATE = xr.Dataset()
 
 COORDINATE_COLUMNS = {
     "lat": ("latitude",),
@@ -28,7 +31,10 @@ COORDINATE_COLUMNS = {
 
 
 def derive(
-    cube: xr.Dataset, features: Mapping[str, DerivedFeature], coordinates: Sequence[str]
+    cube: xr.Dataset,
+    features: Mapping[str, DerivedFeature],
+    coordinates: Sequence[str],
+    climate: xr.Dataset = NO_CLIMATE,
 ) -> xr.Dataset:
     """Return `cube` with the features added, lazily where the cube is.
 
@@ -44,6 +50,8 @@ def derive(
         Name of each new feature, and how it is made.
     coordinates : sequence of str
         Of ``lat``, ``lon``, ``month`` and ``year``.
+    climate : xarray.Dataset, optional
+        As from `climates`, of the same cells; needed where a feature takes one.
 
     Raises
     ------
@@ -57,28 +65,51 @@ def derive(
     >>> derive(rain, {"before": how}, [])["before"].values
     array([nan, nan, 1.5], dtype=float32)
     """
-    added = {name: _derived(cube, name, how) for name, how in features.items()}
+    added = {name: _derived(cube, name, how, climate) for name, how in features.items()}
     for name in coordinates:
         added.update(_coordinate(cube, name))
     return cube.assign(added)
 
 
-def _derived(cube: xr.Dataset, name: str, how: DerivedFeature) -> xr.DataArray:
+def bases(cube: xr.Dataset, features: Mapping[str, DerivedFeature]) -> xr.Dataset:
+    """Return what the features take a climate of: predictors, transformed."""
+    return xr.Dataset(
+        {how.base: _base(cube, name, how) for name, how in features.items() if how.climate}
+    )
+
+
+def climates(
+    cube: xr.Dataset, features: Mapping[str, DerivedFeature], months: Months
+) -> xr.Dataset:
+    """Return the climate of all `bases` (month, lat, lon), lazily where the cube is."""
+    return bases(cube, features).map(climate_of, months=months)
+
+
+def _base(cube: xr.Dataset, name: str, how: DerivedFeature) -> xr.DataArray:
+    """Return the predictor of a feature, transformed."""
     if how.of not in cube:
         raise NarcfError(
             f"feature {name!r} is made of the predictor {how.of!r}, which the cube has not; it "
             f"has: {', '.join(map(str, cube.data_vars))}"
         )
     values = cube[how.of]
+    if "time" not in values.dims and (how.climate or how.mean > 1 or how.lag):
+        raise NarcfError(
+            f"feature {name!r}: {how.of!r} is the same in every month; remove climate, mean and lag"
+        )
+    if not how.transform:
+        return values
+    attrs = {"units": f"{how.transform}({values.attrs['units']})"}
+    transform = _TRANSFORMS[how.transform]
+    return xr.apply_ufunc(transform, values, dask="parallelized").assign_attrs(attrs)
+
+
+def _derived(cube: xr.Dataset, name: str, how: DerivedFeature, climate: xr.Dataset) -> xr.DataArray:
+    values = _base(cube, name, how)
     units = values.attrs["units"]
     months = values.indexes.get("time")
-    if "time" not in values.dims and (how.mean > 1 or how.lag):
-        raise NarcfError(
-            f"feature {name!r}: {how.of!r} is the same in every month; remove mean and lag"
-        )
-    if how.transform:
-        values = xr.apply_ufunc(_TRANSFORMS[how.transform], values, dask="parallelized")
-        units = f"{how.transform}({units})"
+    if how.climate:
+        values = compared(values, climate[how.base], how.climate)
     every = _every_month(months) if how.mean > 1 or how.lag else None
     if every is not None:
         values = values.reindex(time=every)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from narcf_geo.core.constants import IGBP, LAND_COVER_PREFIXES
 from narcf_geo.core.errors import NarcfError, UnitError
 from narcf_geo.core.units import linear
 from narcf_geo.core.variables import VARIABLES
-from narcf_geo.model.samples.derive import COORDINATE_COLUMNS, derive
+from narcf_geo.model.samples.climate import Months, climate_of_slabs, months_of_climate
+from narcf_geo.model.samples.derive import COORDINATE_COLUMNS, NO_CLIMATE, bases, climates, derive
 from narcf_geo.project.settings import DerivedFeature, TrainingSettings
 
 LAND_CLASSES = range(1, 17)
@@ -41,6 +43,9 @@ class Features:
     coordinates : tuple of str
         Coordinates and calendar, of ``lat``, ``lon``, ``month`` and ``year``. None by default: with
         them a model learns a map and a calendar instead of how the flux responds.
+    climate : tuple of str, optional
+        The first and last of the months over which features take the climate of a cell: training
+        months. A cube to predict on must have them.
     """
 
     predictors: tuple[str, ...]
@@ -49,6 +54,7 @@ class Features:
     biome: str
     derived: Mapping[str, DerivedFeature] = field(default_factory=dict)
     coordinates: tuple[str, ...] = ()
+    climate: Months | None = None
 
     @classmethod
     def of(cls, cube: xr.Dataset, settings: TrainingSettings) -> Features:
@@ -61,7 +67,9 @@ class Features:
         """
         for name in settings.predictor_names:
             _stated_units(_predictor(cube, name), name)
-        cube = derive(cube, settings.features, settings.coordinates)
+        months = months_of_climate(settings, pd.DatetimeIndex(cube["time"].values))
+        climate = climates(cube, settings.features, months) if months else NO_CLIMATE
+        cube = derive(cube, settings.features, settings.coordinates, climate)
         replaced = {how.of for how in settings.features.values() if how.replace}
         names = [name for name in settings.predictor_names if name not in replaced]
         names += settings.features
@@ -77,6 +85,7 @@ class Features:
             biome=settings.biome_features,
             derived=settings.features,
             coordinates=tuple(settings.coordinates),
+            climate=months,
         )
 
     @property
@@ -88,6 +97,11 @@ class Features:
     def halo(self) -> int:
         """Months before the first that its features are made of."""
         return max((how.mean - 1 + how.lag for how in self.derived.values()), default=0)
+
+    @property
+    def climates(self) -> int:
+        """Of how many predictors, transformed or not, its features take the climate."""
+        return len({how.base for how in self.derived.values() if how.climate})
 
     @property
     def takes_fractions(self) -> bool:
@@ -113,6 +127,7 @@ class Features:
                 for name, how in content.get("derived", {}).items()
             },
             coordinates=tuple(content.get("coordinates", ())),
+            climate=tuple(content["climate"]) if content.get("climate") else None,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -130,26 +145,42 @@ class Features:
             *(f"{prefix}_{c.code}" for c in IGBP if prefix),
         )
 
-    def prepare(self, cube: xr.Dataset) -> xr.Dataset:
+    def prepare(self, cube: xr.Dataset, climate: xr.Dataset | None = None) -> xr.Dataset:
         """Return `cube` with every feature in it, in the unit of the schema.
 
         Parameters
         ----------
         cube : xarray.Dataset
             Predictors (time, lat, lon) or (lat, lon), in any unit that converts.
+        climate : xarray.Dataset, optional
+            Of its cells, as from `climate_by_slabs`, for a cube of a few months; by default it is
+            taken from the cube.
 
         Raises
         ------
         UnitError
             When a predictor states no unit, or one that does not convert.
+        TimeError
+            When the cube lacks a month of the climate.
         NarcfError
             When the cube lacks a predictor.
         """
-        predictors = {
-            name: _converted(_predictor(cube, name, units), name, units)
-            for name, units in self._units_in_cube().items()
-        }
-        return derive(cube.assign(predictors), self.derived, self.coordinates)
+        cube = self._in_units(cube)
+        if climate is None:
+            climate = climates(cube, self.derived, self.climate) if self.climate else NO_CLIMATE
+        return derive(cube, self.derived, self.coordinates, climate)
+
+    def climate_by_slabs(self, slabs: Iterable[xr.Dataset]) -> xr.Dataset:
+        """Return the climate of the cells of `slabs`: the months of `climate`, a few at a time."""
+        return climate_of_slabs(bases(self._in_units(slab), self.derived) for slab in slabs)
+
+    def _in_units(self, cube: xr.Dataset) -> xr.Dataset:
+        return cube.assign(
+            {
+                name: _converted(_predictor(cube, name, units), name, units)
+                for name, units in self._units_in_cube().items()
+            }
+        )
 
     def _units_in_cube(self) -> dict[str, str]:
         """Return the variables that the cube must have, and the unit that each is wanted in."""

@@ -15,6 +15,7 @@ from narcf_geo.core.constants import IGBP
 from narcf_geo.core.errors import FieldError, NarcfError
 from narcf_geo.core.layout import Layout
 from narcf_geo.fields.values import NODATA
+from narcf_geo.model.samples.climate import Months, at_months
 from narcf_geo.model.samples.features import Features, land_cells
 
 FILE = "features.f32"
@@ -99,18 +100,24 @@ class _Piece(NamedTuple):
 
 
 def _pieces(cube: xr.Dataset, features: Features, land: np.ndarray) -> Iterator[_Piece]:
-    """Yield the chunks with land, in order of time."""
+    """Yield the chunks with land in order of time; with a climate, place by place."""
     layout = Layout.of((cube.sizes["time"], *land.shape))
     number = np.arange(land.size, dtype=np.int32).reshape(land.shape)
     wanted = [n for n in (*features.inputs, "flux_target", *_CELLS) if n in cube]
-    for time, lat, lon in layout.windows():
+    windows = list(layout.windows())
+    if features.climate:  # so that it is read once for each place
+        windows.sort(key=lambda window: (window[1].start, window[2].start))
+    climate = None
+    for time, lat, lon in windows:
         here = land[lat, lon]
         if not here.any():
             continue
+        if features.climate and time.start == 0:
+            climate = _climate(cube.isel(lat=lat, lon=lon), features, features.climate)
         before = max(time.start - features.halo, 0)
         part = cube[wanted].isel(time=slice(before, time.stop), lat=lat, lon=lon).load()
         static = features.static(*_land_cover(part))[here.ravel()]
-        part = features.prepare(part).isel(time=slice(time.start - before, None))
+        part = features.prepare(part, climate).isel(time=slice(time.start - before, None))
         fields = {
             name: _by_month(part[name], time.stop - time.start)[:, here.ravel()]
             for name in (*features.predictors, "flux_target")
@@ -119,6 +126,14 @@ def _pieces(cube: xr.Dataset, features: Features, land: np.ndarray) -> Iterator[
 
 
 _CELLS = ("cell_area", "biome", "class_fraction")
+
+
+def _climate(cube: xr.Dataset, features: Features, months: Months) -> xr.Dataset:
+    """Return the climate of a place, read a year at a time."""
+    at = at_months(pd.DatetimeIndex(cube["time"].values), months)
+    starts = range(at.start, at.stop, 12)
+    slabs = (cube[[*features.inputs]].isel(time=slice(i, min(i + 12, at.stop))) for i in starts)
+    return features.climate_by_slabs(slab.load() for slab in slabs)
 
 
 def _empty(shape: tuple[int, int], folder: Path | None) -> np.ndarray:

@@ -88,7 +88,8 @@ class Table:
         """Gather the samples of `cube`, a chunk at a time; missing values are counted.
 
         Rows are in the order of the chunks of `narcf_geo.core.layout`, within a chunk in that of
-        time: whatever the memory, the same.
+        time: whatever the memory, the same. With features of a climate all chunks of a place come
+        one after the other.
 
         Parameters
         ----------

@@ -8,7 +8,10 @@ from narcf_geo.statistics.scores import ROUNDING
 
 
 class Climatology:
-    """Sums of each calendar month of a flux (month, ...).
+    """Sums of each calendar month of a field (month, ...).
+
+    Months are added one after the other in double precision: the means are the same to the byte,
+    however many months or cells are added at once.
 
     Parameters
     ----------
@@ -34,7 +37,7 @@ class Climatology:
 
     def add(self, flux: np.ndarray, month: np.ndarray) -> None:
         """Add months (time, ...), NaN where missing, of calendar months (time,), 1 to 12."""
-        known = np.isfinite(flux)
+        known = ~np.isnan(flux)
         values = np.where(known, flux, 0.0)
         for t, m in enumerate(month - 1):
             self._sum[m] += values[t]
@@ -48,12 +51,19 @@ class Climatology:
         grown._largest = self._largest
         return grown
 
+    def mean_and_months(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean of the calendar months that have one, and those of each (12, ...)."""
+        of_months = _ratio(self._sum, self._count)
+        total, known = np.zeros(of_months.shape[1:]), np.zeros(of_months.shape[1:])
+        for of_month in of_months:
+            total += np.nan_to_num(of_month, posinf=np.inf, neginf=-np.inf)
+            known += ~np.isnan(of_month)
+        return _ratio(total, known), of_months
+
     def mean_and_cycle(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean of the calendar months, and how each differs from it (12, ...)."""
-        climatology = _ratio(self._sum, self._count)
-        known = np.isfinite(climatology)
-        mean = _ratio(np.where(known, climatology, 0.0).sum(axis=0), known.sum(axis=0))
-        return mean, self._rounded(climatology - mean)
+        mean, of_months = self.mean_and_months()
+        return mean, self._rounded(of_months - mean)
 
     def anomalies(self, flux: np.ndarray, month: np.ndarray) -> np.ndarray:
         """Return how months differ from the mean of theirs; NaN where that is of a single one."""
