@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from narcf_geo.core.files import atomic_path
 from narcf_geo.core.months import with_month_axis
 from narcf_geo.core.stores import checked
 from narcf_geo.core.units import linear
@@ -78,14 +80,14 @@ def _in_house_terms(name: str, lazy: xr.Variable) -> xr.Variable:
 
 
 def describe(store: Path, attrs: Mapping[str, Any]) -> None:
-    """Give a store these global attributes, and no others of a run before."""
-    import zarr
-
+    """Give a store these global attributes, and no others of a run before, all at once."""
     # Those of a NetCDF file may be numbers and arrays of numpy.
     wanted = {str(k): v.tolist() if hasattr(v, "tolist") else v for k, v in attrs.items()}
-    group = zarr.open_group(store, mode="r+")
-    found = group.attrs.asdict()
+    group = json.loads((store / "zarr.json").read_text(encoding="utf-8"))
+    found = group.get("attributes", {})
     if "coordinates" in found:  # by which xarray knows the bounds
         wanted["coordinates"] = found["coordinates"]
     if found != wanted:
-        group.attrs.put(wanted)
+        # Zarr would leave half a file behind a power cut.
+        with atomic_path(store / "zarr.json") as temporary:
+            temporary.write_text(json.dumps(group | {"attributes": wanted}, indent=2), "utf-8")

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from narcf_geo.core import files
 from narcf_geo.core.datasets import write_zarr
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.files import remove
@@ -24,6 +25,7 @@ from narcf_geo.core.lock import hold_output
 from narcf_geo.core.pool import Threads
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.prediction import predict, predict_file
+from narcf_geo.prediction.store import describe
 
 Contents = Callable[[Path], dict[str, bytes]]
 
@@ -158,6 +160,23 @@ def test_what_is_wrong_with_the_input_is_said_at_once(
             predicted(tmp_path / "cube.nc", out, bundle_folder)
         (tmp_path / "cube.nc").unlink()
     assert not out.exists()
+
+
+def test_attributes_are_on_the_disk_before_they_replace_others(
+    stored: Path, bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = predicted(stored, tmp_path / "out.zarr", bundle_folder)
+    synced: list[str] = []
+
+    def to_disk(path: Path) -> None:
+        synced.extend([path.read_text()] if path.is_file() else [])
+
+    monkeypatch.setattr(files, "to_disk", to_disk)
+    describe(out, {"title": "Another", "levels": np.array([1, 2])})
+    assert json.loads(synced[0])["attributes"]["title"] == "Another"
+    with xr.open_zarr(out, consolidated=False) as ds:
+        assert ds.attrs == {"title": "Another", "levels": [1, 2]}
+        assert ds["time"].attrs["bounds"] in ds
 
 
 def test_an_unreadable_chunk_leaves_what_is_finished(
