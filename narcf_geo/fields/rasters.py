@@ -16,6 +16,7 @@ import xarray as xr
 from narcf_geo.core.errors import NarcfError, UnreadableError
 from narcf_geo.core.ordinary import read_text, require_ordinary
 from narcf_geo.core.sizes import MOST_PACKED, SMALL, require_room
+from narcf_geo.fields.reading import named
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -162,6 +163,11 @@ def _opened(path: Path | str, how: Opening, kwargs: dict[str, Any]) -> xr.Datase
     # An ellipsoid, such as MCD12C1's Clarke 1866, is of no meaning for cells in degrees.
     crs = raster.rio.crs
     on_globe = placed and abs(raster["x"]).max() <= 360 and abs(raster["y"]).max() <= 90
+    if crs is not None:
+        from narcf_geo.grid.projection import parsed_crs
+
+        with named(str(path)):
+            parsed_crs(crs.to_wkt())  # of the Earth
     if crs is None or crs.is_geographic:
         raster = raster.drop_vars("spatial_ref", errors="ignore")
     if (crs is None and on_globe) or (crs is not None and crs.is_geographic):

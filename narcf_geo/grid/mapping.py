@@ -11,8 +11,9 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.constants import NARR_EARTH_RADIUS
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.grid.planes import false_origin
+from narcf_geo.grid.projection import of_earth
 
 
 def crs_of(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray) -> Any:
@@ -25,6 +26,8 @@ def crs_of(ds: xr.Dataset, x: xr.DataArray, y: xr.DataArray) -> Any:
     attrs = {k: v.tolist() if hasattr(v, "tolist") else v for k, v in ds[name].attrs.items()}
     try:
         return _parsed(json.dumps(attrs | _earth(str(name), attrs) | false_origin(attrs, x, y)))
+    except UsageError as error:  # that of another body
+        raise NarcfError(f"grid mapping {name!r}: {error}") from error
     except (CRSError, KeyError, TypeError, ValueError) as error:
         raise NarcfError(
             f"expected a CF grid mapping in variable {name!r}, found {attrs}, which pyproj cannot "
@@ -60,7 +63,7 @@ def _parsed(mapping: str) -> Any:
     # pyproj looks a datum up for most of a second; the files of one product share theirs.
     from pyproj import CRS
 
-    return CRS.from_cf(json.loads(mapping))
+    return of_earth(CRS.from_cf(json.loads(mapping)))
 
 
 def _earth(name: str, attrs: dict[str, Any]) -> dict[str, float]:

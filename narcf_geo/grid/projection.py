@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from narcf_geo.core.constants import EARTH_RADIUS
 from narcf_geo.core.errors import NarcfError, UsageError
 
 if TYPE_CHECKING:
@@ -200,7 +201,24 @@ def parsed_crs(text: str) -> CRS:
     crs = CRS.from_user_input(text)
     if crs.is_compound:
         crs = crs.sub_crs_list[0]
-    return crs.source_crs if crs.is_bound and crs.source_crs else crs
+    return of_earth(crs.source_crs if crs.is_bound and crs.source_crs else crs)
+
+
+def of_earth(crs: CRS) -> CRS:
+    """Return a reference system of the Earth.
+
+    Raises
+    ------
+    UsageError
+        When its ellipsoid is that of another body.
+    """
+    radius = crs.ellipsoid.semi_major_metre if crs.ellipsoid else EARTH_RADIUS
+    if abs(radius / EARTH_RADIUS - 1) > 0.01:
+        raise UsageError(
+            f"expected a coordinate reference system of the Earth, found {crs.name!r} with a "
+            f"radius of {radius / 1e3:.0f} km"
+        )
+    return crs
 
 
 def checked_crs(given: Any) -> CRS:

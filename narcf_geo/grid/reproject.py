@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 
 from narcf_geo.core.errors import UsageError
+from narcf_geo.grid.projection import of_earth
 from narcf_geo.grid.rings import (
     POLE,
     WIDEST,
@@ -71,7 +72,7 @@ def lonlat_shapes(
     """
     from pyproj import Transformer
 
-    transformer = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    transformer = Transformer.from_crs(of_earth(crs), "EPSG:4326", always_xy=True)
     greenwich = crs.prime_meridian is not None and crs.prime_meridian.longitude == 0
     degrees = {axis.unit_name for axis in crs.axis_info[:2]} == {"degree"}
     if not (crs.is_geographic and not crs.is_derived and greenwich and degrees):

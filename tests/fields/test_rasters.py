@@ -226,3 +226,15 @@ def test_numbers_alone_that_are_cut_short_are_refused(tmp_path: Path) -> None:
     header.write_text(re.sub(r"(NCOLS|NROWS)\s+\d+", r"\1 5000", header.read_text()))
     with pytest.raises(UnreadableError, match=r"in\.bil"):
         open_format(path)
+
+
+def test_degrees_of_another_body_are_none_of_the_earth(tmp_path: Path) -> None:
+    path = geotiff(tmp_path / "in.tif")
+    assert open_format(path).sizes["lat"] == 6
+    with rasterio.open(path, "r+") as raster:
+        raster.crs = rasterio.CRS.from_user_input("IAU_2015:49900")
+    with pytest.raises(UsageError, match=r"in\.tif: expected .* of the Earth, found 'Mars"):
+        open_format(path)
+    mars = geopandas.GeoDataFrame({"name": ["a"]}, geometry=[box(0, 0, 9, 9)], crs="IAU_2015:49900")
+    with pytest.raises(UsageError, match="of the Earth, found 'Mars"):
+        open_regions(mars)

@@ -344,6 +344,20 @@ def test_what_is_no_reference_system(crs: str) -> None:
         Grid.regular(0, 0, 1e6, 1e6, 1e5, crs=crs)
 
 
+@pytest.mark.parametrize("crs", ["IAU_2015:49900", "IAU_2015:49910", "IAU_2015:30100"])
+def test_mars_and_the_moon_are_refused(crs: str) -> None:
+    with pytest.raises(UsageError, match=r"of the Earth, found '(Mars|Moon).* (3396|1737) km"):
+        Grid.regular(0, 0, 10, 10, 1, crs=crs)
+    x = np.arange(4) * 1e5
+    mapping = {"grid_mapping_name": "mercator", "earth_radius": 3396190.0}
+    ds = xr.Dataset({"t": (("y", "x"), np.zeros((4, 4)), {"grid_mapping": "crs"})})
+    axes = {d: (d, x, {"units": "m", "standard_name": f"projection_{d}_coordinate"}) for d in "xy"}
+    with pytest.raises(NarcfError, match=r"grid mapping 'crs': .* of the Earth, found .* 3396 km"):
+        Grid.from_dataset(ds.assign_coords(axes).assign(crs=((), 0, mapping)))
+    mapping["earth_radius"] = 6367470.0
+    assert Grid.from_dataset(ds.assign_coords(axes).assign(crs=((), 0, mapping))).shape == (4, 4)
+
+
 @pytest.mark.parametrize(
     ("box", "step", "words"),
     [
