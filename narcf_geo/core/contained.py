@@ -99,12 +99,13 @@ def _require_classic(path: Path) -> None:
     """Refuse a classic NetCDF file that declares more than it holds."""
     import netCDF4
 
+    declared = classic.ends(path)  # first: the library takes a minute over some damaged headers
     with netCDF4.Dataset(path) as file:
         for name, variable in file.variables.items():
             shape, size = variable.shape, np.dtype(variable.dtype).itemsize
             _require_sizes(path, name, shape, None, size, stored=True)
     found = path.stat().st_size
-    for name, end in classic.ends(path).items():
+    for name, end in declared.items():
         if end > found:
             raise UnreadableError(
                 f"{path}: variable {name!r}: expected a file of at least {end:,} bytes, found "

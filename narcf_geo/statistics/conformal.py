@@ -99,9 +99,10 @@ def weight_inside(
     known = np.isfinite(observed) & np.isfinite(flux) & np.isfinite(std) & np.isfinite(weight)
     error = np.abs(observed[known].astype(np.float64) - flux[known])
     spread, w = std[known].astype(np.float64), weight[known].astype(np.float64)
-    # An infinite factor holds all, of rows without spread too.
+    # An infinite factor holds all, of rows without spread too. A product would depend on the number
+    # of threads in its last digits.
     inside = [
-        w @ (error <= spread * factor) if np.isfinite(factor) else w.sum()
+        w.sum(where=error <= spread * factor) if np.isfinite(factor) else w.sum()
         for factor in factors.values()
     ]
     return np.array([*inside, w.sum()])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
-from narcf_geo.statistics.conformal import LEVELS, conformal_factors, coverage
+from narcf_geo.statistics.conformal import LEVELS, conformal_factors, coverage, weight_inside
 
 
 def sample(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -123,3 +124,15 @@ def test_a_little_weight_and_a_little_spread_count() -> None:
     assert coverage(error, 0 * error, 1 + 0 * tiny, {0.5: 2.0}, tiny) == {
         "0.5": pytest.approx(2 / 3)
     }
+
+
+def test_sums_of_weights_are_the_same_on_any_number_of_threads() -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.standard_normal((2, 300_000))
+    std, weight = rng.uniform(0.5, 2, (2, 300_000))
+
+    def found(threads: int) -> list[float]:
+        with threadpool_limits(threads):
+            return weight_inside(*rows, std, {0.5: 0.7, 0.8: 1.3}, weight).tolist()
+
+    assert found(1) == found(2)
