@@ -95,11 +95,14 @@ def disk_failure(error: BaseException) -> str:
 
 
 def _in_a_library(error: BaseException, path: Path) -> str:
-    """Return what HDF5 or GDAL says when it cannot write a file, which does not tell why."""
+    """Return what HDF5, SQLite or GDAL says when it cannot write a file."""
     if path.suffix == ".zarr":  # written by neither: they failed to read
         return ""
-    hdf5 = str(error).startswith("NetCDF: HDF error")
-    return reason(error) if hdf5 or type(error).__name__ == "DataSourceError" else ""
+    said = str(error)
+    hdf5 = said.startswith("NetCDF: HDF error")
+    sqlite = any(words in said for words in ("disk is full", "disk I/O error"))
+    ogr = type(error).__name__ in ("DataSourceError", "DataLayerError")
+    return reason(error) if hdf5 or sqlite or ogr else ""
 
 
 def move(temporary: Path, path: Path) -> None:

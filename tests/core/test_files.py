@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from pyogrio.errors import DataSourceError, FeatureError
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path, remove
@@ -158,3 +159,26 @@ def test_a_file_is_on_the_disk_before_it_is_in_its_place(
     with atomic_path(tmp_path / "a.csv") as temporary:
         temporary.write_text("whole")
     assert done == ["sync", "move", "sync"]  # the file, its place, the folder
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FeatureError("Could not add feature to layer at index 0: database or disk is full"),
+        DataSourceError("sqlite3_open() failed"),
+        RuntimeError("NetCDF: HDF error"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_a_full_disk_is_said_in_words_whoever_meets_it(tmp_path: Path, error: Exception) -> None:
+    def write(error: Exception) -> None:
+        with atomic_path(tmp_path / "out.gpkg") as temporary:
+            temporary.touch()
+            raise error
+
+    with pytest.raises(NarcfError, match=r"out\.gpkg: cannot be written .*run again"):
+        write(error)
+    assert not list(tmp_path.iterdir())
+    # Control: what is wrong with the data is not taken for the disk.
+    with pytest.raises(FeatureError):
+        write(FeatureError("field 'name' cannot hold a list"))
