@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path
 
 if TYPE_CHECKING:
@@ -24,6 +27,23 @@ def write_geopackage(layers: Mapping[str, gpd.GeoDataFrame], path: str | PathLik
         with atomic_path(path) as temporary:
             for name, frame in layers.items():
                 frame.to_file(temporary, layer=name, driver="GPKG", engine="pyogrio", VERSION="1.2")
+            _require_whole(temporary, path, {name: len(frame) for name, frame in layers.items()})
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
     return path
+
+
+def _require_whole(file: Path, path: Path, rows: Mapping[str, int]) -> None:
+    """Refuse a file that lacks what was written: GDAL keeps a failed write at closing to itself."""
+    with closing(sqlite3.connect(file)) as database:
+        for layer, expected in rows.items():
+            name = layer.replace('"', '""')
+            ((found,),) = database.execute(f'SELECT count(*) FROM "{name}"')  # noqa: S608
+            if found != expected:
+                raise NarcfError(
+                    f"{path}: cannot be written (layer {layer!r} has {found} of {expected} rows); "
+                    "see to the disk, and run again"
+                )
+        ((state,),) = database.execute("PRAGMA quick_check(1)")
+    if state != "ok":
+        raise NarcfError(f"{path}: cannot be written ({state}); see to the disk, and run again")
