@@ -194,8 +194,7 @@ def _take_system_lock(path: Path, what: str) -> int:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The one before may have removed the file after it was opened here.
-            if path.exists() and os.fstat(handle).st_ino == path.stat().st_ino:
+            if _is_at(path, handle):
                 holder = Holder.read(path)
                 if holder is not None and holder.lock == "file" and holder.may_run:
                     raise BlockingIOError
@@ -209,6 +208,14 @@ def _take_system_lock(path: Path, what: str) -> int:
             os.close(handle)
             raise
         os.close(handle)
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    """Whether an open file is still there; the one who held it may have removed it."""
+    try:
+        return os.fstat(handle).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _take_file(path: Path, what: str) -> None:

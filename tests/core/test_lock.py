@@ -119,6 +119,23 @@ def test_of_many_threads_one_has_it(tmp_path: Path, kind: str) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_lock_file_that_goes_while_it_is_taken_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, stat, gone = tmp_path / "lock", Path.stat, []
+
+    def vanishing(self: Path, **kwargs: Any) -> os.stat_result:
+        if self == path and path.exists() and not gone:
+            gone.append(path.unlink())
+        return stat(self, **kwargs)
+
+    monkeypatch.setattr(Path, "exists", lambda self: os.path.lexists(self))
+    monkeypatch.setattr(Path, "stat", vanishing)
+    with hold(path, "it"):
+        assert Holder.read(path).process == os.getpid()
+    assert gone
+
+
 @pytest.mark.filterwarnings("ignore:.*no locks on this file system")
 @pytest.mark.parametrize("kind", ["windows", "ENOLCK"], indirect=True)
 def test_a_lock_file_of_another_computer(tmp_path: Path, kind: str) -> None:
