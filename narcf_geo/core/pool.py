@@ -10,13 +10,13 @@ import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import NarcfError, UsageError, reason
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -265,20 +265,26 @@ def _local(workers: int) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
-    with (
-        dask.config.set(_WORKER_ENVIRONMENT),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            host=LOOPBACK,
-            interface=None,
-            dashboard_address=f"{LOOPBACK}:0",
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        client.wait_for_workers(workers, timeout=WORKERS_WITHIN)
+    with dask.config.set(_WORKER_ENVIRONMENT), ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(
+                LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    host=LOOPBACK,
+                    interface=None,
+                    dashboard_address=f"{LOOPBACK}:0",
+                    memory_limit=0,
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+            client = stack.enter_context(Client(cluster))
+            client.wait_for_workers(workers, timeout=WORKERS_WITHIN)
+        except (RuntimeError, OSError) as error:  # a timeout is one, too
+            raise NarcfError(
+                f"{workers} workers cannot be started ({reason(error)}); run again, with fewer or "
+                "without --workers"
+            ) from None
         yield client
 
 

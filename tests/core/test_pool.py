@@ -70,3 +70,15 @@ def test_work_goes_to_the_cluster_where_there_is_one() -> None:
         in_order(pool, pow, 5, taken.append, 2)
         assert taken == [1, 2, 4, 8, 16]
     assert isinstance(at_hand(), Threads)
+
+
+def test_workers_that_cannot_be_started_are_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(**_: object) -> None:
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr("distributed.LocalCluster", fails)
+    with (
+        pytest.raises(NarcfError, match=r"2 workers cannot be started \(Nanny failed to start"),
+        open_pool(workers=2),
+    ):
+        pass
