@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -84,6 +84,23 @@ class PairSums:
     components: dict[str, Moments]
     inside: np.ndarray
 
+    def of_months(self, which: np.ndarray) -> PairSums:
+        """Return the sums with some of the months alone, bool (time,)."""
+        whole, *groups = (moments.chosen(which) for moments in (self.whole, *self.groups))
+        return replace(self, time=self.time[which], whole=whole, groups=groups)
+
+    def with_cells(self, other: PairSums) -> PairSums:
+        """Return the sums of the cells of both, in the same months."""
+        return PairSums(
+            self.time,
+            Moments.together([self.whole, other.whole]),
+            [Moments.together(pair) for pair in zip(self.groups, other.groups, strict=True)],
+            self.known + other.known,
+            self.area + other.area,
+            {n: Moments.together([m, other.components[n]]) for n, m in self.components.items()},
+            self.inside + other.inside,
+        )
+
     def compared(self, group: int | None = None, where: Any = slice(None)) -> dict[str, Any]:
         """Return the scores of all cells or of a group, in all months or in some; see `compare`."""
         moments = (self.whole if group is None else self.groups[group]).chosen(where)
@@ -142,28 +159,11 @@ def pair_sums(
     area = cell_area.transpose(*windows.plane).values.astype(np.float64)
     time = next(iter(fields.values())).indexes["time"]
     asked = list(pairings.values())
-    of_place = partial(_of_place, area=area, month=np.asarray(time.month), pairings=asked)
-    found = windows.total(of_place, _together)
+    found = windows.total(partial(_of_place, area=area, time=time, pairings=asked), _together)
     return {
-        name: sums.of_months(time, pairing.months)
+        name: sums.of_months(pairing.months)
         for (name, pairing), sums in zip(pairings.items(), found, strict=True)
     }
-
-
-class _Sums(NamedTuple):
-    """`PairSums` of some cells, of all months of the fields."""
-
-    whole: Moments
-    groups: list[Moments]
-    known: np.ndarray
-    area: float
-    components: dict[str, Moments]
-    inside: np.ndarray
-
-    def of_months(self, time: pd.DatetimeIndex, months: np.ndarray) -> PairSums:
-        """Return the sums with the months that count alone."""
-        groups = [moments.chosen(months) for moments in self.groups]
-        return PairSums(time[months], self.whole.chosen(months), groups, *self[2:])
 
 
 def _of_place(
@@ -171,13 +171,13 @@ def _of_place(
     number: int,
     *,
     area: np.ndarray,
-    month: np.ndarray,
+    time: pd.DatetimeIndex,
     pairings: Sequence[Pairing],
-) -> list[_Sums]:
+) -> list[PairSums]:
     """Return the sums of each pairing over the cells of a place."""
     place = windows.places[number]
     size, cells = area[place].ravel(), windows.cells(place).ravel()
-    passes = [_Pass(pairing, month, size, cells) for pairing in pairings]
+    passes = [_Pass(pairing, time, size, cells) for pairing in pairings]
     again = [one for one in passes if one.pairing.components]
     for window in windows.times:
         for months, values in windows.pieces(window, place):
@@ -194,20 +194,9 @@ def _flat(values: Mapping[str, np.ndarray], cells: int) -> dict[str, np.ndarray]
     return {name: value.reshape(-1, cells) for name, value in values.items()}
 
 
-def _together(several: list[_Sums], others: list[_Sums]) -> list[_Sums]:
+def _together(several: list[PairSums], others: list[PairSums]) -> list[PairSums]:
     """Return the sums of each pairing over the cells of both."""
-    return [_both(one, other) for one, other in zip(several, others, strict=True)]
-
-
-def _both(one: _Sums, other: _Sums) -> _Sums:
-    return _Sums(
-        Moments.together([one.whole, other.whole]),
-        [Moments.together(pair) for pair in zip(one.groups, other.groups, strict=True)],
-        one.known + other.known,
-        one.area + other.area,
-        {n: Moments.together([m, other.components[n]]) for n, m in one.components.items()},
-        one.inside + other.inside,
-    )
+    return [one.with_cells(other) for one, other in zip(several, others, strict=True)]
 
 
 class _Pass:
@@ -216,16 +205,17 @@ class _Pass:
     Parameters
     ----------
     pairing : Pairing
-    month : numpy.ndarray
-        Calendar month of each month of the fields, (time,).
+    time : pandas.DatetimeIndex
+        Months of the fields.
     size, cells : numpy.ndarray
         Areas, m2, and numbers of the cells.
     """
 
     def __init__(
-        self, pairing: Pairing, month: np.ndarray, size: np.ndarray, cells: np.ndarray
+        self, pairing: Pairing, time: pd.DatetimeIndex, size: np.ndarray, cells: np.ndarray
     ) -> None:
-        self.pairing, self.month, self.size = pairing, month, size
+        self.pairing, self.time, self.size = pairing, time, size
+        self.month = np.asarray(time.month)
         self.any = np.zeros(size.size, dtype=bool)
         # Of cells with a pair alone: many are sea.
         self.paired = np.zeros(size.size, dtype=bool)
@@ -237,7 +227,7 @@ class _Pass:
                 of = slice(rows.indptr[group], rows.indptr[group + 1])
                 inside = rows.indices[of]
                 self.sets.append((inside, size[inside] * rows.data[of]))
-        nothing = Moments.of(*np.zeros((3, month.size, 0)))
+        nothing = Moments.of(*np.zeros((3, time.size, 0)))
         self.moments = [nothing] * (1 + len(self.sets))
         self.known = np.zeros(len(self.sets), dtype=int)
         names = ("mean_field", "seasonal_cycle", "anomalies")
@@ -307,7 +297,7 @@ class _Pass:
         ]
         self._component("anomalies", *rest)
 
-    def sums(self) -> _Sums:
+    def sums(self) -> PairSums:
         """Return the sums when all months were added."""
         if self.pairing.components:
             (e, e_cycle), (o, o_cycle) = (c.mean_and_cycle() for c in self.climatology)
@@ -316,7 +306,7 @@ class _Pass:
             self._component("seasonal_cycle", np.where(seasonal, e_cycle, np.nan), o_cycle)
         whole, *groups = self.moments
         area = float(np.nansum(self.size[self.any]))
-        return _Sums(whole, groups, self.known, area, self.components, self.inside)
+        return PairSums(self.time, whole, groups, self.known, area, self.components, self.inside)
 
     def _component(self, name: str, estimate: np.ndarray, observed: np.ndarray) -> None:
         weight = np.broadcast_to(self.size[self.paired], estimate.shape)
