@@ -11,8 +11,8 @@ import xarray as xr
 from narcf_geo.statistics.scores import scores
 
 
-def mean_map(flux: xr.DataArray, months: np.ndarray) -> xr.DataArray:
-    """Return the mean of the calendar months, each of which counts once (lat, lon).
+def by_month(flux: xr.DataArray, months: np.ndarray) -> xr.DataArray:
+    """Return the mean of each calendar month (month, lat, lon), NaN where there is none.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def mean_map(flux: xr.DataArray, months: np.ndarray) -> xr.DataArray:
         Which months count, bool (time,).
     """
     chosen = flux.isel(time=np.flatnonzero(months))
-    return chosen.groupby("time.month").mean().mean("month")
+    return chosen.groupby("time.month").mean().reindex(month=np.arange(1, 13))
 
 
 def mean_map_scores(
@@ -51,45 +51,58 @@ def mean_map_scores(
     Returns
     -------
     dict
-        RMSE of maps in umol m-2 s-1, weighted by area. ``test``: against the mean map of the test
-        months of ``target`` and of ``truth``, that of the ``estimate``, and ``training_mean``, that
-        of the target over the training months, over the same ``n`` cells. ``all``: against the
-        truth, the mean maps of all months of ``estimate`` and of the ``target`` itself.
-        ``averaging_is_better``, for ``target`` and ``truth``: whether the training mean is nearer.
+        RMSE of maps in umol m-2 s-1, weighted by area. A map is the mean of a cell's calendar
+        months, each of which counts once, over those that all maps of a comparison have.
+        ``test``: against the mean map of the test months of ``target`` and of ``truth``, that of
+        the ``estimate``, and ``training_mean``, that of the target over the training months, over
+        the same ``n`` cells. ``all``: against the truth, the mean maps of all months of
+        ``estimate`` and of the ``target`` itself. ``averaging_is_better``, for ``target`` and
+        ``truth``: whether the training mean is nearer.
     """
     import dask
 
     known = fields[estimate].notnull() & fields["target"].notnull()
     every = np.ones(train.size, bool)
     masked = {n: fields[n].where(known) for n in (estimate, "target", "truth") if n in fields}
-    wanted: dict[tuple[str, str], xr.DataArray] = {
-        ("target", "train"): mean_map(fields["target"], train),
-        **{(name, "test"): mean_map(field, test) for name, field in masked.items()},
+    trained = by_month(fields["target"], train)
+    tested = {name: by_month(field, test) for name, field in masked.items()}
+    wanted = {
+        name: _means(estimate=tested[estimate], observed=tested[name], training_mean=trained)
+        for name in ("target", "truth")
+        if name in fields
     }
     if "truth" in fields:
-        wanted |= {(name, "all"): mean_map(field, every) for name, field in masked.items()}
+        whole = {name: by_month(field, every) for name, field in masked.items()}
+        wanted["all"] = _means(
+            estimate=whole[estimate], observed=whole["truth"], target=whole["target"]
+        )
     (maps,) = dask.compute(wanted)
-    weight = area.transpose(*maps[estimate, "test"].dims).values
-
-    def error(one: tuple[str, str], other: tuple[str, str], cells: np.ndarray) -> float:
-        return scores(maps[one].values[cells], maps[other].values[cells], weight[cells])["rmse"]
-
-    result: dict[str, Any] = {"test": {}, "averaging_is_better": {}}
-    trained = "target", "train"
-    for name in [n for n in ("target", "truth") if n in fields]:
-        estimated, observed = (estimate, "test"), (name, "test")
-        keys = estimated, observed, trained
-        cells = np.logical_and.reduce([np.isfinite(maps[key].values) for key in keys])
-        of_estimate, of_mean = (error(map_, observed, cells) for map_ in (estimated, trained))
-        result["test"][name] = {
-            "estimate": of_estimate,
-            "training_mean": of_mean,
-            "n": int(cells.sum()),
-        }
-        result["averaging_is_better"][name] = of_mean < of_estimate
-    if "truth" in fields:
-        true = "truth", "all"
-        cells = np.isfinite(maps[true].values)
-        of = {"estimate": estimate, "target": "target"}
-        result["all"] = {k: error((n, "all"), true, cells) for k, n in of.items()}
+    errors = {name: _errors(found, area) for name, found in maps.items()}
+    result: dict[str, Any] = {"test": {n: e for n, e in errors.items() if n != "all"}}
+    result["averaging_is_better"] = {
+        name: found["training_mean"] < found["estimate"] for name, found in result["test"].items()
+    }
+    if "all" in errors:
+        result["all"] = {name: errors["all"][name] for name in ("estimate", "target")}
     return result
+
+
+def _means(**fields: xr.DataArray) -> dict[str, xr.DataArray]:
+    """Return the means over the calendar months that a cell has in all fields (lat, lon)."""
+    common = np.logical_and.reduce([field.notnull() for field in fields.values()])
+    return {name: field.where(common).mean("month") for name, field in fields.items()}
+
+
+def _errors(maps: Mapping[str, xr.DataArray], area: xr.DataArray) -> dict[str, float]:
+    """Return the RMSE of each map to the observed one, and the number of cells."""
+    observed = maps["observed"]
+    weight = area.transpose(*observed.dims).values
+    cells = np.isfinite(observed.values)
+    others = {name: map_ for name, map_ in maps.items() if name != "observed"}
+    return {
+        **{
+            name: scores(map_.values[cells], observed.values[cells], weight[cells])["rmse"]
+            for name, map_ in others.items()
+        },
+        "n": int(cells.sum()),
+    }

@@ -89,8 +89,6 @@ def test_what_cannot_be_read_is_tried_again(project: Path, monkeypatch: pytest.M
     assert all(grid != "cannot be read" for grid, _ in look(project).values())
 
 
-def test_a_project_that_cannot_be_written_is_listed(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_project_that_cannot_be_written_is_listed(project: Path) -> None:
     (project / ".narcf").write_text("a file where the folder should be")
     assert look(project)
