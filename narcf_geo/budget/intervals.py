@@ -41,9 +41,10 @@ def total_draws(
     Parameters
     ----------
     std : xarray.DataArray
-        Standard deviation of the predicted flux, (time, lat, lon), umol m-2 s-1; NaN: no error.
+        Standard deviation of the estimate about the flux, (time, lat, lon), umol m-2 s-1; NaN: no
+        error.
     errors : ErrorModel
-        Held-out errors of this grid.
+        Patterns of errors on this grid.
     cell_area : xarray.DataArray
         (lat, lon), m2.
     shares : numpy.ndarray
@@ -261,7 +262,7 @@ def total_intervals(
     prediction : xarray.Dataset
         ``flux`` and ``flux_std`` (time, lat, lon), umol m-2 s-1, positive to the atmosphere.
     errors : ErrorModel
-        Held-out errors of this grid.
+        Patterns of errors on this grid.
     cell_area : xarray.DataArray
         (lat, lon), m2.
     parts : mapping

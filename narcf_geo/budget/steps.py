@@ -163,7 +163,7 @@ def carbon(
         return None, "an amount of a month, without months" if monthly else ""
     if is_per_cell(units) and not of_cells:
         return None, f"values of {units!r} are amounts in each cell, not means"
-    if field.name in (*SPREADS, *ENDS):
+    if field.name in {*SPREADS, *(end for ends in ENDS for end in ends)}:
         return None, "uncertainties of cells do not add up to that of their total"
     if steps.seconds is None:
         return None, steps.unknown

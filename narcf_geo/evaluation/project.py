@@ -23,7 +23,6 @@ from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.fit import cross_validation
 from narcf_geo.model.samples.splits import PARTS
 from narcf_geo.project.settings import PeriodSplit, Settings
-from narcf_geo.statistics.conformal import coverage_of
 from narcf_geo.statistics.scores import for_json
 
 if TYPE_CHECKING:
@@ -64,18 +63,20 @@ def evaluation_metrics(
     ``train``, ``validation`` and ``test`` score the estimate against the target; ``by_month``,
     ``by_season``, ``by_year``, ``by_biome`` and, with `regions`, ``by_region`` the test part alone.
     ``components`` scores mean field, seasonal cycle and anomalies, of the test part and of all
-    months. ``mean_map``, with a split by period, is as from `mean_map_scores`. ``coverage`` is the
-    share of the target within the 50, 80 and 95 % intervals, where the prediction has them.
-    ``region`` holds the total of the prediction.
+    months. ``mean_map``, with a split by period, is as from `mean_map_scores`. ``intervals`` scores
+    those of ``observed`` values, and of the ``flux`` where the truth is known, as
+    `narcf_geo.statistics.interval_scores.interval_scores` does, by part and of the test part by
+    biome and season. ``ceiling`` is what the flux itself would score against the target, where the
+    error of the target is known. ``region`` holds the total of the prediction.
 
     Where the project has them, ``reference`` scores the prediction against it on all months they
     share, and ``truth`` each part; ``reference.common`` scores estimate and reference against the
     target on the cells and test months that all three have. ``cross_validation`` compares folds of
     blocks with folds of single cells.
     """
-    factors = Bundle.load(model).factors if "flux_std" in prediction else {}
+    bundle = Bundle.load(model)
     fields, parts, area, groups = _fields(cube, prediction, settings, model, regions)
-    pairings = _pairings(fields, parts, groups, factors)
+    pairings = _pairings(fields, parts, groups, _Factors.of(bundle, fields))
     sums = pair_sums(fields, area, pairings)
     test = sums["test"]
     metrics: dict[str, Any] = {
@@ -93,11 +94,10 @@ def evaluation_metrics(
     if groups.regions is not None:
         shares, names = groups.regions
         metrics["by_region"] = scored_regions(test, names, shares, area, first=len(IGBP))
-    if factors:
-        metrics["coverage"] = {
-            part: coverage_of(sums[part].inside[:-1], float(sums[part].inside[-1]), factors)
-            for part in ("validation", "test")
-        }
+    if intervals := _intervals(sums):
+        metrics["intervals"] = intervals
+    if "ceiling" in sums:
+        metrics["ceiling"] = _ceiling(sums["ceiling"])
     if "reference" in fields:
         metrics["reference"] = {
             **sums["all reference"].compared(),
@@ -131,6 +131,18 @@ class _Part(NamedTuple):
     months: np.ndarray
 
 
+class _Factors(NamedTuple):
+    """Of the intervals of an observed value and of the flux; empty where there are none."""
+
+    observed: Mapping[float, float]
+    flux: Mapping[float, float]
+
+    @classmethod
+    def of(cls, bundle: Bundle, fields: Mapping[str, Any]) -> _Factors:
+        flux = bundle.flux_error.factors if bundle.flux_error and "flux_std" in fields else {}
+        return cls(bundle.factors if "std" in fields else {}, flux)
+
+
 class _Groups(NamedTuple):
     """Biomes, and regions after them, in which the test part is scored."""
 
@@ -151,8 +163,10 @@ def _fields(
     flux, area = flux_and_area(prediction["flux"], cube["cell_area"])
     found = {name: cube[f"flux_{name}"] for name in FLUXES if f"flux_{name}" in cube}
     parts = {}
-    if "flux_std" in prediction:
-        found["std"] = prediction["flux_std"]
+    spreads = {"std": "observed_std", "flux_std": "flux_std"}
+    found |= {name: prediction[of] for name, of in spreads.items() if of in prediction}
+    if "flux_target_std" in cube:
+        found["target_std"] = cube["flux_target_std"]
     if isinstance(settings.split, PeriodSplit):
         for part in PARTS:
             period = getattr(settings.split, part)
@@ -177,6 +191,8 @@ def _fields(
     fields = {"flux": flux} | {
         name: f.reindex(time=flux["time"]) for name, f in zip(found, on_grid, strict=True)
     }
+    if (error := fields.pop("target_std", None)) is not None:
+        fields["target_variance"] = error**2
     share = class_shares(on_one_grid(flux, class_field(cube["biome"]))[1])
     if regions is None:
         return fields, parts, area, _Groups(share, None)
@@ -190,14 +206,14 @@ def _pairings(
     fields: Mapping[str, xr.DataArray],
     parts: Mapping[str, _Part],
     groups: _Groups,
-    factors: Mapping[float, float],
+    factors: _Factors,
 ) -> dict[str, Pairing]:
     """Return what is compared with what."""
     every = np.ones(next(iter(fields.values())).sizes["time"], dtype=bool)
     test = parts["test"]
     pairings = {"region": Pairing("flux", "flux", every)}
     for part, (estimate, spread, months) in parts.items():
-        inside = part != "train" and bool(factors)
+        inside = part != "train" and bool(factors.observed)
         pairings[part] = Pairing(
             estimate,
             "target",
@@ -205,15 +221,27 @@ def _pairings(
             groups=groups.share if part == "test" else None,
             components=part == "test",
             spread=spread if inside else "",
-            factors=factors if inside else {},
+            factors=factors.observed if inside else {},
         )
         if "truth" in fields:
+            # Of folds, no estimate out of fold says how far it is from the flux.
+            known = part != "train" and estimate == "flux" and bool(factors.flux)
             pairings[f"{part} truth"] = Pairing(
-                estimate, "truth", months, components=part == "test"
+                estimate,
+                "truth",
+                months,
+                groups=groups.share if known and part == "test" else None,
+                components=part == "test",
+                spread="flux_std" if known else "",
+                factors=factors.flux if known else {},
             )
     for observed in FLUXES:
         if observed in fields:
             pairings[f"all {observed}"] = Pairing("flux", observed, every, components=True)
+    if "target_variance" in fields:
+        pairings["ceiling"] = Pairing(
+            "target_variance", "target", test.months, also=(test.estimate,)
+        )
     if "reference" in fields:
         pairings["test reference"] = Pairing(
             test.estimate, "reference", test.months, components=True
@@ -226,6 +254,40 @@ def _pairings(
     if "random" in fields:
         pairings["random"] = Pairing("random", "target", every)
     return pairings
+
+
+def _intervals(sums: Mapping[str, PairSums]) -> dict[str, Any]:
+    """Return the scores of the intervals of observed values, and where it is known of the flux."""
+    found: dict[str, Any] = {}
+    for kind, suffix in (("observed", ""), ("flux", " truth")):
+        of_parts = {part: sums.get(part + suffix) for part in ("validation", "test")}
+        known = {part: one for part, one in of_parts.items() if one and one.factors}
+        if "test" not in known:
+            continue
+        test = known["test"]
+        season = test.time.map(lambda month: SEASONS[month.month % 12 // 3])
+        found[kind] = {
+            **{part: one.interval_scores() for part, one in known.items()},
+            "by_biome": {
+                str(number): {"name": igbp.name, **test.interval_scores(number)}
+                for number, igbp in enumerate(IGBP)
+                if test.known[number]
+            },
+            "by_season": {
+                name: test.interval_scores(where=season == name)
+                for name in SEASONS
+                if (season == name).any()
+            },
+        }
+    return found
+
+
+def _ceiling(sums: PairSums) -> dict[str, float]:
+    """Return what the flux itself would score against the target, by the target's own error."""
+    moments = sums.whole.merged()
+    error = float(moments.estimate)
+    share = error * float(moments.weight) / float(moments.squares[1])
+    return {"r": float(np.sqrt(max(0.0, 1 - share))), "rmse": float(np.sqrt(error))}
 
 
 def _components(sums: Mapping[str, PairSums], observed: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from narcf_geo.budget.totals import TGC_PER_UMOL
 from narcf_geo.budget.windows import Windows
 from narcf_geo.core.constants import SECONDS_PER_DAY
 from narcf_geo.statistics.climatology import Climatology
-from narcf_geo.statistics.conformal import weight_inside
+from narcf_geo.statistics.interval_scores import interval_scores, interval_sums
 from narcf_geo.statistics.scores import Moments
 
 if TYPE_CHECKING:
@@ -72,8 +72,10 @@ class PairSums:
         Of the cells in which the estimate has a value in any month, m2.
     components : dict of str to Moments
         Of ``mean_field``, ``seasonal_cycle`` and ``anomalies``.
-    inside : numpy.ndarray
-        Weights of the pairs inside of the interval of each level, and of all.
+    intervals : numpy.ndarray
+        Of all cells and of each group, (1 + group, time, sum), as from `interval_sums`.
+    factors : mapping
+        Of the intervals; without any, `intervals` are of no length.
     """
 
     time: pd.DatetimeIndex
@@ -82,12 +84,14 @@ class PairSums:
     known: np.ndarray
     area: float
     components: dict[str, Moments]
-    inside: np.ndarray
+    intervals: np.ndarray
+    factors: Mapping[Any, float]
 
     def of_months(self, which: np.ndarray) -> PairSums:
         """Return the sums with some of the months alone, bool (time,)."""
         whole, *groups = (moments.chosen(which) for moments in (self.whole, *self.groups))
-        return replace(self, time=self.time[which], whole=whole, groups=groups)
+        intervals = self.intervals[:, which]
+        return replace(self, time=self.time[which], whole=whole, groups=groups, intervals=intervals)
 
     def with_cells(self, other: PairSums) -> PairSums:
         """Return the sums of the cells of both, in the same months."""
@@ -98,7 +102,8 @@ class PairSums:
             self.known + other.known,
             self.area + other.area,
             {n: Moments.together([m, other.components[n]]) for n, m in self.components.items()},
-            self.inside + other.inside,
+            self.intervals + other.intervals,
+            self.factors,
         )
 
     def compared(self, group: int | None = None, where: Any = slice(None)) -> dict[str, Any]:
@@ -112,6 +117,11 @@ class PairSums:
         result["bias_TgC_per_year"] = float(bias.sum() * per_year)
         result["period"] = [f"{m:%Y-%m}" for m in (months[[0, -1]] if len(months) else months)]
         return result
+
+    def interval_scores(self, group: int | None = None, where: Any = slice(None)) -> dict[str, Any]:
+        """Return the scores of the intervals of all cells or of a group, in all months or some."""
+        sums = self.intervals[0 if group is None else group + 1][where]
+        return interval_scores(sums.sum(axis=0), self.factors)
 
     def by_time(self, part: str, values: Sequence[Any] | None = None) -> dict[str, Any]:
         """Return the scores of each part of time that the months have, such as each ``month``."""
@@ -232,7 +242,8 @@ class _Pass:
         self.known = np.zeros(len(self.sets), dtype=int)
         names = ("mean_field", "seasonal_cycle", "anomalies")
         self.components = dict.fromkeys(names, nothing.merged())
-        self.inside = np.zeros(len(pairing.factors) + 1)
+        lengths = 1 + len(self.sets), time.size, 3 * len(pairing.factors) + 2
+        self.intervals = np.zeros(lengths if pairing.spread else (lengths[0], lengths[1], 0))
 
     def _pair(self, months: slice, values: Mapping[str, np.ndarray]) -> Any:
         """Return the months that count, estimate and observed where both have a value."""
@@ -264,8 +275,12 @@ class _Pass:
                 climatology.add(flux, self.month[at])
         if self.pairing.spread:
             spread = values[self.pairing.spread][which]
-            known = np.broadcast_to(self.size, e.shape)
-            self.inside += weight_inside(o, e, spread, self.pairing.factors, known)
+            every = slice(None), self.size
+            for number, (cells, weight) in enumerate([every, *self.sets]):
+                rows = (o[:, cells], e[:, cells], spread[:, cells])
+                weights = np.broadcast_to(weight, rows[0].shape)
+                sums = interval_sums(*rows, self.pairing.factors, weights)
+                self.intervals[number, at] += sums
 
     def _of_cells(self, cells: np.ndarray, *fields: np.ndarray) -> list[np.ndarray]:
         """Return fields (month, cell) of some cells, and their weights."""
@@ -306,7 +321,16 @@ class _Pass:
             self._component("seasonal_cycle", np.where(seasonal, e_cycle, np.nan), o_cycle)
         whole, *groups = self.moments
         area = float(np.nansum(self.size[self.any]))
-        return PairSums(self.time, whole, groups, self.known, area, self.components, self.inside)
+        return PairSums(
+            self.time,
+            whole,
+            groups,
+            self.known,
+            area,
+            self.components,
+            self.intervals,
+            self.pairing.factors,
+        )
 
     def _component(self, name: str, estimate: np.ndarray, observed: np.ndarray) -> None:
         weight = np.broadcast_to(self.size[self.paired], estimate.shape)

@@ -23,14 +23,17 @@ from narcf_geo.experiment.leaky import LeakyTraining, leaky_split, shuffled, zer
 from narcf_geo.experiment.plan import Case, Experiment, leaks_of, recipe_of, settings_of
 from narcf_geo.experiment.score import Held, score
 from narcf_geo.model.baselines import fit_baseline
-from narcf_geo.model.ensemble_training import EnsembleTraining
+from narcf_geo.model.ensemble_training import EnsembleTraining, Fitted
 from narcf_geo.model.fit import tabulate
 from narcf_geo.model.network.ensemble import Estimate
 from narcf_geo.model.samples.splits import Split, splits_of
 from narcf_geo.model.samples.table import Table
+from narcf_geo.model.uncertainty import error_patterns, flux_error
 from narcf_geo.project.presets import Recipe
 from narcf_geo.project.project import Project, open_cube
 from narcf_geo.project.settings import Settings, TrainingSettings
+from narcf_geo.statistics.error_model import ErrorModel
+from narcf_geo.statistics.flux_error import FluxError
 from narcf_geo.workflow import run
 
 _LEARNED_FROM = {"predictors", *TrainingSettings.model_fields} - {"model"}
@@ -196,12 +199,11 @@ class _Bench:
                 progress(number * total + done, len(folds) * total, text)
 
             split = leaky_split(fold, leaks, case.seed) if leaks else fold
-            estimate, losses = self._fit(case, table, split, on_epoch)
-            held.add(split, estimate, table.y)
-            histories += losses
+            estimate, fitted = self._fit(case, table, split, on_epoch)
+            held.add(split, estimate, table.y, *self._of_the_flux(case, table, split, fitted))
+            histories += fitted.histories if fitted else []
         seconds = time.perf_counter() - start
-        plan = recipe_of(case)
-        scores = score(table, cube, held, biome_years=plan is not None and plan.members > 1)
+        scores = score(table, cube, held)
         if case.protocol == "shuffled":
             scores = {name: scores[name] for name in ("r", "rmse")}
         flux = table.on_grid(held.flux, self.cube["flux_target"]).rename("flux")
@@ -234,18 +236,27 @@ class _Bench:
 
     def _fit(
         self, case: Case, table: Table, split: Split, progress: Progress
-    ) -> tuple[Estimate, list[dict[str, Any]]]:
-        """Return the estimate of every row and the losses."""
+    ) -> tuple[Estimate, Fitted | None]:
+        """Return the estimate of every row, and the members; None of a baseline."""
         plan = recipe_of(case, self.epochs)
         if plan is None:
-            return fit_baseline(case.preset, table, split, case.seed), []
+            return fit_baseline(case.preset, table, split, case.seed), None
         if case.protocol == "honest":
             if (plan, id(table)) not in self.trainings:
                 self.trainings = {(plan, id(table)): EnsembleTraining(plan, table, self.work)}
             fitted = self.trainings[plan, id(table)].fit(split, case.seed, progress)
-            return fitted.ensemble.estimate(table.x), fitted.histories
+            return fitted.ensemble.estimate(table.x), fitted
         training = LeakyTraining if "scaler" in leaks_of(case.protocol) else EnsembleTraining
         # What a leaky model or a control has learned is kept nowhere.
         with tempfile.TemporaryDirectory() as scratch:
             fitted = training(plan, table, Path(scratch)).fit(split, case.seed, progress)
-            return fitted.ensemble.estimate(table.x), fitted.histories
+            return fitted.ensemble.estimate(table.x), fitted
+
+    def _of_the_flux(
+        self, case: Case, table: Table, split: Split, fitted: Fitted | None
+    ) -> tuple[FluxError | None, ErrorModel | None]:
+        """Return the size of the errors of the flux, and how they hang together, where known."""
+        if fitted is None or not fitted.ensemble.halves or case.protocol != "honest":
+            return None, None
+        size = flux_error(table, split, fitted.ensemble, case.seed)
+        return size, error_patterns(table, split, fitted.ensemble, size, self.cube)

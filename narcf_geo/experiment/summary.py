@@ -27,13 +27,23 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "truth_bias_TgC": ("bias to truth TgC/yr", "+.0f"),
     "total_TgC": ("total TgC/yr", ".0f"),
     "truth_total_TgC": ("true TgC/yr", ".0f"),
-    "coverage_80": ("in 80 %", ".1%"),
-    "biome_years_95": ("biome-years", ".0%"),
+    "mean_map": ("RMSE of mean map to truth", ".3f"),
+    "target_mean_map": ("target averaged", ".3f"),
+    "coverage_80": ("observed in 80 %", ".1%"),
+    "coverage_95": ("in 95 %", ".1%"),
+    "width_95": ("width", ".2f"),
+    "flux_coverage_80": ("truth in 80 %", ".1%"),
+    "flux_coverage_95": ("in 95 % of the flux", ".1%"),
+    "flux_width_95": ("width of the flux", ".2f"),
+    "biome_years_95": ("biome-years in 95 %", ".0%"),
+    "biome_years_p": ("p of 95 %", ".2g"),
+    "total_half_TgC": ("half interval TgC/yr", ".0f"),
+    "total_error_TgC": ("error TgC/yr", ".0f"),
     "seconds": ("s", ".0f"),
 }
 """Score to its heading and format; fluxes in umol m-2 s-1."""
 
-NARROW = ("r", "rmse", "bias_TgC", "truth_rmse", "truth_bias_TgC", "coverage_80", "biome_years_95")
+NARROW = ("r", "rmse", "bias_TgC", "truth_rmse", "mean_map", "coverage_80", "flux_coverage_80")
 """The columns that fit into a terminal."""
 
 CONTROL_LIMIT = 0.05

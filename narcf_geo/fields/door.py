@@ -21,11 +21,11 @@ from narcf_geo.fields.values import Sign, flux_field, in_flux_units, sign_of
 PREFERRED = ("flux", "nee")
 """Names of the flux where a file has several candidates; small or capital letters."""
 
-SPREADS = ("flux_std", "flux_std_spread", "flux_std_noise")
+SPREADS = ("flux_std", "observed_std")
 """What belongs to a flux in its unit, and has no sign."""
 
-ENDS = ("flux_lower", "flux_upper")
-"""The ends of an interval of the flux; they change places where the sign is turned."""
+ENDS = (("flux_lower", "flux_upper"), ("observed_lower", "observed_upper"))
+"""The ends of intervals; they change places where the sign is turned."""
 
 
 def open_fields(
@@ -144,14 +144,16 @@ def _with_unit_of_flux(ds: xr.Dataset, where: str, turned: bool) -> xr.Dataset:
         if name in ds:
             ds[name] = in_flux_units(ds[name], where=f"{where}: variable {name!r}", signed=False)
     sign: Sign = "uptake" if turned else "to_atmosphere"
-    found = {
-        name: in_flux_units(ds[name], where=f"{where}: variable {name!r}", sign=sign)
-        for name in ENDS
-        if name in ds
-    }
-    if turned and len(found) == 2:
-        found = dict(zip(ENDS, reversed(list(found.values())), strict=True))
-    return ds.assign(found)
+    for ends in ENDS:
+        found = {
+            name: in_flux_units(ds[name], where=f"{where}: variable {name!r}", sign=sign)
+            for name in ends
+            if name in ds
+        }
+        if turned and len(found) == 2:
+            found = dict(zip(ends, reversed(list(found.values())), strict=True))
+        ds = ds.assign(found)
+    return ds
 
 
 def opened(

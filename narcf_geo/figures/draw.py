@@ -94,13 +94,7 @@ def _variability(ds: xr.Dataset, **options: Any) -> Figure:
 def _uncertainty(ds: xr.Dataset, **options: Any) -> Figure:
     from narcf_geo.figures.uncertainty import uncertainty_map
 
-    return uncertainty_map(
-        ds["flux_std"],
-        spread=ds.get("flux_std_spread"),
-        noise=ds.get("flux_std_noise"),
-        area=ds.get("cell_area"),
-        **options,
-    )
+    return uncertainty_map(ds["flux_std"], area=ds.get("cell_area"), **options)
 
 
 def _applicability(ds: xr.Dataset, **options: Any) -> Figure:
@@ -132,9 +126,7 @@ KINDS: Registry[MapKind] = Registry(
         "trend": MapKind(("flux",), _trend),
         "variability": MapKind(("flux",), _variability),
         "comparison": MapKind(("flux",), _comparison),
-        "uncertainty": MapKind(
-            ("flux_std",), _uncertainty, takes=("flux_std_spread", "flux_std_noise")
-        ),
+        "uncertainty": MapKind(("flux_std",), _uncertainty),
         "applicability": MapKind(("flux", "applicable"), _applicability),
         "biomes": MapKind(("biome",), _biomes, scaled=False),
         "fractions": MapKind(("class_fraction",), _fractions, takes=("biome",), scaled=False),

@@ -18,7 +18,6 @@ from narcf_geo.figures import style
 from narcf_geo.figures.layout import (
     Scale,
     blank_figure,
-    headed_figure,
     heading,
     house_style,
     synthetic_note,
@@ -26,7 +25,6 @@ from narcf_geo.figures.layout import (
 from narcf_geo.figures.overview import Overview
 from narcf_geo.figures.panels import (
     SINGLE_INCHES,
-    draw_cells,
     drawable,
     layers,
     single_map,
@@ -45,8 +43,6 @@ if TYPE_CHECKING:
 def uncertainty_map(
     std: xr.DataArray,
     *,
-    spread: xr.DataArray | None = None,
-    noise: xr.DataArray | None = None,
     title: str = "Uncertainty of the monthly CO₂ flux",
     subtitle: str | None = None,
     area: xr.DataArray | None = None,
@@ -54,70 +50,36 @@ def uncertainty_map(
     projection: str = "auto",
     synthetic: str | None = None,
 ) -> Figure:
-    """Map the standard deviation of the estimate of a month, and beside it its parts.
+    """Map the standard deviation of the estimate of a month about the flux.
 
-    Of several months each map shows the root of the mean square, which is that of a single month
+    Of several months the map shows the root of the mean square, which is that of a single month
     and not of the mean: errors of months are not independent.
 
     Parameters
     ----------
     std : xarray.DataArray
         (lat, lon) or (time, lat, lon), umol m-2 s-1.
-    spread, noise : xarray.DataArray, optional
-        Its parts on the same grid: the spread of the members, which better training would lower,
-        and the noise of the target, which it would not.
     title, subtitle, area, projection, synthetic
         As for `maps.flux_map`.
     limit : float, optional
-        End of the colour scale of all maps; by default a round number that holds 98 % of the cells.
+        End of the colour scale; by default a round number that holds 98 % of the cells.
     """
-    std, spread, noise = on_one_grid(
-        _deviation(std),
-        None if spread is None else _deviation(spread),
-        None if noise is None else _deviation(noise),
-    )
+    std = _deviation(std)
     note = synthetic_note(std, synthetic)
     if subtitle is None:
         many = "time" in std.dims and std.sizes["time"] > 1
         subtitle = f"standard deviation, {period_text(std)}".rstrip(", ")
         subtitle += ", root of the mean square over the months" if many else ""
-    given = {"Total": std, "Spread of the members": spread, "Noise about a member": noise}
-    squares = {name: _mean_square(part) for name, part in given.items() if part is not None}
-    area = drawable(squares["Total"].assign_attrs(units=FLUX_UNITS), area)[1]
-    mean = Overview.of(layers(*squares.values()), area, SINGLE_INCHES)
-    roots = Overview(mean.values**0.5, mean.area, mean.grid)
-    maps = {name: roots[layer] for layer, name in enumerate(squares)}
-    whole = maps["Total"]
+    square = _mean_square(std)
+    area = drawable(square.assign_attrs(units=FLUX_UNITS), area)[1]
+    mean = Overview.of(layers(square), area, SINGLE_INCHES)
+    shown = Overview(mean.values**0.5, mean.area, mean.grid)[0]
     label = f"standard deviation of a month ({style.UNITS_TEXT})"
-    scale = Scale.of_amount(whole.values.values, label, limit)
+    scale = Scale.of_amount(shown.values.values, label, limit)
     with house_style():
-        view = whole.view(projection)
-        if len(maps) == 1:
-            fig, ax = single_map(view, whole, scale, title, subtitle, note)
-            write_in_corner(ax, view, whole, _typical(whole))
-            return fig
-        width, gap, head = 9.6, 0.15, 0.28
-        # Two small maps, with a heading between them, are as high as the large one.
-        wide = (width - 0.4 - gap + head / 2 / view.aspect) / 1.5
-        tall = wide * view.aspect
-        side = (tall - head) / 2 / view.aspect
-        fig, _ = headed_figure(width, tall + 1.8, title, subtitle, note)
-        total = fig.get_figheight()
-        base = 0.9 / total
-        left = (0.2 + wide + gap) / width
-        small, half = (side / width, side * view.aspect / total), (tall + head) / 2 / total
-        places = [
-            (0.2 / width, base, wide / width, tall / total),
-            (left, base + half, *small),
-            (left, base, *small),
-        ]
-        for (name, shown), place in zip(maps.items(), places, strict=False):
-            ax = view.axes(fig, place)
-            large = shown is whole
-            ax.set_title(name, fontsize=9.5 if large else 8.5, pad=3, loc="left", fontweight="bold")
-            mesh = draw_cells(ax, view, shown, scale)
-            write_in_corner(ax, view, shown, _typical(shown), 8.0 if large else 6.5)
-        scale.bar(fig, mesh, roots.values.values, (0.25, 0.46 / total, 0.5, 0.13 / total))
+        view = shown.view(projection)
+        fig, ax = single_map(view, shown, scale, title, subtitle, note)
+        write_in_corner(ax, view, shown, _typical(shown))
     return fig
 
 

@@ -90,4 +90,5 @@ def fit_baseline(name: str, table: Table, split: Split, seed: int) -> Estimate:
     flux = BASELINES[name](table, split, seed)
     held = split.validation
     noise = scores(flux[held], table.y[held], table.area[held])["rmse"]
-    return Estimate(flux, np.zeros_like(flux), np.full_like(flux, noise))
+    nothing = np.full_like(flux, np.nan)
+    return Estimate(flux, np.zeros_like(flux), np.full_like(flux, noise), nothing)

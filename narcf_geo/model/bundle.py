@@ -23,6 +23,7 @@ from narcf_geo.model.samples.features import Features
 from narcf_geo.statistics.applicability import APPLICABILITY, Applicability
 from narcf_geo.statistics.error_model import FILE as ERRORS
 from narcf_geo.statistics.error_model import ErrorModel
+from narcf_geo.statistics.flux_error import FluxError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,7 +147,8 @@ with `narcf-geo train` or ng.train
             differ in what they give.
         """
         paths = [self.directory / name for name in self.information["members"]]
-        ensemble = Ensemble.load(paths, self.information["noise"])
+        halves = bool(self.information["recipe"].get("halves"))
+        ensemble = Ensemble.load(paths, self.information["noise"], halves=halves)
         expected = len(self.features.names)
         for path, network in zip(paths, ensemble.networks, strict=True):
             if network.mean.size != expected:
@@ -178,17 +180,23 @@ with `narcf-geo train` or ng.train
 
     @cached_property
     def errors(self) -> ErrorModel | None:
-        """How held-out errors hang together; None in a bundle of the first version."""
+        """How errors of the flux hang together; None of members that did not learn from halves."""
         return ErrorModel.load(self.directory)
 
     @property
     def factors(self) -> dict[float, float]:
-        """For each level, such as 0.95, half the width of the interval in units of ``std``.
+        """For each level, such as 0.95, half the interval of an observed value in ``std``.
 
         Infinite where the validation rows were too few for the level.
         """
         known = self.information["calibration"]
         return {float(k): np.inf if v is None else float(v) for k, v in known.items()}
+
+    @cached_property
+    def flux_error(self) -> FluxError | None:
+        """The size of errors of the flux; None of members that did not learn from halves."""
+        known = self.information.get("flux_error")
+        return None if known is None else FluxError.from_json(known)
 
     def estimate(self, x: np.ndarray | pd.DataFrame) -> Estimate:
         """Return the flux, spread and noise of rows, umol m-2 s-1.

@@ -92,6 +92,7 @@ class RecipeContents(_Part):
 
     hidden: list[int] = []
     members: int | None = None
+    halves: bool = False
 
 
 class SettingsContents(_Part):
@@ -100,6 +101,15 @@ class SettingsContents(_Part):
     title: str = ""
     seed: int | None = None
     model: dict[str, Any] = {}
+
+
+class FluxErrorContents(_Part):
+    """How far the estimate is from the flux, as `FluxError.to_json` writes it."""
+
+    apart: FiniteFloat = Field(ge=0)
+    noise: FiniteFloat = Field(ge=0)
+    recurring: Annotated[FiniteFloat, Field(ge=0)] | None
+    factors: dict[Level, Annotated[FiniteFloat, Field(ge=0)] | None] = Field(min_length=1)
 
 
 class Contents(_Part):
@@ -111,6 +121,7 @@ class Contents(_Part):
     files: dict[FileName, Digest] = Field({}, max_length=10)
     noise: FiniteFloat = Field(ge=0)
     calibration: dict[Level, Annotated[FiniteFloat, Field(ge=0)] | None]
+    flux_error: FluxErrorContents | None = None
     recipe: RecipeContents
     settings: SettingsContents = SettingsContents()
     metrics: dict[str, Scores] = {}
@@ -136,6 +147,10 @@ class Contents(_Part):
         ):
             if found not in (None, count):
                 raise ValueError(f"{what}: expected one for each of {count} members, found {found}")
+        if self.recipe.halves and count % 2:
+            raise ValueError(f"recipe.halves: expected pairs of members, found {count}")
+        if self.flux_error and not self.recipe.halves:
+            raise ValueError("flux_error: expected it of members that learned from halves alone")
         return self
 
 

@@ -13,10 +13,10 @@ from narcf_geo.core.errors import NarcfError
 from narcf_geo.model.network.ensemble import Ensemble, Estimate
 from narcf_geo.model.samples.splits import PARTS, Split, blocks_of_rows, final_split
 from narcf_geo.model.samples.table import Table
+from narcf_geo.model.uncertainty import error_patterns, flux_error
 from narcf_geo.project.settings import PeriodSplit, TrainingSettings, YearSplit
 from narcf_geo.statistics.applicability import APPLICABILITY, Applicability
 from narcf_geo.statistics.conformal import conformal_factors, coverage
-from narcf_geo.statistics.error_model import ErrorModel
 from narcf_geo.statistics.importance import (
     correlated_groups,
     feature_weights,
@@ -66,13 +66,12 @@ class Diagnostics:
     def write(
         self, directory: Path, cube: xr.Dataset, ensemble: Ensemble, settings: TrainingSettings
     ) -> dict[str, Any]:
-        """Write errors and applicability into `directory`; return what to say of the features.
+        """Write errors and applicability into `directory`; return what to say of both.
 
         Importance is measured on the validation part, so that the test part stays unseen. A model
         that learned nothing, or from rows all alike, has no area of applicability.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        self._errors(cube).save(directory)
         table, names = self.table, self.table.features.names
         rows, train = self.rows("validation"), final_split(self.folds).train
         groups = correlated_groups(table.x, names, among=train)
@@ -104,16 +103,19 @@ class Diagnostics:
             },
             "groups": groups,
             "not_applicable": reason,
+            **self._of_the_flux(directory, cube, ensemble, settings.seed),
         }
 
-    def _errors(self, cube: xr.Dataset) -> ErrorModel:
-        """Return how the errors of the validation part hang together."""
-        estimate, rows = self.parts["validation"], self.rows("validation")
-        target, flux, std = (
-            self.table.on_grid(values, cube["flux_target"], rows)
-            for values in (self.table.y, estimate.flux, estimate.std)
-        )
-        return ErrorModel.of(target, flux, std, cube["cell_area"].load())
+    def _of_the_flux(
+        self, directory: Path, cube: xr.Dataset, ensemble: Ensemble, seed: int
+    ) -> dict[str, Any]:
+        """Write how the errors of the flux hang together; return their size."""
+        if not ensemble.halves:
+            return {}
+        learned = final_split(self.folds)
+        size = flux_error(self.table, learned, ensemble, seed)
+        error_patterns(self.table, learned, ensemble, size, cube).save(directory)
+        return {"flux_error": size.to_json()}
 
     def _label(self, settings: TrainingSettings) -> np.ndarray:
         """Return what a row is left out with: its year, or its block of land."""

@@ -19,7 +19,7 @@ from narcf_geo.core.progress import Progress
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.model.network import keras_file
 from narcf_geo.model.network.ensemble import Ensemble
-from narcf_geo.model.samples.splits import Split
+from narcf_geo.model.samples.splits import Split, halves
 from narcf_geo.model.samples.table import Table
 from narcf_geo.project.presets import Recipe
 from narcf_geo.statistics.columns import Columns
@@ -97,7 +97,7 @@ class EnsembleTraining:
                 )
         paths = self._members(split, seed, progress)
         histories = [_history(path) for path in paths]
-        ensemble = Ensemble.load(paths)
+        ensemble = Ensemble.load(paths, halves=self.recipe.halves)
         if self.recipe.n_outputs == 1:
             rows = split.validation
             flux = ensemble.estimate(self.table.x, rows).flux
@@ -122,8 +122,9 @@ class EnsembleTraining:
             )
 
         state = self.directory / f"{key}.npz"
+        own = halves(split, len(seeds) // 2, seed) if self.recipe.halves else split.train
         fits = self.trainer.fit(
-            split.train, split.validation, seeds, on_epoch, self.normalisation_rows(split), state
+            own, split.validation, seeds, on_epoch, self.normalisation_rows(split), state
         )
         for path, fit in zip(paths, fits, strict=True):
             history = {
@@ -144,7 +145,8 @@ class EnsembleTraining:
         versions = [VERSION, version("keras"), version("tensorflow")]
         content = json.dumps([self.table.digest, asdict(self.recipe), seeds, versions])
         digest = hashlib.sha256(content.encode())
-        for rows in (split.train, split.validation, self.normalisation_rows(split)):
+        group = split.train if split.group is None else split.group[split.train]
+        for rows in (split.train, split.validation, self.normalisation_rows(split), group):
             digest.update(np.ascontiguousarray(rows, np.int64).tobytes())
         return digest.hexdigest()[:20]
 

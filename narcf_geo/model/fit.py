@@ -238,11 +238,11 @@ class _Mean:
     """Mean over the folds in which a row belonged to a part; NaN where it never did."""
 
     def __init__(self, size: int) -> None:
-        self._sum = np.zeros((3, size), np.float32)
+        self._sum = np.zeros((4, size), np.float32)
         self._count = np.zeros(size, np.int16)
 
     def add(self, rows: np.ndarray, estimate: Estimate) -> None:
-        values = (estimate.flux, estimate.spread, estimate.noise)
+        values = (estimate.flux, estimate.spread, estimate.noise, estimate.apart)
         self._sum[:, rows] += [v[rows] for v in values]
         self._count[rows] += 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from narcf_geo.core.errors import NarcfError
-from narcf_geo.core.files import atomic_path
+from narcf_geo.core.files import atomic_path, partial_path, remove
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -25,12 +26,31 @@ def write_geopackage(layers: Mapping[str, gpd.GeoDataFrame], path: str | PathLik
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00Z"})
     try:
         with atomic_path(path) as temporary:
-            for name, frame in layers.items():
-                frame.to_file(temporary, layer=name, driver="GPKG", engine="pyogrio", VERSION="1.2")
+            _write(layers, temporary)
             _require_whole(temporary, path, {name: len(frame) for name, frame in layers.items()})
+            _require_the_same_again(layers, temporary, path)
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
     return path
+
+
+def _write(layers: Mapping[str, gpd.GeoDataFrame], file: Path) -> None:
+    for name, frame in layers.items():
+        frame.to_file(file, layer=name, driver="GPKG", engine="pyogrio", VERSION="1.2")
+
+
+def _require_the_same_again(layers: Mapping[str, gpd.GeoDataFrame], file: Path, path: Path) -> None:
+    """Refuse a file that lost what is no row, of an index or an extent: a second one shows it."""
+    again = partial_path(path)
+    try:
+        _write(layers, again)
+        if not filecmp.cmp(file, again, shallow=False):
+            raise NarcfError(
+                f"{path}: cannot be written (written twice, the bytes differ); see to the disk, "
+                "and run again"
+            )
+    finally:
+        remove(again)
 
 
 def _require_whole(file: Path, path: Path, rows: Mapping[str, int]) -> None:

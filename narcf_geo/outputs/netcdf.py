@@ -24,8 +24,9 @@ ANCILLARY = (
     "flux_std",
     "flux_lower",
     "flux_upper",
-    "flux_std_spread",
-    "flux_std_noise",
+    "observed_std",
+    "observed_lower",
+    "observed_upper",
     "applicability",
     "applicable",
 )

@@ -22,11 +22,12 @@ from narcf_geo.prediction.block import LEVEL, Predictor, bundle_digest, predicto
 
 _LONG_NAMES = {
     "flux": "net land-to-atmosphere CO2 flux",
-    "flux_std": "standard deviation of the target flux about the estimate",
-    "flux_std_spread": "standard deviation of the members of the ensemble",
-    "flux_std_noise": "standard deviation of the target about a member",
-    "flux_lower": f"lower end of the interval that holds {LEVEL:.0%} of the target values",
-    "flux_upper": f"upper end of the interval that holds {LEVEL:.0%} of the target values",
+    "flux_std": "standard deviation of the estimate about the flux",
+    "flux_lower": f"lower end of the {LEVEL:.0%} interval of the flux",
+    "flux_upper": f"upper end of the {LEVEL:.0%} interval of the flux",
+    "observed_std": "standard deviation of an observed value about the estimate",
+    "observed_lower": f"lower end of the {LEVEL:.0%} interval of an observed value",
+    "observed_upper": f"upper end of the {LEVEL:.0%} interval of an observed value",
     "applicability": "dissimilarity to the training data",
     "applicable": "1 where the model may be trusted: no less similar than training data are",
 }
@@ -42,7 +43,7 @@ KEPT = ("biome", "land_fraction", "cell_area")
 def attributes(name: str, bundle: Bundle) -> dict[str, str]:
     """Return the attributes of a predicted field."""
     attrs = {"long_name": _LONG_NAMES[name]}
-    if not name.startswith("flux"):
+    if name.startswith("applica"):
         return {"units": "1", **attrs}
     attrs = {"units": FLUX_UNITS, "cell_methods": "time: mean area: mean", **attrs}
     if name == "flux":

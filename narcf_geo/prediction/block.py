@@ -16,12 +16,13 @@ from narcf_geo.model.network.threads import one_blas_thread
 from narcf_geo.statistics.applicability import APPLICABILITY
 
 LEVEL = 0.95
-"""Of the interval from ``flux_lower`` to ``flux_upper``."""
+"""Of the intervals from ``flux_lower`` to ``flux_upper`` and of an observed value."""
 
 SLAB_ROWS = 16384
 """Rows whose features are laid out at once; 4 bytes for each feature of each row."""
 
-_UNCERTAINTY = ("flux_std", "flux_std_spread", "flux_std_noise", "flux_lower", "flux_upper")
+_OF_FLUX = ("flux_std", "flux_lower", "flux_upper")
+_OF_OBSERVED = ("observed_std", "observed_lower", "observed_upper")
 _TRUST = ("applicability", "applicable")
 
 
@@ -34,8 +35,10 @@ class Predictor:
     @property
     def fields(self) -> tuple[str, ...]:
         """Names of the fields, in the order of `block`."""
-        uncertainty = _UNCERTAINTY if LEVEL in self.bundle.factors else ()
-        return ("flux", *uncertainty, *(_TRUST if self.bundle.applicability else ()))
+        of_flux = _OF_FLUX if self.bundle.flux_error else ()
+        of_observed = _OF_OBSERVED if LEVEL in self.bundle.factors else ()
+        trust = _TRUST if self.bundle.applicability else ()
+        return ("flux", *of_flux, *of_observed, *trust)
 
     def block(
         self,
@@ -83,14 +86,20 @@ class Predictor:
         with one_blas_thread():
             estimate = self.bundle.estimate(x)
             fields = [estimate.flux]
+            if (error := self.bundle.flux_error) is not None:
+                std = error.std(estimate.apart, estimate.noise)
+                fields += _interval(estimate.flux, std, error.factors[LEVEL])
             if LEVEL in self.bundle.factors:
-                half = np.float32(self.bundle.factors[LEVEL]) * estimate.std
-                fields += [estimate.std, estimate.spread, estimate.noise]
-                fields += [estimate.flux - half, estimate.flux + half]
+                fields += _interval(estimate.flux, estimate.std, self.bundle.factors[LEVEL])
             if (area := self.bundle.applicability) is not None:
                 index = area.dissimilarity(x)
                 fields += [index, area.applicable(index).astype(np.float32)]
         return fields
+
+
+def _interval(flux: np.ndarray, std: np.ndarray, factor: float) -> list[np.ndarray]:
+    half = np.float32(factor) * std
+    return [std, flux - half, flux + half]
 
 
 @lru_cache(maxsize=4)

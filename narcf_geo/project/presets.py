@@ -27,6 +27,11 @@ class Recipe:
     variance of the target as well, learned by the likelihood of Seitzer et al. (2022), beta 0.5.
     With `standardised` it learns the target less its mean, over its standard deviation in the
     training rows, so that a flux of any size is learned alike; losses are then of that.
+
+    With `halves` the members are pairs, and of each pair one learns from one half of the training
+    years (or blocks of land) and the other from the other half. How far the two are apart says how
+    much of the flux is the noise of the target that they learned: see
+    `narcf_geo.statistics.flux_error`.
     """
 
     hidden: tuple[int, ...]
@@ -45,6 +50,7 @@ class Recipe:
     members: int = 1
     unbiased: bool = False
     standardised: bool = False
+    halves: bool = False
     keep: str = "best"
 
     @property
@@ -74,9 +80,10 @@ PRESETS: Registry[Recipe] = Registry(
             schedule="cosine",
             weight_decay=0.3,
             keep="last",
-            members=5,
+            members=6,
             unbiased=True,
             standardised=True,
+            halves=True,
         ),
     },
     valid=lambda value: isinstance(value, Recipe),

@@ -229,6 +229,19 @@ class ModelSettings(Schema):
     members: int | None = Field(None, ge=1, le=100)
     unbiased: bool | None = None
     standardised: bool | None = Field(None, description="learn the target of mean 0 and variance 1")
+    halves: bool | None = Field(
+        None, description="members in pairs, each learning from one half: intervals of the flux"
+    )
+
+    @model_validator(mode="after")
+    def _in_pairs(self) -> ModelSettings:
+        recipe = self.recipe()
+        if recipe.halves and recipe.members % 2:
+            raise ValueError(
+                f"members: expected an even number, since they learn in pairs of halves, found "
+                f"{recipe.members}; or set halves: false, without intervals of the flux"
+            )
+        return self
 
     def recipe(self) -> Recipe:
         """Return the recipe of the preset with the changes.

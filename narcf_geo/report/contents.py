@@ -302,12 +302,7 @@ def _warnings(
         )
     if worse := _worse_than_averaging(metrics, project.settings.target.name):
         found.append(worse)
-    held = metrics.get("coverage", {}).get("test", {}).get("0.95")
-    if held is not None and held < 0.9:
-        found.append(
-            f"The 95 % intervals of cells and months hold {held:.0%} of the test data: they are "
-            "too narrow, and those of the totals may be as well."
-        )
+    found += _off_intervals(metrics.get("intervals", {}))
     applicable = facts.applicable
     if applicable is not None and applicable < 0.9:
         found.append(
@@ -327,6 +322,26 @@ def _warnings(
                 f"{project.settings.reference.name} has a value in {shared:.1%} of the cells and "
                 "months of the estimate. Its totals in the tables are over those; the scores "
                 "compare the two where both have a value."
+            )
+    return found
+
+
+def _off_intervals(intervals: dict[str, Any]) -> list[str]:
+    """Return a warning for each kind of interval that holds too little, or far too much."""
+    found = []
+    for kind, held in (("observed", "observed values of the test data"), ("flux", "true flux")):
+        coverage = intervals.get(kind, {}).get("test", {}).get("coverage", {})
+        inside, most = coverage.get("0.95"), coverage.get("0.8")
+        also = ", and those of the totals may be as well" if kind == "flux" else ""
+        if inside is not None and inside < 0.9:
+            found.append(
+                f"The 95 % intervals of cells and months hold {inside:.0%} of the {held}: they "
+                f"are too narrow{also}."
+            )
+        elif most is not None and most > 0.9:
+            found.append(
+                f"The 80 % intervals of cells and months hold {most:.0%} of the {held}: they are "
+                f"too wide{also}."
             )
     return found
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 INTERVAL = ("flux_TgC_lower", "flux_TgC_upper")
 _PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
+_HELD = ("validation", "test")
+"""Parts of which nothing was learned."""
 
 
 def budget_rows(context: ReportContext) -> dict[str, Any]:
@@ -167,16 +169,22 @@ def skill_rows(context: ReportContext) -> dict[str, Any]:
             for name, values in (reference.get("common") or {}).items()
             if name in names
         ],
-        "coverage": [
-            (f"{100 * float(level):g} %", [metrics["coverage"].get(p, {}).get(level) for p in held])
-            for held in [("validation", "test")]
-            for level in metrics.get("coverage", {}).get("test", {})
-        ],
+        "coverage": list(_coverage(metrics.get("intervals", {}))),
         **{
             name: list(_sections(metrics.get(name), context.target))
             for name in ("truth", "cross_validation")
         },
     }
+
+
+def _coverage(intervals: Mapping[str, Any]) -> Iterator[tuple[str, list[float | None]]]:
+    """Yield how much the intervals hold: of observed values, and of the flux where it is known."""
+    names = {"flux": "of the true flux", "observed": "of observed values"}
+    for kind, name in names.items():
+        of_parts = intervals.get(kind, {})
+        for level in of_parts.get("test", {}).get("coverage", {}):
+            held = [of_parts.get(p, {}).get("coverage", {}).get(level) for p in _HELD]
+            yield f"{100 * float(level):g} % {name}", held
 
 
 def _mean_map(found: Mapping[str, Any] | None, target: str) -> list[tuple[str, dict[str, Any]]]:

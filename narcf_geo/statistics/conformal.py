@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from narcf_geo.statistics.interval_scores import interval_scores, interval_sums
+
 LEVELS = (0.5, 0.8, 0.95)
 """Shares of the observations that the intervals are to hold."""
 
@@ -78,44 +80,9 @@ def coverage(
     >>> coverage(np.array([0.5, 3.0]), np.zeros(2), np.ones(2), {0.8: 1.0}, np.array([3.0, 1.0]))
     {'0.8': 0.75}
     """
-    *inside, total = weight_inside(observed, flux, std, factors, weight)
-    return coverage_of(np.array(inside), float(total), factors)
-
-
-def weight_inside(
-    observed: np.ndarray,
-    flux: np.ndarray,
-    std: np.ndarray,
-    factors: Mapping[float, float] | Mapping[str, float],
-    weight: np.ndarray,
-) -> np.ndarray:
-    """Return the weight of the rows inside of the interval of each level, and of all, for a sum.
-
-    Parameters
-    ----------
-    observed, flux, std, factors, weight
-        As for `coverage`.
-    """
-    known = np.isfinite(observed) & np.isfinite(flux) & np.isfinite(std) & np.isfinite(weight)
-    error = np.abs(observed[known].astype(np.float64) - flux[known])
-    spread, w = std[known].astype(np.float64), weight[known].astype(np.float64)
-    # An infinite factor holds all, of rows without spread too. A product would depend on the number
-    # of threads in its last digits.
-    inside = [
-        w.sum(where=error <= spread * factor) if np.isfinite(factor) else w.sum()
-        for factor in factors.values()
-    ]
-    return np.array([*inside, w.sum()])
-
-
-def coverage_of(
-    inside: np.ndarray, total: float, factors: Mapping[float, float] | Mapping[str, float]
-) -> dict[str, float]:
-    """Return the shares of `coverage` from the sums of `weight_inside`."""
-    return {
-        str(level): float(held / total) if total > 0 and not np.isnan(factor) else float("nan")
-        for (level, factor), held in zip(factors.items(), inside, strict=True)
-    }
+    sums = interval_sums(observed, flux, std, factors, weight)
+    found: dict[str, float] = interval_scores(sums, factors)["coverage"]
+    return found
 
 
 def _scores(observed: np.ndarray, flux: np.ndarray, std: np.ndarray) -> np.ndarray:

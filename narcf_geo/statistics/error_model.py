@@ -1,7 +1,7 @@
 """How the errors of an estimate hang together in space and time, and draws of such errors.
 
 Errors of neighbouring cells and months share their sign, so those of a total do not average out as
-independent ones would. Held-out errors are kept on the grid, standardised, and drawn again in
+independent ones would. Patterns of errors are kept on the grid, standardised, and drawn again in
 blocks (Künsch 1989; Politis and Romano 1994; signs as in the wild bootstrap, Liu 1988): each block
 of the region takes the errors of another place of the same shape, with its months in their order
 and one random sign. A small biome so learns from the whole region, not from its few cells.
@@ -48,7 +48,7 @@ _CHUNK = 50
 
 @dataclass(frozen=True)
 class ErrorModel:
-    """Held-out errors of an estimate, ready to be drawn again.
+    """Patterns of errors of an estimate, ready to be drawn again.
 
     Attributes
     ----------
@@ -68,6 +68,8 @@ class ErrorModel:
         Length of a block, a divisor of 12.
     every : tuple of int
         How many rows and columns of the flux one cell of the model has; at its end fewer.
+    independent : int
+        How many years of the errors are independent; the others resemble them.
     """
 
     standardised: xr.DataArray
@@ -77,27 +79,30 @@ class ErrorModel:
     block_degrees: float
     block_months: int
     every: tuple[int, int] = (1, 1)
+    independent: int = 1
 
     @classmethod
     def of(
         cls,
-        target: xr.DataArray,
-        estimate: xr.DataArray,
+        error: xr.DataArray,
         std: xr.DataArray,
         cell_area: xr.DataArray,
         *,
+        independent: int | None = None,
         block_degrees: float | None = None,
         block_months: int = 12,
     ) -> ErrorModel:
-        """Learn from held-out months and cells; NaN in any of the three is left out.
+        """Learn from errors; NaN is left out.
 
         Parameters
         ----------
-        target, estimate, std : xarray.DataArray
-            Observed and estimated flux and the standard deviation of their difference,
-            (time, lat, lon), umol m-2 s-1.
+        error, std : xarray.DataArray
+            Errors such as the estimate's, and the standard deviation of each, (time, lat, lon),
+            umol m-2 s-1.
         cell_area : xarray.DataArray
             (lat, lon), m2.
+        independent : int, optional
+            How many of the years err independently; by default all.
         block_degrees : float, optional
             By default six e-folding lengths of the errors, at least 10 and at most half the grid.
         block_months : int
@@ -116,11 +121,11 @@ class ErrorModel:
                 f"{block_degrees} degrees and {block_months} months"
             )
         every = gathered(std["lat"].values, std["lon"].values)
-        z, mass = standardised_errors(target - estimate, std, cell_area, every)
+        z, mass = standardised_errors(error, std, cell_area, every)
         if not z.size:
             raise NarcfError(
-                "expected held-out months with target, estimate and a positive std, found none; "
-                "without them a total has no interval"
+                "expected months with errors and a positive std, found none; without them a total "
+                "has no interval"
             )
         length = correlation_length(z.values, z["lat"].values, z["lon"].values)
         half = 0.5 * narrow_side(z["lat"].values, z["lon"].values)
@@ -144,6 +149,7 @@ class ErrorModel:
             block_degrees=edge,
             block_months=block_months,
             every=every,
+            independent=independent or np.unique(z["time"].dt.year).size,
         )
         return model._with_common(z.values, mass)
 
@@ -264,8 +270,9 @@ class ErrorModel:
     @property
     def freedom(self) -> float:
         """Degrees of freedom of the spread of the draws: how many blocks of errors are known."""
+        years = np.unique(self.standardised["time"].dt.year).size
         blocks = self.standardised.notnull().sum() / (np.prod(self._edge()) * self.block_months)
-        return max(2.0, float(blocks))
+        return max(2.0, float(blocks) * self.independent / years)
 
     def save(self, directory: Path) -> Path:
         """Write the model into `directory`; return the path."""
@@ -278,7 +285,8 @@ class ErrorModel:
                     "common_error": self.common,
                 },
                 attrs={
-                    "title": "Held-out errors of the estimate over its standard deviation",
+                    "title": "Patterns of errors of the estimate over their standard deviation",
+                    "independent_years": np.int32(self.independent),
                     "correlation_length_km": self.length_km,
                     "block_degrees": self.block_degrees,
                     "block_months": self.block_months,
@@ -319,6 +327,7 @@ class ErrorModel:
             if months != int(months) or 12 % int(months):
                 raise ValueError(f"block_months: expected a divisor of 12, found {months:g}")
             every = _every(ds.attrs)
+            independent = int(_positive(ds.attrs, "independent_years"))
         except UnreadableError:
             raise
         except Exception as error:  # HDF5 and decoding let many kinds through
@@ -326,7 +335,7 @@ class ErrorModel:
                 f"{path}: expected the errors of a model, found another file ({reason(error)}); "
                 "train again with `narcf-geo train`"
             ) from None
-        return cls(standardised, scale, common, length, degrees, int(months), every)
+        return cls(standardised, scale, common, length, degrees, int(months), every, independent)
 
 
 _DIMS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -35,4 +36,23 @@ def test_a_layer_that_lost_a_row_is_refused(
     monkeypatch.setattr(gpd.GeoDataFrame, "to_file", to_file)
     with pytest.raises(NarcfError, match=r"out\.gpkg: cannot be written \(layer 'b' has 1 of 2"):
         write_geopackage({"a": places(3), "b": places(2)}, tmp_path / "out.gpkg")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_lost_something_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, files = gpd.GeoDataFrame.to_file, []
+
+    def to_file(self: gpd.GeoDataFrame, file: Path, **kwargs: Any) -> None:
+        whole(self, file, **kwargs)
+        files.append(file)
+        if len(files) == 1:  # as where one write of an extent failed, and GDAL went on
+            with sqlite3.connect(file) as database:
+                database.execute("UPDATE gpkg_contents SET min_x = 0")
+            database.close()
+
+    monkeypatch.setattr(gpd.GeoDataFrame, "to_file", to_file)
+    with pytest.raises(NarcfError, match=r"out\.gpkg: cannot be written \(written twice"):
+        write_geopackage({"a": places(3)}, tmp_path / "out.gpkg")
     assert not list(tmp_path.iterdir())

@@ -55,14 +55,14 @@ def shuffled(rows: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]
 
 
 def batches(
-    rows: np.ndarray, rngs: Sequence[np.random.Generator], size: int, count: int
+    rows: Sequence[np.ndarray], rngs: Sequence[np.random.Generator], size: int, count: int
 ) -> Iterator[tuple[np.ndarray, int]]:
     """Yield an epoch of batches for several members, each in an order of its own.
 
     Parameters
     ----------
-    rows : numpy.ndarray
-        Row numbers; what is left of them when no batch is full is not used.
+    rows : sequence of numpy.ndarray
+        Row numbers of each member; the epoch is as long as the shortest has full batches.
     rngs : sequence of numpy.random.Generator
         One for each member.
     size, count : int
@@ -75,10 +75,12 @@ def batches(
     int
         How many of the `count` are batches; the others are there for the shape alone.
     """
-    members = [_pieces(shuffled(rows, rng), size * count) for rng in rngs]
-    for pieces in zip(*members, strict=True):
-        full = len(pieces[0]) // size
-        found = np.zeros((count, len(rngs), size), rows.dtype)
+    members = [
+        _pieces(shuffled(own, rng), size * count) for own, rng in zip(rows, rngs, strict=True)
+    ]
+    for pieces in zip(*members, strict=False):
+        full = min(map(len, pieces)) // size
+        found = np.zeros((count, len(rngs), size), rows[0].dtype)
         for member, piece in enumerate(pieces):
             found[:full, member] = piece[: full * size].reshape(full, size)
         if full:

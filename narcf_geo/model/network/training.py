@@ -116,7 +116,7 @@ class Trainer:
 
     def fit(
         self,
-        train_rows: np.ndarray,
+        train_rows: np.ndarray | Sequence[np.ndarray],
         validation_rows: np.ndarray,
         seeds: Sequence[int],
         on_epoch: Callable[[int, float, float], None] | None = None,
@@ -127,7 +127,9 @@ class Trainer:
 
         Parameters
         ----------
-        train_rows, validation_rows : numpy.ndarray
+        train_rows : numpy.ndarray or sequence of numpy.ndarray
+            Row numbers, of all members or of each.
+        validation_rows : numpy.ndarray
             Row numbers.
         seeds : sequence of int
             For each member, of its initial weights and its order of the rows.
@@ -145,17 +147,18 @@ class Trainer:
         NarcfError
             When there are no rows to train or validate on, or the loss stops being finite.
         """
-        if not len(train_rows) or not len(validation_rows):
+        own = [train_rows] * len(seeds) if isinstance(train_rows, np.ndarray) else train_rows
+        least = min(map(len, own))
+        if not least or not len(validation_rows):
             raise NarcfError(
-                f"expected rows to train and to validate on, found {len(train_rows)} and "
+                f"expected rows to train and to validate on, found {least} and "
                 f"{len(validation_rows)}; check the period and the split in narcf.yaml"
             )
-        columns = Columns.of(
-            self._x, train_rows if normalisation_rows is None else normalisation_rows
-        )
+        every = own[0] if own[-1] is own[0] else np.unique(np.concatenate(own))
+        columns = Columns.of(self._x, every if normalisation_rows is None else normalisation_rows)
         variance = self._variance(columns)
         table = Standardised(self._x, columns.mean, np.sqrt(variance))
-        self._mean, self._std = self._target(train_rows)
+        self._mean, self._std = self._target(every)
         members = self._members(len(seeds))
         members.start(seeds)
         rngs = [np.random.default_rng(seed) for seed in seeds]
@@ -165,7 +168,7 @@ class Trainer:
             members.assign(variables)
         while so_far.epochs < self.recipe.epochs and not all(so_far.stopped):
             members.learning_rate = self._learning_rate(so_far.epochs)
-            train = self._epoch(members, table, train_rows, rngs)
+            train = self._epoch(members, table, own, rngs)
             validation = self._validate(members, table, validation_rows)
             self._keep(so_far, train, validation, members.weights)
             if state:
@@ -174,7 +177,7 @@ class Trainer:
                 on_epoch(so_far.epochs - 1, float(train.mean()), float(validation.mean()))
         members.weights = [self._in_units(weights) for weights in so_far.kept]
         if self.recipe.unbiased:
-            self._remove_bias(members, table, train_rows)
+            self._remove_bias(members, table, every, own)
         return [
             Fit(with_normalization(self.recipe, weights, columns.mean, variance), history)
             for weights, history in zip(members.weights, self._histories(so_far), strict=True)
@@ -223,12 +226,13 @@ class Trainer:
         self,
         members: Members,
         table: Standardised,
-        rows: np.ndarray,
+        rows: Sequence[np.ndarray],
         rngs: list[np.random.Generator],
     ) -> np.ndarray:
-        """Train on each of `rows` once; return the mean loss of each member."""
-        size = min(self.recipe.batch_size, len(rows))
-        count = min(BATCHES_PER_CALL, len(rows) // size)
+        """Train each member on each of its rows once; return the mean losses."""
+        least = min(map(len, rows))
+        size = min(self.recipe.batch_size, least)
+        count = min(BATCHES_PER_CALL, least // size)
         count = max(1, min(count, VALUES_PER_CALL // (size * len(rngs) * table.mean.size)))
         read = (
             (table.read(order), self._learned(order), full)
@@ -237,7 +241,7 @@ class Trainer:
         total = np.zeros(len(rngs))
         for x, y, full in ahead(read):
             total += members.run(tf.constant(x), tf.constant(y), tf.constant(full))
-        return total / (len(rows) // size)
+        return total / (least // size)
 
     def _validate(self, members: Members, table: Standardised, rows: np.ndarray) -> np.ndarray:
         """Return the mean loss of each member over `rows`."""
@@ -278,14 +282,24 @@ class Trainer:
             for train, losses in zip(so_far.train, so_far.validation, strict=True)
         ]
 
-    def _remove_bias(self, members: Members, table: Standardised, rows: np.ndarray) -> None:
-        """Shift the flux of each member by its area-weighted mean error over `rows`."""
-        error, area = np.zeros(members.count), 0.0
+    def _remove_bias(
+        self,
+        members: Members,
+        table: Standardised,
+        rows: np.ndarray,
+        own: Sequence[np.ndarray],
+    ) -> None:
+        """Shift the flux of each member by its area-weighted mean error over its rows."""
+        learned = np.zeros((len(own), len(self._y)), bool)
+        for mask, mine in zip(learned, own, strict=True):
+            mask[mine] = True
+        error, area = np.zeros((2, members.count))
         for slab in slabs(len(rows), EVALUATED_ROWS):
             part = rows[slab]
             flux = members.outputs(table.read(part))[..., 0].numpy().astype(np.float64)
-            error += (flux - self._y[part]) @ self._area[part]
-            area += float(self._area[part].sum())
+            weight = learned[:, part] * self._area[part]
+            error += ((flux - self._y[part]) * weight).sum(axis=1)
+            area += weight.sum(axis=1)
         weights = members.weights
         for member, bias in zip(weights, error / area, strict=True):
             member[-1][0] -= np.float32(bias)

@@ -41,6 +41,9 @@ class Split:
         The proof: labels of all rows (month, year, block, biome) of which no two parts share one.
     test_apart : mapping
         The same, for the test part against the others alone.
+    group : numpy.ndarray, optional
+        Label of each row, such as its year, by which the training part may be divided in halves;
+        by default the row itself.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class Split:
     name: str = ""
     apart: Mapping[str, np.ndarray] = field(default_factory=dict)
     test_apart: Mapping[str, np.ndarray] = field(default_factory=dict)
+    group: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         rows = np.concatenate([self.train, self.validation, self.test])
@@ -143,7 +147,12 @@ def splits_of(
     """
     if isinstance(settings, PeriodSplit):
         months = _by_period(settings, table)
-        split = _split(months, name=str(settings.test), apart={"month": table.month})
+        split = _split(
+            months,
+            name=str(settings.test),
+            apart={"month": table.month},
+            group=_years_or_blocks(table, months["train"]),
+        )
         return _thinned([split], table, max_rows, seed)
     folds = _splits_in_folds(settings, table, seed)
     if (period := getattr(settings, "period", None)) is not None:
@@ -154,6 +163,7 @@ def splits_of(
                 name=split.name,
                 apart={**split.apart, "month": table.month},
                 test_apart=split.test_apart,
+                group=split.group,
             )
             for split in folds
         ]
@@ -254,7 +264,43 @@ def final_split(folds: list[Split]) -> Split:
         train=np.setdiff1d(learned, validation),
         validation=validation,
         test=np.empty(0, np.int32),
+        group=folds[0].group,
     )
+
+
+def halves(split: Split, pairs: int, seed: int) -> list[np.ndarray]:
+    """Return the training rows in two halves, as often as asked: rows of 2 x `pairs` members.
+
+    No group is divided, and no two divisions are alike where the groups are enough.
+
+    Raises
+    ------
+    NarcfError
+        When all rows are of one group.
+    """
+    rows = split.train
+    group = rows if split.group is None else split.group[rows]
+    if not rows.size or (group == group[0]).all():
+        raise NarcfError(
+            "expected training samples of two years or blocks of land at least, to learn from in "
+            "halves, found them in one; lengthen the training period, or set model.halves: false"
+        )
+    found: list[np.ndarray] = []
+    for draw in range(seed, seed + 20 * pairs):
+        fold = folds_of(group, 2, draw)
+        first = fold == fold[0]
+        if not any(np.array_equal(first, known) for known in found):
+            found.append(first)
+        if len(found) == pairs:
+            break
+    divisions = (found * pairs)[:pairs]
+    return [rows[half] for first in divisions for half in (first, ~first)]
+
+
+def _years_or_blocks(table: Table, rows: np.ndarray) -> np.ndarray:
+    """Return the year of each row, or where `rows` are of one year alone its block of land."""
+    year: np.ndarray = table.year
+    return year if np.ptp(year[rows]) else blocks_of_rows(table, 10.0)
 
 
 def _by_period(split: PeriodSplit, table: Table) -> dict[str, np.ndarray]:
@@ -285,6 +331,7 @@ def _next_validates(fold: np.ndarray, names: list[str], **apart: np.ndarray) -> 
                 test=_where(fold == test),
                 name=name,
                 apart=apart,
+                group=next(iter(apart.values()), None),
             )
         )
     return splits
@@ -308,6 +355,7 @@ def _by_biome(settings: BiomeSplit, table: Table, seed: int) -> list[Split]:
             test=_where(of == biome),
             name=IGBP[biome].name,
             test_apart={"biome": of},
+            group=block,
         )
         for biome in biomes
     ]
