@@ -100,8 +100,6 @@ def write_stores(
     prediction = frame.assign(
         flux=flux,
         flux_std=std,
-        flux_std_spread=(0.4 * std).assign_attrs(std.attrs),
-        flux_std_noise=(0.9 * std).assign_attrs(std.attrs),
         flux_lower=(flux - 2 * std).assign_attrs(std.attrs),
         flux_upper=(flux + 2 * std).assign_attrs(std.attrs),
         applicability=odd,

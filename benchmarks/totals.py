@@ -87,7 +87,7 @@ def write(folder: Path, degrees: float, years: int) -> None:
     )
     model = folder / "model"
     model.mkdir(exist_ok=True)
-    ErrorModel.of(target, flux, std, static["cell_area"]).save(model)
+    ErrorModel.of(target - flux, std, static["cell_area"]).save(model)
     (folder / "months.json").write_text(json.dumps([f"{m:%Y-%m}" for m in starts]))
 
 

@@ -69,9 +69,7 @@ FIGURES = (
     ("Interannual variability", "annual.variability_map(flux)"),
     (
         "Uncertainty",
-        "uncertainty.uncertainty_map(\n    prediction.flux_std,\n"
-        "    spread=prediction.flux_std_spread,\n    noise=prediction.flux_std_noise,\n"
-        "    area=area,\n)",
+        "uncertainty.uncertainty_map(prediction.flux_std, area=area)",
     ),
     (
         "Where the model applies",
@@ -95,7 +93,9 @@ FIGURES = (
     ),
     (
         "Do the intervals hold what they promise",
-        'uncertainty.reliability(metrics["coverage"], synthetic="twin experiment")',
+        'intervals = {"of the flux": metrics["intervals"]["flux"]["test"]["coverage"],\n'
+        '             "of observed values": metrics["intervals"]["observed"]["test"]["coverage"]}\n'
+        'uncertainty.reliability(intervals, synthetic="twin experiment")',
     ),
     ("Latitude and time", "series.hovmoeller(flux)"),
     (

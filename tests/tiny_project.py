@@ -23,7 +23,7 @@ split:
   train: {start: 2007-01, end: 2007-12}
   validation: {start: 2008-01, end: 2008-12}
   test: {start: 2009-01, end: 2009-12}
-model: {preset: narcf-25, epochs: 8, batch_size: 32, unbiased: true}
+model: {preset: narcf-25, epochs: 8, batch_size: 32, unbiased: true, members: 2, halves: true}
 """
 
 CATALOG = """\

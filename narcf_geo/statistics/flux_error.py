@@ -18,11 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 from narcf_geo.statistics.conformal import LEVELS
+from narcf_geo.statistics.interval_scores import CENTRAL
 
 MAX_ROWS = 500_000
 """Rows that are enough to fit three numbers."""
@@ -99,11 +101,15 @@ class FluxError:
         """
         half = (members[::2] - members[1::2]).astype(np.float64) / 2
         apart, of_noise = _shares(half**2, noise.astype(np.float64), weight)
+        factors = _factors(half, apart, of_noise, noise, weight)
+        # A few rows far apart would make the shares too large for all others: the size is that of
+        # the normal distribution with the same central interval.
+        wide = np.square(factors[CENTRAL] / NormalDist().inv_cdf(0.5 + CENTRAL / 2)) or 1.0
         return cls(
-            apart,
-            of_noise,
+            float(apart * wide),
+            float(of_noise * wide),
             _recurring(members, learned, half, noise, observed, place, weight),
-            _factors(half, apart, of_noise, noise, weight),
+            {level: float(factor / np.sqrt(wide)) for level, factor in factors.items()},
         )
 
     def std(self, apart: np.ndarray, noise: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ SPREAD = field(std(), 2014)
 
 def model(values: np.ndarray, assumed: np.ndarray | None = None) -> ErrorModel:
     spread = field(std() if assumed is None else assumed, 2013)
-    return ErrorModel.of(field(values, 2013), 0 * spread, spread, AREA)
+    return ErrorModel.of(field(values, 2013), spread, AREA)
 
 
 def shares(parts: dict[str, np.ndarray]) -> np.ndarray:

@@ -38,7 +38,7 @@ def given_fields() -> dict[str, xr.DataArray]:
 
 
 FIELDS = given_fields()
-ERRORS = ErrorModel.of(FIELDS["flux"], FIELDS["flux"] * 0.5, FIELDS["std"], AREA, block_degrees=3.0)
+ERRORS = ErrorModel.of(FIELDS["flux"] * 0.5, FIELDS["std"], AREA, block_degrees=3.0)
 FRACTION = xr.concat([(n == BIOME) * 1.0 for n in range(17)], "igbp_class")
 FRACTION = 0.5 * FRACTION + 0.5 * FRACTION.roll(lon=1)
 FRACTION = FRACTION.assign_coords(igbp_class=np.arange(17))
@@ -135,7 +135,7 @@ def fine(step: float) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
 
 def spread_of_totals(step: float) -> tuple[np.ndarray, ErrorModel]:
     errors, std, area = fine(step)
-    model = ErrorModel.of(errors, 0 * errors, std, area, block_degrees=12.0)
+    model = ErrorModel.of(errors, std, area, block_degrees=12.0)
     lon, lat = np.meshgrid(std["lon"], std["lat"])
     parts = np.stack([lon < 0, lon < -95, (lat > 40) & (lat < 48), (lat - lon) % 16 < 4]) * 1.0
     drawn = [total_draws(std, model, area, parts, draws=400, seed=s).sum(axis=2) for s in range(3)]
@@ -163,10 +163,10 @@ def test_errors_of_a_finer_grid_are_gathered_and_totals_are_as_sure(
 
 def test_a_gathered_model_is_saved_with_its_grid_and_no_other_fits(tmp_path) -> None:
     errors, std, area = (f.isel(lat=slice(79), lon=slice(95)) for f in fine(0.5))
-    model = ErrorModel.of(errors, 0 * errors, std, area)
+    model = ErrorModel.of(errors, std, area)
     assert model.every == (1, 1)  # 39.5 degrees are less than forty cells of a degree
     errors, std, area = fine(0.5)
-    model = ErrorModel.of(errors, 0 * errors, std, area)
+    model = ErrorModel.of(errors, std, area)
     model.save(tmp_path)
     again = ErrorModel.load(tmp_path)
     assert again is not None

@@ -127,22 +127,26 @@ def test_coverage_is_the_share_inside(run: Run, metrics: dict[str, Any]) -> None
     cube, prediction, _, model = run
     calibration = json.loads((model / "bundle.json").read_text())["calibration"]
     for part, year in (("validation", "2008"), ("test", "2009")):
-        flux, std = (prediction[n].sel(time=year) for n in ("flux", "flux_std"))
+        flux, std = (prediction[n].sel(time=year) for n in ("flux", "observed_std"))
         error = abs(cube["flux_target"].sel(time=year) - flux)
         known = error.notnull() & std.notnull()
         weight = cube["cell_area"] * known
         for level, factor in calibration.items():
             share = float((weight * (error <= factor * std)).sum() / weight.sum())
-            assert metrics["coverage"][part][level] == pytest.approx(share, abs=1e-6)
+            assert metrics["intervals"]["observed"][part]["coverage"][level] == pytest.approx(
+                share, abs=1e-6
+            )
     # Of the months that calibrated them the intervals hold what they promise; others need not be.
-    for level, share in metrics["coverage"]["validation"].items():
+    for level, share in metrics["intervals"]["observed"]["validation"]["coverage"].items():
         assert share == pytest.approx(float(level), abs=0.02)
-    upper = prediction["flux_upper"].sel(time="2008")
+    upper = prediction["observed_upper"].sel(time="2008")
     inside = abs(cube["flux_target"].sel(time="2008") - prediction["flux"].sel(time="2008"))
     half = upper - prediction["flux"].sel(time="2008")
     weight = cube["cell_area"] * inside.notnull()
     share = float((weight * (inside <= half)).sum() / weight.sum())
-    assert share == pytest.approx(metrics["coverage"]["validation"]["0.95"], abs=2e-3)
+    assert share == pytest.approx(
+        metrics["intervals"]["observed"]["validation"]["coverage"]["0.95"], abs=2e-3
+    )
 
 
 def test_a_prediction_without_a_spread_has_no_coverage(run: Run) -> None:

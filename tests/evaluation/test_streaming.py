@@ -18,7 +18,7 @@ from narcf_geo.evaluation.comparison import Pair
 from narcf_geo.evaluation.density import BINS, density
 from narcf_geo.evaluation.sums import Pairing, pair_sums
 from narcf_geo.grid import Grid
-from narcf_geo.statistics.conformal import coverage, coverage_of
+from narcf_geo.statistics.conformal import coverage
 from narcf_geo.statistics.scores import Moments, scores, taylor
 
 GRID = Grid.regular(-100, 30, -89, 44, (1, 2))
@@ -153,11 +153,10 @@ def test_coverage_in_pieces() -> None:
     months = np.arange(35) > 10
     fields = {"e": ESTIMATE, "o": OBSERVED, "s": std}
     asked = Pairing("e", "o", months, spread="s", factors=factors)
-    *inside, total = pair_sums(fields, AREA, {"x": asked})["x"].inside
+    found = pair_sums(fields, AREA, {"x": asked})["x"].interval_scores()["coverage"]
     weight = np.broadcast_to(AREA.values, ESTIMATE.shape)[months]
     rows = (f.values[months].ravel() for f in (OBSERVED, ESTIMATE, std))
     expected = coverage(*rows, factors, weight.ravel())
-    found = coverage_of(np.array(inside), total, factors)
     assert found == pytest.approx(expected, rel=1e-12, nan_ok=True)
     assert 0.1 < found["0.5"] < 0.9
 

@@ -205,12 +205,10 @@ def test_one_map_of_a_file(small_prediction, in_process, tmp_path):
 def test_uncertainty_and_applicability_of_a_file(small_prediction, in_process, tmp_path):
     flux = small_prediction["flux"]
     std = (0.1 + abs(flux)).assign_attrs(flux.attrs)
-    ds = small_prediction.assign(
-        flux_std=std, flux_std_spread=std * 0.6, flux_std_noise=std * 0.8, applicable=flux < 0
-    )
+    ds = small_prediction.assign(flux_std=std, applicable=flux < 0)
     source = write_flux_netcdf(ds, tmp_path / "flux.nc")
     for kind, words in (
-        ("uncertainty", ("standard deviation, November 2014", "Noise about a member")),
+        ("uncertainty", ("standard deviation, November 2014", "typical ")),
         ("applicability", ("hatched: not applicable", "applicable: ")),
     ):
         out = tmp_path / f"{kind}.svg"

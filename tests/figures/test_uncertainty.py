@@ -30,20 +30,16 @@ def parts(small_prediction: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def test_the_months_are_joined_by_their_squares(small_prediction, parts, tmp_path):
     area = small_prediction["cell_area"]
-    figure = uncertainty.uncertainty_map(**parts, area=area, synthetic="twin experiment")
-    total, spread, noise = (drawn(ax) for ax in figure.axes[:3])
-    np.testing.assert_allclose(total**2, spread**2 + noise**2, rtol=1e-6)
-    weight = days_in_month(parts["spread"]["time"]).values
-    square = (parts["spread"].values.astype(float) ** 2 * weight[:, None, None]).sum(0)
-    np.testing.assert_allclose(spread, np.sqrt(square / weight.sum()), rtol=1e-6)
-    for ax in figure.axes[:3]:
-        mesh = ax.collections[0]
-        assert mesh.get_clim() == figure.axes[0].collections[0].get_clim()
-        assert mesh.get_clim()[0] == 0
-        assert mesh.get_cmap().name == SPREAD_CMAP
-    assert corner(figure.axes[2]) == "typical 0.40 µmol m⁻² s⁻¹"
-    titles = [ax.get_title(loc="left") for ax in figure.axes[:3]]
-    assert titles == ["Total", "Spread of the members", "Noise about a member"]
+    figure = uncertainty.uncertainty_map(parts["std"], area=area, synthetic="twin experiment")
+    ax = figure.axes[0]
+    weight = days_in_month(parts["std"]["time"]).values
+    square = (parts["std"].values.astype(float) ** 2 * weight[:, None, None]).sum(0)
+    np.testing.assert_allclose(drawn(ax), np.sqrt(square / weight.sum()), rtol=1e-6)
+    mesh = ax.collections[0]
+    assert mesh.get_clim()[0] == 0
+    assert mesh.get_cmap().name == SPREAD_CMAP
+    noise = uncertainty.uncertainty_map(parts["noise"], area=area)
+    assert corner(noise.axes[0]) == "typical 0.40 µmol m⁻² s⁻¹"
     said = [t.get_text() for t in figure.texts]
     assert "synthetic twin experiment" in said
     assert any("November 2014 – February 2015, root of the mean square" in t for t in said)
@@ -86,15 +82,11 @@ def test_what_is_hatched_and_what_share_is_not(small_prediction):
 
 def test_uncertainty_and_applicability_go_by_label(small_prediction, parts):
     flux, area = small_prediction["flux"], small_prediction["cell_area"]
-    wanted = uncertainty.uncertainty_map(**parts, area=area)
-    milli = (parts["noise"] / 1e3).assign_attrs(units="mmol m-2 s-1")
-    found = uncertainty.uncertainty_map(
-        like_an_inversion(parts["std"]),
-        spread=like_a_map(parts["spread"]),
-        noise=like_a_map(milli),
-        area=like_an_inversion(area),
-    )
-    for one, other in zip(wanted.axes[:3], found.axes[:3], strict=True):
+    wanted = uncertainty.uncertainty_map(parts["std"], area=area)
+    milli = (parts["std"] / 1e3).assign_attrs(units="mmol m-2 s-1")
+    for given in (like_an_inversion(parts["std"]), like_a_map(milli)):
+        found = uncertainty.uncertainty_map(given, area=like_an_inversion(area))
+        one, other = wanted.axes[0], found.axes[0]
         np.testing.assert_allclose(drawn(other), drawn(one), rtol=1e-5)
         assert corner(other) == corner(one)
     inside = (flux < flux.median()).astype("int8")
@@ -109,9 +101,7 @@ def test_uncertainty_and_applicability_go_by_label(small_prediction, parts):
     for axis in ("lat", "lon"):
         moved = {axis: flux[axis] + 0.5}
         for draw in (
-            lambda m: uncertainty.uncertainty_map(
-                parts["std"], spread=parts["spread"].assign_coords(m)
-            ),
+            lambda m: uncertainty.uncertainty_map(parts["std"].assign_coords(m), area=area),
             lambda m: uncertainty.applicability_map(flux, inside.assign_coords(m)),
         ):
             with pytest.raises(GridMismatchError, match="4 x 5 cells"):

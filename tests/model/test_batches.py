@@ -12,7 +12,7 @@ from narcf_geo.model.network.batches import Standardised, ahead, batches, shuffl
 def epoch(n: int, members: int, size: int, count: int, seed: int = 0) -> list:
     rngs = [np.random.default_rng(seed + k) for k in range(members)]
     rows = np.arange(n, dtype=np.int32) * 3
-    return list(batches(rows, rngs, size, count))
+    return list(batches([rows] * members, rngs, size, count))
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,12 @@ def leak_into_bias(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         Trainer,
         "_remove_bias",
-        lambda self, members, table, rows: remove(self, members, table, np.arange(len(self._x))),
+        lambda self, members, table, rows, own: remove(
+            self,
+            members,
+            table,
+            *(lambda every: (every, [every] * len(own)))(np.arange(len(self._x))),
+        ),
     )
 
 

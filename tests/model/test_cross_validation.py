@@ -103,7 +103,7 @@ def test_metrics_test_the_blocks(cube: xr.Dataset, model: Path) -> None:
     bundle, folds = Bundle.load(model), cross_validation(model)
     assert len(bundle.ensemble.networks) == 2
     prediction = predict(cube, bundle)
-    assert float(prediction["flux_std"].max()) > 0
+    assert float(prediction["observed_std"].max()) > 0
     metrics = evaluation_metrics(cube, prediction, SETTINGS, model)
     assert metrics["test"] == metrics["cross_validation"]["blocks"]
     assert metrics["test"]["n"] == cube["flux_target"].size
@@ -114,6 +114,8 @@ def test_metrics_test_the_blocks(cube: xr.Dataset, model: Path) -> None:
         error = abs(cube["flux_target"].astype(float) - estimate)
         inside = error <= bundle.factors[0.8] * std.astype(float)
         share = float(inside.weighted(cube["cell_area"]).mean())
-        assert metrics["coverage"][part]["0.8"] == pytest.approx(share, abs=5e-3)
+        assert metrics["intervals"]["observed"][part]["coverage"]["0.8"] == pytest.approx(
+            share, abs=5e-3
+        )
         assert 0.6 < share < 0.95
     assert metrics["region"]["period"] == ["2001-07", "2001-07"]

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from narcf_geo.statistics.conformal import LEVELS, conformal_factors, coverage, weight_inside
+from narcf_geo.statistics.conformal import LEVELS, conformal_factors, coverage
+from narcf_geo.statistics.interval_scores import interval_sums
 
 
 def sample(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -133,6 +134,6 @@ def test_sums_of_weights_are_the_same_on_any_number_of_threads() -> None:
 
     def found(threads: int) -> list[float]:
         with threadpool_limits(threads):
-            return weight_inside(*rows, std, {0.5: 0.7, 0.8: 1.3}, weight).tolist()
+            return interval_sums(*rows, std, {0.5: 0.7, 0.8: 1.3}, weight).tolist()
 
     assert found(1) == found(2)

@@ -164,7 +164,7 @@ def learned() -> tuple[ErrorModel, xr.DataArray, xr.DataArray, xr.DataArray, xr.
         {"lat": LAT, "lon": LON},
         ("lat", "lon"),
     )
-    return ErrorModel.of(target, estimate, std, area), target, estimate, std, area
+    return ErrorModel.of(target - estimate, std, area), target, estimate, std, area
 
 
 def test_sizes_are_taken_off_the_errors(learned: tuple) -> None:
@@ -214,26 +214,30 @@ def test_the_edge_of_a_block_that_is_not_given() -> None:
     waves = np.cos(lat[:, None] / 9) * np.sin(lon / 11) + rng.normal(0, 0.01, (6, 16, 21))
     rough = rng.standard_normal((6, 16, 21))
     for errors, expected in ((waves, 30.0), (rough, None)):
-        model = ErrorModel.of(one * errors, 0 * one, one, one[0].drop_vars("time"))
+        model = ErrorModel.of(one * errors, one, one[0].drop_vars("time"))
         wish = 6 * np.rad2deg(model.length_km / 6371.0072)
         assert model.block_degrees == pytest.approx(min(max(wish, 10), 30))
         assert expected is None or model.block_degrees == expected
-    few = ErrorModel.of(*[f[:, :4] for f in (one, 0 * one, one)], one[0, :4].drop_vars("time"))
+    few = ErrorModel.of(one[:, :4], one[:, :4], one[0, :4].drop_vars("time"))
     # Half of 12 degrees of latitude.
     assert few.block_degrees == 6.0
 
 
 @pytest.mark.parametrize("months", [1, 2, 3, 4, 6, 12])
 def test_blocks_that_divide_the_year(months: int, learned: tuple) -> None:
-    _, *fields = learned
-    assert ErrorModel.of(*fields, block_months=months, block_degrees=30.0).block_months == months
+    _, target, estimate, *fields = learned
+    error = target - estimate
+    assert (
+        ErrorModel.of(error, *fields, block_months=months, block_degrees=30.0).block_months
+        == months
+    )
 
 
 @pytest.mark.parametrize("months", [-12, 0, 5, 7, 24])
 def test_blocks_that_do_not(months: int, learned: tuple) -> None:
-    _, *fields = learned
+    _, target, estimate, *fields = learned
     with pytest.raises(UsageError, match="12 months"):
-        ErrorModel.of(*fields, block_months=months)
+        ErrorModel.of(target - estimate, *fields, block_months=months)
 
 
 def test_the_file_says_what_it_holds(learned: tuple, tmp_path: Path) -> None:

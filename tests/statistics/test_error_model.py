@@ -18,7 +18,7 @@ from narcf_geo.statistics.error_model import ErrorModel
 def learned(z: np.ndarray, **options: float) -> ErrorModel:
     """An error model of one year of errors of the known standard deviation."""
     spread = field(std(), 2013)
-    return ErrorModel.of(field(std() * z, 2013), 0 * spread, spread, AREA, **options)
+    return ErrorModel.of(field(std() * z, 2013), spread, AREA, **options)
 
 
 def all_draws(model: ErrorModel, number: int = 200, cells: np.ndarray = LAND) -> np.ndarray:
@@ -105,7 +105,7 @@ def test_few_errors_still_make_whole_draws() -> None:
     target = field(std() * Errors(300, 0.3, 2).draw(), 2013).where(known)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = ErrorModel.of(target, 0 * spread, spread, AREA)
+        model = ErrorModel.of(target, spread, AREA)
         drawn = all_draws(model, 60)
     assert np.isfinite(drawn).all()
     assert 0.7 < drawn[:6].std() < 1.4
@@ -113,8 +113,8 @@ def test_few_errors_still_make_whole_draws() -> None:
     lone = lone.where((lone["lat"] == lone["lat"][8]) & (lone["lon"] == lone["lon"][12]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        drawn = all_draws(ErrorModel.of(lone, 0 * spread, spread, AREA), 60)
-        perfect = ErrorModel.of(spread, spread, spread, AREA)
+        drawn = all_draws(ErrorModel.of(lone, spread, AREA), 60)
+        perfect = ErrorModel.of(0 * spread, spread, AREA)
     assert np.isfinite(drawn).all()
     assert not all_draws(perfect, 20).any()
 
@@ -122,9 +122,9 @@ def test_few_errors_still_make_whole_draws() -> None:
 def test_nothing_to_learn_from_is_said() -> None:
     spread = field(std(), 2013)
     with pytest.raises(NarcfError, match="found none"):
-        ErrorModel.of(spread * np.nan, spread, spread, AREA)
+        ErrorModel.of(spread * np.nan, spread, AREA)
     with pytest.raises(NarcfError, match="positive std"):
-        ErrorModel.of(spread, spread, 0 * spread, AREA)
+        ErrorModel.of(spread, 0 * spread, AREA)
     with pytest.raises(UsageError, match="5 months"):
         learned(std(), block_months=5)
     with pytest.raises(UsageError, match="positive edge"):
@@ -169,7 +169,7 @@ def test_size_of_even_errors_is_theirs_everywhere() -> None:
 
 def test_another_order_of_dimensions_is_the_same() -> None:
     spread, target = field(std(), 2013), field(std() * Errors(300, 0.3, 2).draw(), 2013)
-    one = ErrorModel.of(target, 0 * spread, spread, AREA)
-    other = ErrorModel.of(target.T, 0 * spread, spread.transpose("lon", "time", "lat"), AREA)
+    one = ErrorModel.of(target, spread, AREA)
+    other = ErrorModel.of(target.T, spread.transpose("lon", "time", "lat"), AREA)
     xr.testing.assert_allclose(one.standardised, other.standardised)
     xr.testing.assert_allclose(one.common, other.common)
