@@ -135,9 +135,23 @@ class BlockSplit(FoldSplit):
     kind: Literal["blocks"]
     degrees: float = Field(10.0, gt=0, description="edge of a block, degrees")
     folds: int = Field(10, ge=3, le=50)
+    buffer_km: float = Field(
+        0.0, ge=0, le=5000, description="no training cell is nearer to one that validates or tests"
+    )
 
     def __str__(self) -> str:
-        return self._in(f"{self.folds} folds of blocks of {self.degrees:g} degrees")
+        apart = f", {self.buffer_km:g} km apart" if self.buffer_km else ""
+        return self._in(f"{self.folds} folds of blocks of {self.degrees:g} degrees{apart}")
+
+
+class KnndmSplit(FoldSplit):
+    """Leave out groups of cells as far from the others as prediction is from training (kNNDM)."""
+
+    kind: Literal["knndm"]
+    folds: int = Field(10, ge=3, le=50)
+
+    def __str__(self) -> str:
+        return self._in(f"{self.folds} folds of cells by nearest-neighbour distances (kNNDM)")
 
 
 class YearSplit(Schema):
@@ -147,6 +161,21 @@ class YearSplit(Schema):
 
     def __str__(self) -> str:
         return "each year left out in turn"
+
+
+class ForwardSplit(Schema):
+    """Forward chaining: test each year by what was known before; the year before validates."""
+
+    kind: Literal["forward"]
+    train_years: int = Field(1, ge=1, description="years that the first fold learns from")
+
+    @property
+    def least_years(self) -> int:
+        """Years that two folds take: to train, to validate, and one to test in each."""
+        return self.train_years + 3
+
+    def __str__(self) -> str:
+        return "each year tested by models of the years before"
 
 
 class BiomeSplit(FoldSplit):
@@ -170,7 +199,8 @@ class RandomSplit(FoldSplit):
 
 
 SplitSettings = Annotated[
-    PeriodSplit | BlockSplit | YearSplit | BiomeSplit | RandomSplit, Field(discriminator="kind")
+    PeriodSplit | BlockSplit | KnndmSplit | YearSplit | ForwardSplit | BiomeSplit | RandomSplit,
+    Field(discriminator="kind"),
 ]
 
 
@@ -292,11 +322,6 @@ class TrainingSettings(Schema):
                 )
             if name in names:
                 raise ValueError(f"features.{name}: a predictor has this name already")
-            if feature.climate and isinstance(self.split, YearSplit):
-                raise ValueError(
-                    f"features.{name}.climate: a climate is taken over the training months, which "
-                    "a split by years changes with each fold; split by period, or leave it out"
-                )
         return self
 
 
@@ -364,12 +389,15 @@ class Settings(TrainingSettings):
 
     @model_validator(mode="after")
     def _enough_for_the_split(self) -> Self:
-        if isinstance(self.split, YearSplit):
+        if isinstance(self.split, YearSplit | ForwardSplit):
+            forward = isinstance(self.split, ForwardSplit)
+            least = self.split.least_years if forward else LEAST_YEARS
             years = int(self.period.end[:4]) - int(self.period.start[:4]) + 1
-            if years < LEAST_YEARS:
+            if years < least:
                 raise ValueError(
-                    f"split: expected a period of at least {LEAST_YEARS} years to leave out in "
-                    f"turn, found {years} ({self.period}); lengthen period, or take another split"
+                    f"split: expected a period of at least {least} years to leave out in "
+                    f"turn, found {years} ({self.period}); lengthen period, "
+                    f"{'lower train_years, ' if forward else ''}or take another split"
                 )
         if isinstance(self.split, BlockSplit):
             edge, region = self.split.degrees, self.region
