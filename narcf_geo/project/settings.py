@@ -390,8 +390,8 @@ class Settings(TrainingSettings):
     @model_validator(mode="after")
     def _enough_for_the_split(self) -> Self:
         if isinstance(self.split, YearSplit | ForwardSplit):
-            forward = isinstance(self.split, ForwardSplit)
-            least = self.split.least_years if forward else LEAST_YEARS
+            forward = self.split if isinstance(self.split, ForwardSplit) else None
+            least = forward.least_years if forward else LEAST_YEARS
             years = int(self.period.end[:4]) - int(self.period.start[:4]) + 1
             if years < least:
                 raise ValueError(

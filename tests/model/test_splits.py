@@ -294,9 +294,7 @@ def haversine(lon: np.ndarray, lat: np.ndarray, a: np.ndarray, b: np.ndarray) ->
 
 
 @pytest.mark.parametrize("buffer_km", [300.0, 800.0])
-def test_a_buffer_keeps_training_away_from_what_is_held_out(
-    table: Table, buffer_km: float
-) -> None:
+def test_a_buffer_keeps_training_away_from_what_is_held_out(table: Table, buffer_km: float) -> None:
     settings = BlockSplit(kind="blocks", degrees=10, folds=5, buffer_km=buffer_km)
     beside = splits_of(settings.model_copy(update={"buffer_km": 0.0}), table, 7)
     dropped = 0

@@ -71,7 +71,12 @@ class Knndm(NamedTuple):
 
 
 def knndm(
-    lon: np.ndarray, lat: np.ndarray, train: np.ndarray, predicted: np.ndarray, folds: int, seed: int
+    lon: np.ndarray,
+    lat: np.ndarray,
+    train: np.ndarray,
+    predicted: np.ndarray,
+    folds: int,
+    seed: int,
 ) -> Knndm:
     """Return folds of cells that lie apart as the predicted cells lie from the training cells.
 
@@ -136,9 +141,7 @@ def _misfit(
 
     count = fold.max() + 1
     between = [
-        distance_to(
-            lon, lat, train[fold == k], train[(fold != k) & (fold != (k + 1) % count)]
-        )
+        distance_to(lon, lat, train[fold == k], train[(fold != k) & (fold != (k + 1) % count)])
         for k in range(count)
     ]
     return float(wasserstein_distance(np.concatenate(between), aim))

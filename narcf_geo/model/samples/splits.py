@@ -297,6 +297,7 @@ def _forward(settings: ForwardSplit, table: Table, years: np.ndarray) -> list[Sp
             test=_where(year == years[at]) if at < years.size else np.empty(0, np.int32),
             name=str(years[at]) if at < years.size else "",
             apart={"year": year},
+            group=_years_or_blocks(table, _where(year < years[at - 1])),
         )
 
     *splits, last = [chained(at) for at in range(settings.train_years + 1, years.size)]
