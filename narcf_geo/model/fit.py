@@ -191,7 +191,7 @@ def _cross_validate(
             now = done + number
             progress(now, total, f"cross-validation in {protocol}, fold {now} of {total}")
 
-        found = fold_estimates(cube, training, splits, settings.seed, on_fold)
+        found = fold_estimates(training, splits, settings.seed, on_fold, cube)
         done += len(splits)
         for part, estimate in found.items():
             for suffix, values in (("", estimate.flux), ("_std", estimate.std)):
@@ -205,18 +205,16 @@ def _cross_validate(
 
 
 def fold_estimates(
-    cube: xr.Dataset,
     training: EnsembleTraining,
     splits: Sequence[Split],
     seed: int,
     on_fold: Callable[[int], None],
+    cube: xr.Dataset | None = None,
 ) -> dict[str, Estimate]:
     """Train every split, and return what each row was estimated as in each part.
 
     Parameters
     ----------
-    cube : xarray.Dataset
-        That the rows were gathered from: a fold may take a climate of its own.
     training : EnsembleTraining
         The recipe and the rows.
     splits : sequence of Split
@@ -225,6 +223,8 @@ def fold_estimates(
         Of the first member.
     on_fold : callable
         Called with the number of the fold, from 1, before it is trained.
+    cube : xarray.Dataset, optional
+        That the rows were gathered from; needed where each fold takes a climate of its own.
 
     Returns
     -------

@@ -214,7 +214,7 @@ max_rows, seed
 
     with tempfile.TemporaryDirectory() as scratch:
         training = EnsembleTraining(settings.model.recipe(), table, Path(scratch))
-        test = fold_estimates(prepared, training, folds, settings.seed, on_fold)["test"]
+        test = fold_estimates(training, folds, settings.seed, on_fold, prepared)["test"]
     by_fold = [
         scores(test.flux[fold.test], table.y[fold.test], table.area[fold.test]) for fold in folds
     ]

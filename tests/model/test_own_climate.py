@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from tiny_cube import tiny_cube, tiny_settings
 
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.months import month_starts, with_month_axis
 from narcf_geo.model import fit
 from narcf_geo.model.bundle import Bundle
@@ -169,7 +170,9 @@ def test_months_of_years_apart_are_runs(cube: xr.Dataset) -> None:
         ("2008-01", "2009-12"),
     ]
     assert climate_months(table, final_split(folds)) == ("2008-01", "2010-12")
+    with pytest.raises(NarcfError, match="expected the cube of the rows, found none"):
+        own_climate(None, table, folds[0])
     blocks = settings_of({"kind": "blocks", "degrees": 2, "folds": 3})
     rows = tabulate(cube, blocks)
     for split in splits_of(blocks.split, rows, 1):
-        assert own_climate(cube, rows, split)[0] is rows
+        assert own_climate(None, rows, split)[0] is rows

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from narcf_geo.core.errors import NarcfError
 from narcf_geo.model.samples.climate import Months
 from narcf_geo.model.samples.gather import gather
 from narcf_geo.model.samples.splits import PARTS, Split
@@ -15,7 +16,7 @@ from narcf_geo.model.samples.table import Table
 
 
 def own_climate(
-    cube: xr.Dataset, table: Table, split: Split, folder: Path | None = None
+    cube: xr.Dataset | None, table: Table, split: Split, folder: Path | None = None
 ) -> tuple[Table, Split]:
     """Return the rows of `table` with the climate of the training months of `split`.
 
@@ -25,20 +26,30 @@ def own_climate(
 
     Parameters
     ----------
-    cube : xarray.Dataset
-        That `table` was gathered from.
+    cube : xarray.Dataset, optional
+        That `table` was gathered from; not needed where the table is returned as it is.
     table : Table
         All rows.
     split : Split
         A fold, or what the model that predicts learns from.
     folder : Path, optional
         Where the features are kept, as for `Table.of`.
+
+    Raises
+    ------
+    NarcfError
+        When the cube is needed and absent.
     """
     if table.features.climate is None or "year" not in split.apart:
         return table, split
     features = replace(table.features, climate=climate_months(table, split))
     if features == table.features:
         return table, split
+    if cube is None:
+        raise NarcfError(
+            "expected the cube of the rows, found none: each fold of years takes a climate of its "
+            "own training months; give the cube, or leave out features with climate:"
+        )
     wanted = np.zeros((table.time.size, table.cells.lat.size), bool)
     wanted[table.month, table.cell] = True
     own = replace(table, features=features, x=gather(cube, features, folder, wanted).x)
