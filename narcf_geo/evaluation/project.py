@@ -23,7 +23,8 @@ from narcf_geo.grid import Grid
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.fit import cross_validation
 from narcf_geo.model.samples.splits import PARTS
-from narcf_geo.project.settings import PeriodSplit, Settings
+from narcf_geo.project.settings import Settings
+from narcf_geo.project.split_settings import PeriodSplit
 from narcf_geo.statistics.scores import for_json
 
 if TYPE_CHECKING:

@@ -108,7 +108,7 @@ def dissimilarity_by_year(prediction: xr.Dataset) -> dict[str, dict[str, float]]
     both = xr.Dataset({"mean": index, "outside": outside}).weighted(prediction["cell_area"])
     yearly = both.mean(("lat", "lon")).compute().groupby("time.year").mean()
     return {
-        str(int(year)): {name: float(yearly[name].sel(year=year)) for name in yearly}
+        str(int(year)): {str(n): float(array.sel(year=year)) for n, array in yearly.items()}
         for year in yearly["year"]
     }
 

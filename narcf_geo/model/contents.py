@@ -18,7 +18,8 @@ from pydantic import (
 
 from narcf_geo.core.archives import require_regular
 from narcf_geo.core.errors import NarcfError, reason
-from narcf_geo.project.settings import DerivedFeature, Month
+from narcf_geo.project.settings import DerivedFeature
+from narcf_geo.project.split_settings import Month
 
 FILE = "bundle.json"
 VERSION = 2

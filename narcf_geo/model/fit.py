@@ -27,7 +27,8 @@ from narcf_geo.model.samples.features import Features
 from narcf_geo.model.samples.own_climate import own_climate
 from narcf_geo.model.samples.splits import PARTS, Split, final_split, splits_of
 from narcf_geo.model.samples.table import Table
-from narcf_geo.project.settings import BlockSplit, PeriodSplit, RandomSplit, TrainingSettings
+from narcf_geo.project.settings import TrainingSettings
+from narcf_geo.project.split_settings import BlockSplit, PeriodSplit, RandomSplit
 from narcf_geo.statistics.columns import Columns
 
 

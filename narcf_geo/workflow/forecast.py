@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.pool import LIBRARIES
 from narcf_geo.project.project import RESULTS, Project
-from narcf_geo.project.settings import (
+from narcf_geo.project.split_settings import (
     BlockSplit,
     ForwardSplit,
     KnndmSplit,

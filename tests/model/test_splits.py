@@ -14,7 +14,7 @@ from narcf_geo.model.samples import splits
 from narcf_geo.model.samples.features import Features
 from narcf_geo.model.samples.splits import PARTS, Split, final_split, splits_of
 from narcf_geo.model.samples.table import Cells, Table
-from narcf_geo.project.settings import (
+from narcf_geo.project.split_settings import (
     BiomeSplit,
     BlockSplit,
     ForwardSplit,

@@ -17,7 +17,7 @@ from narcf_geo.model.fit import cross_validation, tabulate
 from narcf_geo.model.samples.splits import Split, splits_of
 from narcf_geo.model.samples.table import Table
 from narcf_geo.project.project import Project, open_cube
-from narcf_geo.project.settings import BlockSplit, RandomSplit
+from narcf_geo.project.split_settings import BlockSplit, RandomSplit
 from narcf_geo.statistics.scores import scores
 
 SEEDS = range(2001, 2006)

@@ -10,7 +10,8 @@ import xarray as xr
 
 from narcf_geo.core.errors import TimeError
 from narcf_geo.core.months import month_starts
-from narcf_geo.project.settings import FoldSplit, PeriodSplit, TrainingSettings
+from narcf_geo.project.settings import TrainingSettings
+from narcf_geo.project.split_settings import FoldSplit, PeriodSplit
 from narcf_geo.statistics.climatology import Climatology
 
 YEAR = 0
