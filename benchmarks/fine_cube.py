@@ -84,7 +84,7 @@ def write_bundle(
     from narcf_geo.model.bundle import write
     from narcf_geo.model.samples.features import Features
     from narcf_geo.project.presets import PRESETS
-    from narcf_geo.statistics.applicability import APPLICABILITY, Applicability
+    from narcf_geo.statistics.applicability import APPLICABILITY, Applicability, left_out
 
     features = Features(PREDICTORS, ("1",) * len(PREDICTORS), (), "fractions")
     n = len(features.names)
@@ -103,6 +103,6 @@ def write_bundle(
     if prototypes:
         rng = np.random.default_rng(0)
         rows = mean + std * rng.standard_normal((2 * prototypes, n), dtype=np.float32)
-        area = Applicability.fit(rows, np.arange(len(rows)) % 4, prototypes=prototypes)
+        area = Applicability.fit(rows, left_out(np.arange(len(rows)) % 4), prototypes=prototypes)
         area.save(model / APPLICABILITY)
     return model

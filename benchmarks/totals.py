@@ -100,7 +100,7 @@ def measure(folder: Path) -> dict[str, float]:
 
     from narcf_geo.core.datasets import open_zarr
     from narcf_geo.evaluation import project as evaluation
-    from narcf_geo.project.settings import PeriodSplit
+    from narcf_geo.project.split_settings import PeriodSplit
     from narcf_geo.report import budgets, figures
     from narcf_geo.statistics.error_model import ErrorModel
 

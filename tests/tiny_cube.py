@@ -7,7 +7,8 @@ import xarray as xr
 
 from narcf_geo.core.months import month_starts, with_month_axis
 from narcf_geo.grid import Grid
-from narcf_geo.project.settings import PeriodSplit, Settings
+from narcf_geo.project.settings import Settings
+from narcf_geo.project.split_settings import PeriodSplit
 
 SPLIT = PeriodSplit.model_validate(
     {

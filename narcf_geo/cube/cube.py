@@ -300,11 +300,14 @@ def join(
     """
     pieces = [predictors, biomes, *(array.to_dataset(name=n) for n, array in fluxes.items())]
     aligned = [_on_grid(piece, target) for piece in pieces]
-    for piece in aligned:
-        if "time" in piece.dims and not piece.indexes["time"].equals(predictors.indexes["time"]):
+    # Predictors may all be without time: then the fluxes alone have months.
+    monthly = [piece for piece in aligned if "time" in piece.dims]
+    for piece in monthly[1:]:
+        if not piece.indexes["time"].equals(monthly[0].indexes["time"]):
+            whose = "the predictors" if "time" in predictors.dims else _named(monthly[0])
             raise TimeError(
-                f"{_named(piece)}: expected the time axis of the predictors "
-                f"({_span(predictors)}), found {_span(piece)}; see `on_months`"
+                f"{_named(piece)}: expected the time axis of {whose} ({_span(monthly[0])}), "
+                f"found {_span(piece)}; see `on_months`"
             )
     cube: xr.Dataset = xr.merge(aligned, join="exact", compat="override", combine_attrs="override")
     cube["cell_area"] = xr.DataArray(

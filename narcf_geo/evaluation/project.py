@@ -14,6 +14,7 @@ from narcf_geo.budget.totals import flux_and_area
 from narcf_geo.core.constants import IGBP
 from narcf_geo.evaluation.comparison import SEASONS, scored_biomes, scored_regions
 from narcf_geo.evaluation.mean_map import mean_map_scores
+from narcf_geo.evaluation.shift import climate_shift, dissimilarity_by_year
 from narcf_geo.evaluation.sums import Pairing, PairSums, pair_sums
 from narcf_geo.evaluation.variability import scored_components
 from narcf_geo.fields import class_field, flux_field, on_one_grid
@@ -22,7 +23,8 @@ from narcf_geo.grid import Grid
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.fit import cross_validation
 from narcf_geo.model.samples.splits import PARTS
-from narcf_geo.project.settings import PeriodSplit, Settings
+from narcf_geo.project.settings import Settings
+from narcf_geo.project.split_settings import PeriodSplit
 from narcf_geo.statistics.scores import for_json
 
 if TYPE_CHECKING:
@@ -67,7 +69,9 @@ def evaluation_metrics(
     those of ``observed`` values, and of the ``flux`` where the truth is known, as
     `narcf_geo.statistics.interval_scores.interval_scores` does, by part and of the test part by
     biome and season. ``ceiling`` is what the flux itself would score against the target, where the
-    error of the target is known. ``region`` holds the total of the prediction.
+    error of the target is known. ``region`` holds the total of the prediction. ``shift``,
+    where training months are apart, is how far predictors are from their training years, as from
+    `climate_shift`; ``dissimilarity`` is that of each year and of held-out rows.
 
     Where the project has them, ``reference`` scores the prediction against it on all months they
     share, and ``truth`` each part; ``reference.common`` scores estimate and reference against the
@@ -91,6 +95,13 @@ def evaluation_metrics(
     if isinstance(settings.split, PeriodSplit):
         train, tested = parts["train"].months, parts["test"]
         metrics["mean_map"] = mean_map_scores(fields, tested.estimate, train, tested.months, area)
+    if settings.periods is not None:
+        months = settings.periods.train.months()
+        metrics["shift"] = climate_shift(cube, settings.predictor_names, months)
+    trust = Bundle.load(model).information.get("applicability")
+    if trust and "applicability" in prediction:
+        years = dissimilarity_by_year(prediction)
+        metrics["dissimilarity"] = {"held_out": trust["mean"], "by_year": years}
     if groups.regions is not None:
         shares, names = groups.regions
         metrics["by_region"] = scored_regions(test, names, shares, area, first=len(IGBP))

@@ -13,7 +13,8 @@ from narcf_geo.core.yamlfile import Schema
 from narcf_geo.experiment.leaky import LEAKS
 from narcf_geo.model.baselines import BASELINES
 from narcf_geo.project.presets import PRESETS, Recipe
-from narcf_geo.project.settings import DerivedFeature, Settings, SplitSettings
+from narcf_geo.project.settings import DerivedFeature, Settings
+from narcf_geo.project.split_settings import SplitSettings
 
 OWN = "project"
 """Name of the features, and of the split, that ``narcf.yaml`` has."""

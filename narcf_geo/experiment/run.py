@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from narcf_geo.core.files import atomic_path, remove
@@ -26,6 +27,8 @@ from narcf_geo.model.baselines import fit_baseline
 from narcf_geo.model.ensemble_training import EnsembleTraining, Fitted
 from narcf_geo.model.fit import tabulate
 from narcf_geo.model.network.ensemble import Estimate
+from narcf_geo.model.samples.climate import months_of_climate
+from narcf_geo.model.samples.own_climate import own_climate
 from narcf_geo.model.samples.splits import Split, splits_of
 from narcf_geo.model.samples.table import Table
 from narcf_geo.model.uncertainty import error_patterns, flux_error
@@ -183,7 +186,9 @@ class _Bench:
         """Fit, score and write the case; the scores last, for they say that it is done."""
         start = time.perf_counter()
         leaks = leaks_of(case.protocol)
-        table = self._table(settings, zero="missing" in leaks)
+        zero = "missing" in leaks
+        rows_of = zero_for_missing(self.cube, settings.predictor_names) if zero else self.cube
+        table = self._table(rows_of, settings, zero=zero)
         folds = splits_of(settings.split, table, settings.seed, settings.max_rows)
         cube = self.cube
         if case.protocol == "shuffled":
@@ -194,13 +199,14 @@ class _Bench:
         held = Held.empty(table.y.size)
         histories: list[dict[str, Any]] = []
         for number, fold in enumerate(folds):
+            own, fold = own_climate(rows_of, table, fold)
 
             def on_epoch(done: int, total: int, text: str, number: int = number) -> None:
                 progress(number * total + done, len(folds) * total, text)
 
             split = leaky_split(fold, leaks, case.seed) if leaks else fold
-            estimate, fitted = self._fit(case, table, split, on_epoch)
-            held.add(split, estimate, table.y, *self._of_the_flux(case, table, split, fitted))
+            estimate, fitted = self._fit(case, own, split, on_epoch)
+            held.add(split, estimate, table.y, *self._of_the_flux(case, own, split, fitted))
             histories += fitted.histories if fitted else []
         seconds = time.perf_counter() - start
         scores = score(table, cube, held)
@@ -221,16 +227,15 @@ class _Bench:
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")
 
-    def _table(self, settings: Settings, *, zero: bool) -> Table:
+    def _table(self, cube: xr.Dataset, settings: Settings, *, zero: bool) -> Table:
         key = json.dumps(
             [
                 settings.model_dump(mode="json", include=_TABULATED),
+                months_of_climate(settings, pd.DatetimeIndex(cube["time"].values)),
                 zero,
             ]
         )
         if key not in self.tables:
-            names = settings.predictor_names
-            cube = zero_for_missing(self.cube, names) if zero else self.cube
             self.tables[key] = tabulate(cube, settings)
         return self.tables[key]
 

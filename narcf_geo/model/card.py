@@ -60,6 +60,8 @@ def _lines(bundle: Bundle) -> Iterator[str]:
     yield from _skill(known)
     yield "## Uncertainty\n"
     yield from _uncertainty(bundle)
+    yield "## Area of applicability\n"
+    yield from _applicability(known)
     yield "## Split\n"
     splits = known.get("split") or [UNKNOWN]
     yield f"```\n{splits[0]}\n```"
@@ -110,6 +112,27 @@ def _uncertainty(bundle: Bundle) -> Iterator[str]:
     yield (
         "Calibrated on the validation part. An interval holds values of the target of one cell and "
         "month, with the noise of the target; it is not that of a sum of cells.\n"
+    )
+
+
+def _applicability(known: dict[str, Any]) -> Iterator[str]:
+    trust = known.get("applicability")
+    if trust is None:
+        yield f"{known.get('not_applicable') or UNKNOWN}\n"
+        return
+    rows = [
+        [
+            f"{_number(one['from'])} to {_number(one['to'])}",
+            *(_number(one[name]) for name in ("rmse", "bias", "n")),
+        ]
+        for one in trust["errors"]
+    ]
+    yield from _table(["dissimilarity", "rmse", "bias", "n"], rows)
+    yield (
+        f"Rows of the {trust['part']} part, each set against the rows that its model learned from; "
+        "umol m-2 s-1. Their mean dissimilarity is "
+        f"{_number(trust['mean'])}. Applicable is what is no more dissimilar than "
+        f"{_number(trust['threshold'])}: all but {_percent(trust['outside'])} of these rows.\n"
     )
 
 

@@ -18,7 +18,8 @@ from pydantic import (
 
 from narcf_geo.core.archives import require_regular
 from narcf_geo.core.errors import NarcfError, reason
-from narcf_geo.project.settings import DerivedFeature, Month
+from narcf_geo.project.settings import DerivedFeature
+from narcf_geo.project.split_settings import Month
 
 FILE = "bundle.json"
 VERSION = 2
@@ -112,6 +113,26 @@ class FluxErrorContents(_Part):
     factors: dict[Level, Annotated[FiniteFloat, Field(ge=0)] | None] = Field(min_length=1)
 
 
+class ErrorWindow(_Part):
+    """The error of held-out rows between two dissimilarities."""
+
+    low: FiniteFloat = Field(alias="from")
+    high: FiniteFloat = Field(alias="to")
+    rmse: FiniteFloat
+    bias: FiniteFloat
+    n: int
+
+
+class Trust(_Part):
+    """How dissimilar held-out rows are to those that were learned from, and their error."""
+
+    part: Literal["validation", "test"]
+    threshold: FiniteFloat
+    mean: FiniteFloat
+    outside: FiniteFloat
+    errors: list[ErrorWindow] = Field([], max_length=100)
+
+
 class Contents(_Part):
     """The whole of ``bundle.json``."""
 
@@ -136,6 +157,7 @@ class Contents(_Part):
     versions: dict[str, str] = {}
     importance: dict[str, Scores] = {}
     groups: dict[str, list[int]] = {}
+    applicability: Trust | None = None
     not_applicable: str | None = None
 
     @model_validator(mode="after")

@@ -11,11 +11,17 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.model.network.ensemble import Ensemble, Estimate
-from narcf_geo.model.samples.splits import PARTS, Split, blocks_of_rows, final_split
+from narcf_geo.model.samples.splits import PARTS, Split, final_split
 from narcf_geo.model.samples.table import Table
 from narcf_geo.model.uncertainty import error_patterns, flux_error
-from narcf_geo.project.settings import PeriodSplit, TrainingSettings, YearSplit
-from narcf_geo.statistics.applicability import APPLICABILITY, Applicability
+from narcf_geo.project.settings import TrainingSettings
+from narcf_geo.statistics.applicability import (
+    APPLICABILITY,
+    Applicability,
+    Fold,
+    error_profile,
+    left_out,
+)
 from narcf_geo.statistics.conformal import conformal_factors, coverage
 from narcf_geo.statistics.importance import (
     correlated_groups,
@@ -45,8 +51,9 @@ class Diagnostics:
     parts: dict[str, Estimate]
 
     def rows(self, part: str) -> np.ndarray:
-        """Return the rows that belong to `part` in some fold."""
-        return np.unique(np.concatenate([getattr(fold, part) for fold in self.folds]))
+        """Return the rows that belong to `part` in some fold and have an estimate there."""
+        rows = np.unique(np.concatenate([getattr(fold, part) for fold in self.folds]))
+        return rows[np.isfinite(self.parts[part].flux[rows])]
 
     def describe(self) -> dict[str, Any]:
         """Return the calibration by the validation part, and the skill of each part."""
@@ -68,12 +75,14 @@ class Diagnostics:
     ) -> dict[str, Any]:
         """Write errors and applicability into `directory`; return what to say of both.
 
-        Importance is measured on the validation part, so that the test part stays unseen. A model
-        that learned nothing, or from rows all alike, has no area of applicability.
+        Importance is measured on rows that the model that predicts validated on: it learned from
+        none of them, and the test part stays unseen. A model that learned nothing, or from rows
+        all alike, has no area of applicability.
         """
         directory.mkdir(parents=True, exist_ok=True)
         table, names = self.table, self.table.features.names
-        rows, train = self.rows("validation"), final_split(self.folds).train
+        final = final_split(self.folds)
+        rows, train = final.validation, final.train
         groups = correlated_groups(table.x, names, among=train)
         importance = permutation_importance(
             lambda x: ensemble.estimate(x).flux,
@@ -85,23 +94,20 @@ class Diagnostics:
             among=rows,
         )
         try:
-            Applicability.fit(
-                table.x,
-                self._label(settings),
-                feature_weights(importance, groups, len(names)),
-                seed=settings.seed,
-                among=train,
-            ).save(directory / APPLICABILITY)
+            weights = feature_weights(importance, groups, len(names))
+            folds = self._folds(train)
+            area = Applicability.fit(table.x, folds, weights, seed=settings.seed, among=train)
+            area.save(directory / APPLICABILITY)
+            trust, reason = self._trust(area, settings.seed), None
         except NarcfError as error:
-            reason: str | None = str(error)
-        else:
-            reason = None
+            trust, reason = None, str(error)
         return {
             "importance": {
                 name: _finite({k: float(v) for k, v in found.items()})
                 for name, found in importance.to_dict("index").items()
             },
             "groups": groups,
+            "applicability": trust,
             "not_applicable": reason,
             **self._of_the_flux(directory, cube, ensemble, settings.seed),
         }
@@ -117,14 +123,27 @@ class Diagnostics:
         error_patterns(self.table, learned, ensemble, size, cube).save(directory)
         return {"flux_error": size.to_json()}
 
-    def _label(self, settings: TrainingSettings) -> np.ndarray:
-        """Return what a row is left out with: its year, or its block of land."""
-        if isinstance(settings.split, PeriodSplit | YearSplit):
-            year = self.table.year
-            learned = year[final_split(self.folds).train]
-            return year if np.ptp(learned) else self.table.month
-        degrees = getattr(settings.split, "degrees", 10.0)
-        return blocks_of_rows(self.table, degrees)
+    def _folds(self, train: np.ndarray) -> list[Fold]:
+        """Return the folds that the threshold is from: those of the split, else training years."""
+        if len(self.folds) > 1:
+            return [(fold.train, fold.test) for fold in self.folds]
+        year = self.table.year
+        return left_out(year if np.ptp(year[train]) else self.table.month, train)
+
+    def _trust(self, area: Applicability, seed: int) -> dict[str, Any]:
+        """Return how dissimilar held-out rows are, and their error by that."""
+        part = "test" if len(self.folds) > 1 else "validation"
+        folds = [(fold.train, getattr(fold, part)) for fold in self.folds]
+        rows, index = area.held_out(self.table.x, folds, seed=seed)
+        error = self.parts[part].flux[rows] - self.table.y[rows]
+        weight = self.table.area[rows]
+        return {
+            "part": part,
+            "threshold": area.threshold,
+            "mean": float(np.average(index, weights=weight)),
+            "outside": float(np.average(~area.applicable(index), weights=weight)),
+            "errors": error_profile(index, error, weight),
+        }
 
     def _judged(self, part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rows, estimate = self.rows(part), self.parts[part]

@@ -66,6 +66,10 @@ class EnsembleTraining:
         table = self.table
         return Trainer(self.recipe, table.x, table.y, table.area, table.features.land_cover)
 
+    def on(self, table: Table) -> EnsembleTraining:
+        """Return a training of the same recipe on another table, itself for its own."""
+        return self if table is self.table else type(self)(self.recipe, table, self.directory)
+
     def normalisation_rows(self, split: Split) -> np.ndarray:
         """Return the rows that give each feature its mean and variance: those of training."""
         return split.train

@@ -24,9 +24,11 @@ from narcf_geo.model.diagnostics import Diagnostics
 from narcf_geo.model.ensemble_training import EnsembleTraining, Fitted
 from narcf_geo.model.network.ensemble import Estimate
 from narcf_geo.model.samples.features import Features
+from narcf_geo.model.samples.own_climate import own_climate
 from narcf_geo.model.samples.splits import PARTS, Split, final_split, splits_of
 from narcf_geo.model.samples.table import Table
-from narcf_geo.project.settings import BlockSplit, PeriodSplit, RandomSplit, TrainingSettings
+from narcf_geo.project.settings import TrainingSettings
+from narcf_geo.project.split_settings import BlockSplit, PeriodSplit, RandomSplit
 from narcf_geo.statistics.columns import Columns
 
 
@@ -80,7 +82,8 @@ def fit_bundle(
         training = EnsembleTraining(settings.model.recipe(), table, work or Path(scratch))
         if len(folds) > 1:
             parts = _cross_validate(cube, settings, folds, training, directory, progress)
-        fitted = training.fit(final_split(folds), settings.seed, progress)
+        table, final = own_climate(cube, table, final_split(folds), work)
+        fitted = training.on(table).fit(final, settings.seed, progress)
         if len(folds) == 1:
             parts = dict.fromkeys(PARTS, fitted.ensemble.estimate(table.x))
         diagnostics = Diagnostics(table, folds, parts)
@@ -102,7 +105,11 @@ def learns_the_same(
     With a split by period it does when only months after the last of the split were added. That
     the settings are the same is for the caller to know. The rows are kept in the folder `work`.
     """
-    table = tabulate(_until_the_last(cube, settings), settings, work)
+    cube = _until_the_last(cube, settings)
+    table = tabulate(cube, settings, work)
+    if not isinstance(settings.split, PeriodSplit):
+        folds = splits_of(settings.split, table, settings.seed, settings.max_rows)
+        table, _ = own_climate(cube, table, final_split(folds), work)
     same: bool = contents.read(directory)["data"]["sha256"] == table.digest
     return same
 
@@ -185,7 +192,7 @@ def _cross_validate(
             now = done + number
             progress(now, total, f"cross-validation in {protocol}, fold {now} of {total}")
 
-        found = fold_estimates(training, splits, settings.seed, on_fold)
+        found = fold_estimates(training, splits, settings.seed, on_fold, cube)
         done += len(splits)
         for part, estimate in found.items():
             for suffix, values in (("", estimate.flux), ("_std", estimate.std)):
@@ -203,6 +210,7 @@ def fold_estimates(
     splits: Sequence[Split],
     seed: int,
     on_fold: Callable[[int], None],
+    cube: xr.Dataset | None = None,
 ) -> dict[str, Estimate]:
     """Train every split, and return what each row was estimated as in each part.
 
@@ -216,6 +224,8 @@ def fold_estimates(
         Of the first member.
     on_fold : callable
         Called with the number of the fold, from 1, before it is trained.
+    cube : xarray.Dataset, optional
+        That the rows were gathered from; needed where each fold takes a climate of its own.
 
     Returns
     -------
@@ -227,10 +237,11 @@ def fold_estimates(
     means = {part: _Mean(table.y.size) for part in PARTS}
     for number, split in enumerate(splits, 1):
         on_fold(number)
-        fitted = training.fit(split, seed, silent)
-        estimate = fitted.ensemble.estimate(table.x)
+        own, fold = own_climate(cube, table, split, training.directory / "fold")
+        fitted = training.on(own).fit(fold, seed, silent)
+        estimate = fitted.ensemble.estimate(own.x)
         for part, mean in means.items():
-            mean.add(getattr(split, part), estimate)
+            mean.add(getattr(fold, part), estimate)
     return {part: mean.values() for part, mean in means.items()}
 
 

@@ -20,7 +20,8 @@ from narcf_geo.model.ensemble_training import EnsembleTraining
 from narcf_geo.model.fit import fit_bundle, fold_estimates, tabulate
 from narcf_geo.model.samples.splits import splits_of
 from narcf_geo.model.samples.training_cube import training_cube
-from narcf_geo.project.settings import DerivedFeature, ModelSettings, SplitSettings
+from narcf_geo.project.settings import DerivedFeature, ModelSettings
+from narcf_geo.project.split_settings import SplitSettings
 from narcf_geo.statistics.scores import scores
 
 
@@ -214,7 +215,7 @@ max_rows, seed
 
     with tempfile.TemporaryDirectory() as scratch:
         training = EnsembleTraining(settings.model.recipe(), table, Path(scratch))
-        test = fold_estimates(training, folds, settings.seed, on_fold)["test"]
+        test = fold_estimates(training, folds, settings.seed, on_fold, prepared)["test"]
     by_fold = [
         scores(test.flux[fold.test], table.y[fold.test], table.area[fold.test]) for fold in folds
     ]

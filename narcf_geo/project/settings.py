@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 from abc import abstractmethod
 from dataclasses import replace
-from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -15,43 +13,15 @@ from narcf_geo.core.errors import UsageError
 from narcf_geo.core.sizes import require_room
 from narcf_geo.core.yamlfile import Schema
 from narcf_geo.project.presets import PRESETS, Recipe
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-LEAST_YEARS = 3
-"""Of a split by years: one to train, one to validate, one to test."""
-
-
-def _month(text: str) -> str:
-    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
-        raise ValueError("expected a month as YYYY-MM")
-    return text
-
-
-Month = Annotated[str, AfterValidator(_month)]
-
-
-class Period(Schema):
-    """Months from `start` to `end`, both included."""
-
-    start: Month
-    end: Month
-
-    @model_validator(mode="after")
-    def _forward(self) -> Period:
-        if self.start > self.end:
-            raise ValueError(f"start {self.start} is after end {self.end}")
-        return self
-
-    def months(self) -> pd.DatetimeIndex:
-        """Return the month starts."""
-        from narcf_geo.core.months import month_starts
-
-        return month_starts(self.start, self.end)
-
-    def __str__(self) -> str:
-        return f"{self.start} to {self.end}"
+from narcf_geo.project.split_settings import (
+    LEAST_YEARS,
+    BlockSplit,
+    ForwardSplit,
+    Period,
+    PeriodSplit,
+    SplitSettings,
+    YearSplit,
+)
 
 
 class Region(Schema):
@@ -91,87 +61,6 @@ class FluxSource(Schema):
     def name(self) -> str:
         """What figures and the report call it."""
         return self.label or self.source
-
-
-class PeriodSplit(Schema):
-    """Train, validate and test on different months."""
-
-    kind: Literal["period"] = "period"
-    train: Period
-    validation: Period
-    test: Period
-
-    @model_validator(mode="after")
-    def _disjoint(self) -> PeriodSplit:
-        parts = sorted(
-            ((n, getattr(self, n)) for n in ("train", "validation", "test")),
-            key=lambda part: part[1].start,
-        )
-        for (name, part), (next_name, next_part) in pairwise(parts):
-            if next_part.start <= part.end:
-                raise ValueError(f"{name} ({part}) and {next_name} ({next_part}) share months")
-        return self
-
-    def __str__(self) -> str:
-        return f"train {self.train}; validation {self.validation}; test {self.test}"
-
-
-class FoldSplit(Schema):
-    """Cross-validation: each fold is tested by models that never saw it.
-
-    With `period` the folds are tested on its test months alone, learn from its training months and
-    validate on its validation months: a new place in a new year.
-    """
-
-    period: PeriodSplit | None = None
-
-    def _in(self, what: str) -> str:
-        return what if self.period is None else f"{what}; {self.period}"
-
-
-class BlockSplit(FoldSplit):
-    """Leave out blocks of land."""
-
-    kind: Literal["blocks"]
-    degrees: float = Field(10.0, gt=0, description="edge of a block, degrees")
-    folds: int = Field(10, ge=3, le=50)
-
-    def __str__(self) -> str:
-        return self._in(f"{self.folds} folds of blocks of {self.degrees:g} degrees")
-
-
-class YearSplit(Schema):
-    """Leave out each year in turn; the year after it validates."""
-
-    kind: Literal["years"]
-
-    def __str__(self) -> str:
-        return "each year left out in turn"
-
-
-class BiomeSplit(FoldSplit):
-    """Leave out each biome in turn; blocks of the other biomes validate."""
-
-    kind: Literal["biomes"]
-    degrees: float = Field(10.0, gt=0, description="edge of the validating blocks, degrees")
-
-    def __str__(self) -> str:
-        return self._in("each biome left out in turn")
-
-
-class RandomSplit(FoldSplit):
-    """Leave out single rows at random: neighbours in space and time were seen. Optimistic."""
-
-    kind: Literal["random"]
-    folds: int = Field(10, ge=3, le=50)
-
-    def __str__(self) -> str:
-        return self._in(f"{self.folds} folds of single rows (optimistic)")
-
-
-SplitSettings = Annotated[
-    PeriodSplit | BlockSplit | YearSplit | BiomeSplit | RandomSplit, Field(discriminator="kind")
-]
 
 
 class DerivedFeature(Schema):
@@ -292,11 +181,6 @@ class TrainingSettings(Schema):
                 )
             if name in names:
                 raise ValueError(f"features.{name}: a predictor has this name already")
-            if feature.climate and isinstance(self.split, YearSplit):
-                raise ValueError(
-                    f"features.{name}.climate: a climate is taken over the training months, which "
-                    "a split by years changes with each fold; split by period, or leave it out"
-                )
         return self
 
 
@@ -364,12 +248,15 @@ class Settings(TrainingSettings):
 
     @model_validator(mode="after")
     def _enough_for_the_split(self) -> Self:
-        if isinstance(self.split, YearSplit):
+        if isinstance(self.split, YearSplit | ForwardSplit):
+            forward = self.split if isinstance(self.split, ForwardSplit) else None
+            least = forward.least_years if forward else LEAST_YEARS
             years = int(self.period.end[:4]) - int(self.period.start[:4]) + 1
-            if years < LEAST_YEARS:
+            if years < least:
                 raise ValueError(
-                    f"split: expected a period of at least {LEAST_YEARS} years to leave out in "
-                    f"turn, found {years} ({self.period}); lengthen period, or take another split"
+                    f"split: expected a period of at least {least} years to leave out in "
+                    f"turn, found {years} ({self.period}); lengthen period, "
+                    f"{'lower train_years, ' if forward else ''}or take another split"
                 )
         if isinstance(self.split, BlockSplit):
             edge, region = self.split.degrees, self.region

@@ -11,6 +11,7 @@ from narcf_geo.budget.tables import INTERVAL_COLUMNS, biome_budget
 from narcf_geo.budget.totals import biome_series, monthly_total
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.cube.cube import FLUX_NAMES
+from narcf_geo.evaluation.shift import shift_warning
 from narcf_geo.figures import charts
 from narcf_geo.figures.style import save_figure
 from narcf_geo.model import contents
@@ -303,6 +304,8 @@ def _warnings(
     if worse := _worse_than_averaging(metrics, project.settings.target.name):
         found.append(worse)
     found += _off_intervals(metrics.get("intervals", {}))
+    if shift := shift_warning(metrics):
+        found.append(shift)
     applicable = facts.applicable
     if applicable is not None and applicable < 0.9:
         found.append(

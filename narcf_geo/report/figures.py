@@ -13,7 +13,8 @@ from narcf_geo.budget.totals import monthly_total
 from narcf_geo.cube.cube import FLUX_NAMES
 from narcf_geo.evaluation.project import estimates_by_part
 from narcf_geo.model.bundle import Bundle
-from narcf_geo.project.settings import PeriodSplit, Settings
+from narcf_geo.project.settings import Settings
+from narcf_geo.project.split_settings import PeriodSplit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

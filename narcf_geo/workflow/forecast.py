@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.pool import LIBRARIES
 from narcf_geo.project.project import RESULTS, Project
-from narcf_geo.project.settings import (
+from narcf_geo.project.split_settings import (
     BlockSplit,
+    ForwardSplit,
+    KnndmSplit,
     PeriodSplit,
     RandomSplit,
     SplitSettings,
@@ -279,10 +281,12 @@ def _folds(split: SplitSettings, months: pd.DatetimeIndex) -> int:
     """Return how many folds are trained before the model that predicts."""
     if isinstance(split, BlockSplit):
         return 2 * split.folds  # in random folds, too
-    if isinstance(split, RandomSplit):
+    if isinstance(split, RandomSplit | KnndmSplit):
         return split.folds
     if isinstance(split, YearSplit):
         return int(months.year.nunique())
+    if isinstance(split, ForwardSplit):
+        return int(months.year.nunique()) - split.train_years - 1
     return 0 if isinstance(split, PeriodSplit) else _BIOMES
 
 

@@ -95,6 +95,14 @@ def test_join() -> None:
         join(predictors, biomes, {"flux_target": moved}, GRID)
     turned = join(predictors[["temp"]].isel(lat=[1, 0]), biomes, {"flux_target": flux}, GRID)
     xr.testing.assert_identical(turned, cube)
+    # Predictors of one month may all be without time: maps of a climate.
+    maps = predictors[["temp"]].isel(time=0, drop=True).drop_vars("time_bnds", errors="ignore")
+    still = join(maps, biomes, {"flux_target": flux}, GRID)
+    np.testing.assert_array_equal(still["temp"], predictors["temp"][0])
+    assert pd.DatetimeIndex(still["time"].values).equals(months)
+    words = "'flux_truth': expected the time axis of 'flux_target' .3 from 2007-01 to 2007-03"
+    with pytest.raises(ValueError, match=words):
+        join(maps, biomes, {"flux_target": flux, "flux_truth": flux[1:]}, GRID)
 
 
 def carbon(first: str, last: str) -> xr.DataArray:

@@ -325,10 +325,13 @@ ARRAYS: dict[str, tuple[dict[str, Any], str]] = {
     "below 0": ({"std": -np.ones(20, "f4")}, "std: expected numbers of at least 0"),
     "other shape": ({"std": np.ones(3, "f4")}, "std: expected shape"),
     "other features": (
-        {n: np.ones(3, "f4") for n in ("mean", "std", "weights")} | {"prototypes": np.ones((5, 3))},
+        {n: np.ones(3, "f4") for n in ("mean", "std", "weights")}
+        | {n: np.ones((5, 3), "f4") for n in ("prototypes", "rows")}
+        | {"start": np.arange(6.0)},
         "for 3 features, bundle.json names 20",
     ),
     "no prototypes": ({"prototypes": np.ones((0, 20), "f4")}, "prototypes"),
+    "rows out of reach": ({"start": np.array([0.0, 1e6])}, "start"),
     "no distance": ({"mean_distance": np.array(0.0)}, "mean_distance"),
     "another array": ({"more": np.ones(3)}, "more.npy"),
 }

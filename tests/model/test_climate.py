@@ -198,13 +198,6 @@ def test_a_cube_without_the_months_of_the_climate_is_refused(
 def test_what_cannot_be_a_climate(cube: xr.Dataset, settings: Settings) -> None:
     with pytest.raises(ValueError, match="same in every month; drop mean and lag"):
         DerivedFeature.model_validate({"of": "temp", "climate": "annual_mean", "lag": 1})
-    with pytest.raises(ValueError, match="which a split by years changes with each fold"):
-        tiny_settings(
-            "temp",
-            features={"mean": {"of": "temp", "climate": "annual_mean"}},
-            split={"kind": "years"},
-            period={"start": "2007-01", "end": "2009-12"},
-        )
     static = {"flat": {"of": "static", "climate": "anomaly"}}
     with pytest.raises(NarcfError, match="'static' is the same in every month; remove climate"):
         Features.of(cube, tiny_settings("static", features=static))

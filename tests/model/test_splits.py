@@ -14,7 +14,15 @@ from narcf_geo.model.samples import splits
 from narcf_geo.model.samples.features import Features
 from narcf_geo.model.samples.splits import PARTS, Split, final_split, splits_of
 from narcf_geo.model.samples.table import Cells, Table
-from narcf_geo.project.settings import BiomeSplit, BlockSplit, PeriodSplit, RandomSplit, YearSplit
+from narcf_geo.project.split_settings import (
+    BiomeSplit,
+    BlockSplit,
+    ForwardSplit,
+    KnndmSplit,
+    PeriodSplit,
+    RandomSplit,
+    YearSplit,
+)
 
 PERIODS = PeriodSplit.model_validate(
     {
@@ -275,3 +283,78 @@ def test_as_many_groups_as_folds() -> None:
     assert len(set(fold)) == 3
     with pytest.raises(NarcfError, match="at least 4 blocks for as many folds, found 3"):
         splits.folds_of(group, 4, seed=1)
+
+
+def haversine(lon: np.ndarray, lat: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Distances of cells `a` from cells `b`, km, by another formula than that under test."""
+    lam, phi = np.radians(lon), np.radians(lat)
+    half = np.sin((phi[a][:, None] - phi[b]) / 2) ** 2
+    half += np.cos(phi[a])[:, None] * np.cos(phi[b]) * np.sin((lam[a][:, None] - lam[b]) / 2) ** 2
+    return 2 * 6371.0072 * np.arcsin(np.sqrt(half))
+
+
+@pytest.mark.parametrize("buffer_km", [300.0, 800.0])
+def test_a_buffer_keeps_training_away_from_what_is_held_out(table: Table, buffer_km: float) -> None:
+    settings = BlockSplit(kind="blocks", degrees=10, folds=5, buffer_km=buffer_km)
+    beside = splits_of(settings.model_copy(update={"buffer_km": 0.0}), table, 7)
+    dropped = 0
+    for split, whole in zip(splits_of(settings, table, 7), beside, strict=True):
+        for part in ("validation", "test"):
+            np.testing.assert_array_equal(getattr(split, part), getattr(whole, part))
+        held = np.unique(table.cell[np.concatenate([split.validation, split.test])])
+        away = haversine(table.cells.lon, table.cells.lat, np.arange(300), held).min(axis=1)
+        # Just the rows of cells that are near enough are gone, and no others.
+        expected = whole.train[away[table.cell[whole.train]] >= buffer_km]
+        np.testing.assert_array_equal(split.train, expected)
+        dropped += whole.train.size - split.train.size
+        assert split.train.size
+    assert dropped > 0
+    # The control: without a buffer training cells are nearer.
+    held = np.unique(table.cell[np.concatenate([beside[0].validation, beside[0].test])])
+    learned = np.unique(table.cell[beside[0].train])
+    assert haversine(table.cells.lon, table.cells.lat, learned, held).min() < buffer_km
+
+
+def test_a_buffer_that_leaves_nothing_is_refused(table: Table) -> None:
+    settings = BlockSplit(kind="blocks", degrees=10, folds=5, buffer_km=5000)
+    with pytest.raises(NarcfError, match=r"none in train .* smaller buffer \(split\.buffer_km\)"):
+        splits_of(settings, table, 7)
+
+
+def test_years_forward(table: Table) -> None:
+    time = month_starts("2005-01", "2009-12")
+    month = np.arange(table.y.size) % 60
+    longer = dataclasses.replace(table, time=time, month=month)
+    folds = splits_of(ForwardSplit(kind="forward", train_years=2), longer, 1)
+    assert [split.name for split in folds] == ["2008", "2009"]
+    year = 2005 + month // 12
+    assert of(longer, folds[0], year) == [{2005, 2006}, {2007}, {2008}]
+    assert of(longer, folds[1], year) == [{2005, 2006, 2007}, {2008}, {2009}]
+    final = final_split(folds)
+    assert of(longer, final, year) == [{2005, 2006, 2007, 2008}, {2009}, set()]
+    for split in folds:
+        assert year[split.train].max() < year[split.validation].min() < year[split.test].min()
+    some = splits_of(ForwardSplit(kind="forward", train_years=2), longer, 1, 1000)
+    assert final_split(some).train.size == 1000
+    assert np.isin(some[0].train, final_split(some).train).all()
+    with pytest.raises(NarcfError, match="forward: expected samples in at least 6 years"):
+        splits_of(ForwardSplit(kind="forward", train_years=3), longer, 1)
+
+
+def test_the_years_that_the_final_model_learns_from_are_in_a_row(table: Table) -> None:
+    final = final_split(splits_of(YearSplit(kind="years"), table, 1))
+    assert set(table.year[final.train]) == {2008, 2009}
+    assert set(table.year[final.validation]) == {2007}
+
+
+def test_folds_of_knndm_are_whole_cells(table: Table) -> None:
+    folds = splits_of(KnndmSplit(kind="knndm", folds=5), table, 1)
+    for split in folds:
+        train, validation, test = of(table, split, table.cell)
+        assert train.isdisjoint(test)
+        assert train.isdisjoint(validation)
+        assert validation.isdisjoint(test)
+    assert sorted(np.concatenate([s.test for s in folds])) == list(range(table.y.size))
+    few = dataclasses.replace(table, cell=table.cell % 4)
+    with pytest.raises(NarcfError, match="at least 5 cells for as many folds, found them in 4"):
+        splits_of(KnndmSplit(kind="knndm", folds=5), few, 1)

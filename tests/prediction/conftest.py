@@ -14,7 +14,7 @@ from narcf_geo.grid import Grid
 from narcf_geo.model.bundle import write
 from narcf_geo.model.samples.features import Features
 from narcf_geo.project.settings import DerivedFeature
-from narcf_geo.statistics.applicability import Applicability
+from narcf_geo.statistics.applicability import Applicability, left_out
 
 UNITS = {"temp": "degC", "sif": "mW m-2 nm-1 sr-1", "height": "m"}
 DERIVED = {"temp_before": DerivedFeature(of="temp", mean=2, lag=1)}
@@ -110,7 +110,7 @@ def _bundle(folder: Path, features: Features, means: list[float], spreads: list[
     write(folder / "model", features, paths, noise=0.0, calibration={"0.95": 2.1}, recipe={})
     rows = (mean + spread * rng.normal(size=(300, n))).astype(np.float32)
     weights = np.array([1] * given + [0] * (n - given), np.float32)
-    area = Applicability.fit(rows, np.arange(300) % 4, weights, prototypes=50)
+    area = Applicability.fit(rows, left_out(np.arange(300) % 4), weights, prototypes=50)
     area.save(folder / "model" / "applicability.npz")
     return folder / "model"
 

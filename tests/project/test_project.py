@@ -102,6 +102,10 @@ end: 2008-12}\n  test: {start: 2009-01, end: 2009-12}"
         ({PERIOD_SPLIT: "kind: years", "end: 2009-12}\nland": "end: 2008-12}\nland"},
          ["at least 3 years", "found 2 (2007-01 to 2008-12)"]),
         ({PERIOD_SPLIT: "kind: blocks\n  degrees: 10"}, ["at least 10 blocks", "found 2 of 10"]),
+        ({PERIOD_SPLIT: "kind: forward", "end: 2009-12}\nland": "end: 2009-12}\nland"},
+         ["at least 4 years", "found 3", "lower train_years"]),
+        ({PERIOD_SPLIT: "kind: blocks\n  buffer_km: -5"}, ["buffer_km", "than or equal to 0"]),
+        ({PERIOD_SPLIT: "kind: knndm\n  folds: 2"}, ["folds", "greater than or equal to 3"]),
     ],
 )  # fmt: skip
 def test_a_region_or_period_that_is_too_small_is_refused_first(

@@ -10,21 +10,23 @@ import xarray as xr
 
 from narcf_geo.core.errors import TimeError
 from narcf_geo.core.months import month_starts
-from narcf_geo.project.settings import FoldSplit, PeriodSplit, TrainingSettings
+from narcf_geo.project.settings import TrainingSettings
+from narcf_geo.project.split_settings import FoldSplit, PeriodSplit
 from narcf_geo.statistics.climatology import Climatology
 
 YEAR = 0
 """Stands for the whole year along ``month``, beside the months 1 to 12."""
 
-Months = tuple[str, str]
-"""The first and the last, YYYY-MM."""
+Months = tuple[str, ...]
+"""The first and the last, YYYY-MM; of several runs of months, those of each."""
 
 
 def months_of_climate(settings: TrainingSettings, time: pd.DatetimeIndex) -> Months | None:
     """Return the months over which the features of `settings` take a climate; None if none does.
 
     They are the training months of the split, as far as the cube has them; all months of the cube
-    where the split does not part months.
+    where the split does not part months. Where folds differ in their training months, each then
+    takes its own: see `own_climate`.
     """
     if not any(how.climate for how in settings.features.values()):
         return None
@@ -40,18 +42,24 @@ def months_of_climate(settings: TrainingSettings, time: pd.DatetimeIndex) -> Mon
     return within if within[0] <= within[1] else (train.start, train.end)
 
 
+def runs_of(months: Months) -> list[tuple[str, str]]:
+    """Return the first and the last month of each run."""
+    return list(zip(months[::2], months[1::2], strict=True))
+
+
 def at_months(time: pd.DatetimeIndex, months: Months, where: str = "the cube") -> slice:
-    """Return where the months of the climate are on a time axis.
+    """Return where the months of a climate, in one run, are on a time axis.
 
     Raises
     ------
     TimeError
         When one of them is absent.
     """
-    wanted = month_starts(*months)
+    first, last = months
+    wanted = month_starts(first, last)
     if absent := [f"{month:%Y-%m}" for month in wanted if month not in time]:
         raise TimeError(
-            f"{where}: expected every month from {months[0]} to {months[1]}, over which the model "
+            f"{where}: expected every month from {first} to {last}, over which the model "
             f"takes the climate of each cell, found {len(absent)} of them absent (the first is "
             f"{absent[0]}) in {time[0]:%Y-%m} to {time[-1]:%Y-%m}; add these months of the "
             "predictors"

@@ -15,7 +15,7 @@ from narcf_geo.core.constants import IGBP
 from narcf_geo.core.errors import FieldError, NarcfError
 from narcf_geo.core.layout import Layout
 from narcf_geo.fields.values import NODATA
-from narcf_geo.model.samples.climate import Months, at_months
+from narcf_geo.model.samples.climate import Months, at_months, runs_of
 from narcf_geo.model.samples.features import Features, land_cells
 
 FILE = "features.f32"
@@ -32,7 +32,12 @@ class Rows(NamedTuple):
     missing: dict[str, int]
 
 
-def gather(cube: xr.Dataset, features: Features, folder: Path | None = None) -> Rows:
+def gather(
+    cube: xr.Dataset,
+    features: Features,
+    folder: Path | None = None,
+    wanted: np.ndarray | None = None,
+) -> Rows:
     """Return the rows of `cube` with the target and all that `features` must have.
 
     Parameters
@@ -43,6 +48,8 @@ def gather(cube: xr.Dataset, features: Features, folder: Path | None = None) -> 
         The columns.
     folder : Path, optional
         Where the features are kept, in a file; without one they are in memory.
+    wanted : numpy.ndarray, optional
+        Where a row is wanted, whatever it lacks: of shape (n_months, n_cells).
 
     Raises
     ------
@@ -70,7 +77,10 @@ def gather(cube: xr.Dataset, features: Features, folder: Path | None = None) -> 
         infinite.look(piece)
         missing.update({k: int(np.isnan(v).sum()) for k, v in piece.fields.items()})
         *columns, target = piece.fields.values()
-        valid = np.isfinite(target) & features.complete(columns)
+        if wanted is None:
+            valid = np.isfinite(target) & features.complete(columns)
+        else:
+            valid = wanted[piece.month : piece.month + len(target), piece.cell]
         row, position = np.nonzero(valid)
         rows = slice(n, n + row.size)
         x[rows] = features.matrix([c[valid] for c in columns], piece.static[position])
@@ -130,9 +140,10 @@ _CELLS = ("cell_area", "biome", "class_fraction")
 
 def _climate(cube: xr.Dataset, features: Features, months: Months) -> xr.Dataset:
     """Return the climate of a place, read a year at a time."""
-    at = at_months(pd.DatetimeIndex(cube["time"].values), months)
-    starts = range(at.start, at.stop, 12)
-    slabs = (cube[[*features.inputs]].isel(time=slice(i, min(i + 12, at.stop))) for i in starts)
+    time = pd.DatetimeIndex(cube["time"].values)
+    runs = [at_months(time, run) for run in runs_of(months)]
+    years = (slice(i, min(i + 12, at.stop)) for at in runs for i in range(at.start, at.stop, 12))
+    slabs = (cube[[*features.inputs]].isel(time=year) for year in years)
     return features.climate_by_slabs(slab.load() for slab in slabs)
 
 
@@ -140,6 +151,8 @@ def _empty(shape: tuple[int, int], folder: Path | None) -> np.ndarray:
     if folder is None:
         return np.empty(shape, np.float32)
     folder.mkdir(parents=True, exist_ok=True)
+    # A file that rows are still read from is left to them.
+    (folder / FILE).unlink(missing_ok=True)
     return np.asarray(np.memmap(folder / FILE, np.float32, "w+", shape=shape))
 
 

@@ -12,10 +12,16 @@ import pandas as pd
 
 from narcf_geo.core.constants import IGBP
 from narcf_geo.core.errors import NarcfError
-from narcf_geo.project.settings import (
+from narcf_geo.fields.values import NODATA
+from narcf_geo.model.samples.dealing import block_of, folds_of, sample
+from narcf_geo.model.samples.features import LAND_CLASSES
+from narcf_geo.model.samples.places import distance_to, knndm
+from narcf_geo.project.split_settings import (
     LEAST_YEARS,
     BiomeSplit,
     BlockSplit,
+    ForwardSplit,
+    KnndmSplit,
     PeriodSplit,
     RandomSplit,
     SplitSettings,
@@ -44,6 +50,8 @@ class Split:
     group : numpy.ndarray, optional
         Label of each row, such as its year, by which the training part may be divided in halves;
         by default the row itself.
+    onward : Split, optional
+        Of the last fold of forward chaining: what the model that predicts learns from.
 
     Raises
     ------
@@ -58,12 +66,13 @@ class Split:
     apart: Mapping[str, np.ndarray] = field(default_factory=dict)
     test_apart: Mapping[str, np.ndarray] = field(default_factory=dict)
     group: np.ndarray | None = None
+    onward: Split | None = None
 
     def __post_init__(self) -> None:
         rows = np.concatenate([self.train, self.validation, self.test])
         if np.unique(rows).size != rows.size:
             raise NarcfError("the parts of the split share rows; training would see what tests it")
-        for label, values in {**self.test_apart, **self.apart}.items():
+        for label, values in self._labels.items():
             for first, second in combinations(PARTS, 2):
                 if label not in self.apart and second != "test":
                     continue
@@ -74,15 +83,18 @@ class Split:
                         "training would see what tests it"
                     )
 
+    @property
+    def _labels(self) -> dict[str, np.ndarray]:
+        return {**self.test_apart, **self.apart}
+
     def describe(self) -> pd.DataFrame:
         """Return a table to print: rows of each part, and how many labels it holds."""
-        labels = {**self.test_apart, **self.apart}
         return pd.DataFrame(
             {
                 "rows": [getattr(self, part).size for part in PARTS],
                 **{
                     f"{label}s": [np.unique(v[getattr(self, part)]).size for part in PARTS]
-                    for label, v in labels.items()
+                    for label, v in self._labels.items()
                 },
             },
             index=pd.Index(PARTS, name="part"),
@@ -93,42 +105,6 @@ class Split:
         proven = ["no row in two parts", *(f"no {label} in two parts" for label in self.apart)]
         proven += [f"no {label} of test in another part" for label in self.test_apart]
         return f"{self.name}\n{self.describe()}\nproven: {'; '.join(proven)}"
-
-
-def block_of(lon: np.ndarray, lat: np.ndarray, degrees: float) -> np.ndarray:
-    """Return the number of the block of `degrees` edge that each point lies in."""
-    return np.floor(lat / degrees).astype(int) * 10_000 + np.floor(lon / degrees).astype(int)
-
-
-def folds_of(group: np.ndarray, folds: int, seed: int, kind: str = "blocks") -> np.ndarray:
-    """Return the fold, 0 to ``folds - 1``, of each row; a group is never divided.
-
-    Groups, of which `kind` says in an error what they are, are dealt at random into folds of
-    near-equal size.
-
-    Raises
-    ------
-    NarcfError
-        When there are fewer groups than folds.
-    """
-    names, index, counts = np.unique(group, return_inverse=True, return_counts=True)
-    if names.size < folds:
-        smaller = "smaller blocks (split.degrees) or " if kind == "blocks" else ""
-        raise NarcfError(
-            f"expected at least {folds} {kind} for as many folds, found {names.size}; use {smaller}"
-            "fewer folds (split.folds)"
-        )
-    order = np.random.default_rng(seed).permutation(names.size)
-    fold = np.empty(names.size, np.int16)
-    if counts.max() == 1:
-        # What the loop below would do, which is too slow for a group each row.
-        fold[order] = np.arange(names.size) % folds
-        return fold[index]
-    filled = np.zeros(folds)
-    for position in order:
-        fold[position] = np.argmin(filled)
-        filled[fold[position]] += counts[position]
-    return fold[index]
 
 
 def splits_of(
@@ -143,7 +119,7 @@ def splits_of(
     Raises
     ------
     NarcfError
-        When a part is empty, or there are too few blocks, years or biomes.
+        When a part is empty, or there are too few blocks, cells, years or biomes.
     """
     if isinstance(settings, PeriodSplit):
         months = _by_period(settings, table)
@@ -180,60 +156,91 @@ def _thinned(folds: list[Split], table: Table, max_rows: int | None, seed: int) 
         return folds
     kept = np.zeros(table.y.size, bool)
     # What the final model validates on, and so does not learn from, may train other folds.
-    for rows in (learned, folds[0].validation):
+    for rows in (learned, final_split(folds).validation):
         biome = table.cells.biome.astype(np.int32)[table.cell[rows]]
         stratum = biome * np.int32(table.time.size) + table.month[rows]
         size = rows.size * max_rows // learned.size
         kept[rows[sample(stratum, size, seed)]] = True
-    return [replace(fold, train=fold.train[kept[fold.train]]) for fold in folds]
 
+    def thinned(fold: Split) -> Split:
+        onward = thinned(fold.onward) if fold.onward else None
+        return replace(fold, train=fold.train[kept[fold.train]], onward=onward)
 
-def sample(stratum: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Return `size` places drawn at random, of every stratum its share but for one, in order.
-
-    Parameters
-    ----------
-    stratum : numpy.ndarray
-        Number of the stratum of each place, shape (n,).
-    size : int
-        At most n.
-    seed : int
-        Of the draw.
-
-    Examples
-    --------
-    >>> stratum = np.repeat([0, 1, 2], [600, 300, 100])
-    >>> np.bincount(stratum[sample(stratum, 20, seed=1)]).tolist()
-    [12, 6, 2]
-    """
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(stratum.size)
-    order = order[np.argsort(stratum[order], kind="stable")]
-    # At even steps through strata one after the other, from a place at random.
-    place = ((np.arange(size) + rng.random()) * (stratum.size / size)).astype(int)
-    return np.sort(order[np.minimum(place, stratum.size - 1)])
+    return [thinned(fold) for fold in folds]
 
 
 def _splits_in_folds(settings: SplitSettings, table: Table, seed: int) -> list[Split]:
     if isinstance(settings, BlockSplit):
         block = blocks_of_rows(table, settings.degrees)
         fold = folds_of(block, settings.folds, seed)
-        names = [f"fold {k + 1}" for k in range(settings.folds)]
-        return _next_validates(fold, names, block=block)
+        splits = _next_validates(fold, _numbered(settings.folds), block=block)
+        return [_buffered(split, table, settings.buffer_km) for split in splits]
+    if isinstance(settings, KnndmSplit):
+        return _by_distance(settings, table, seed)
     if isinstance(settings, RandomSplit):
         fold = folds_of(np.arange(table.y.size), settings.folds, seed, "rows")
-        return _next_validates(fold, [f"fold {k + 1}" for k in range(settings.folds)])
+        return _next_validates(fold, _numbered(settings.folds))
     if isinstance(settings, BiomeSplit):
         return _by_biome(settings, table, seed)
-    year = table.year
-    years, fold = np.unique(year, return_inverse=True)
-    if years.size < LEAST_YEARS:
+    least = settings.least_years if isinstance(settings, ForwardSplit) else LEAST_YEARS
+    years, fold = np.unique(table.year, return_inverse=True)
+    if years.size < least:
         raise NarcfError(
-            f"split.kind years: expected samples in at least {LEAST_YEARS} years to leave out "
+            f"split.kind {settings.kind}: expected samples in at least {least} years to leave out "
             f"in turn, found them in {years.size} ({', '.join(map(str, years))}); lengthen the "
             "period, or take another split"
         )
-    return _next_validates(fold, [str(y) for y in years], year=year)
+    if isinstance(settings, ForwardSplit):
+        return _forward(settings, table, years)
+    return _next_validates(fold, [str(y) for y in years], year=table.year)
+
+
+def _numbered(folds: int) -> list[str]:
+    return [f"fold {k + 1}" for k in range(folds)]
+
+
+def _buffered(split: Split, table: Table, buffer_km: float) -> Split:
+    """Leave out training rows of cells nearer than `buffer_km` to one that validates or tests."""
+    if not buffer_km:
+        return split
+    held = np.unique(table.cell[np.concatenate([split.validation, split.test])])
+    learned, of_row = np.unique(table.cell[split.train], return_inverse=True)
+    away = distance_to(table.cells.lon, table.cells.lat, learned, held)
+    return replace(split, train=split.train[(away >= buffer_km)[of_row]])
+
+
+def _by_distance(settings: KnndmSplit, table: Table, seed: int) -> list[Split]:
+    """Return folds of whole cells: see `knndm`. Every cell of land is to be predicted."""
+    train, of_row = np.unique(table.cell, return_inverse=True)
+    if train.size < settings.folds:
+        raise NarcfError(
+            f"split.kind knndm: expected samples in at least {settings.folds} cells for as many "
+            f"folds, found them in {train.size}; use fewer folds (split.folds)"
+        )
+    cells = table.cells
+    mapped = (cells.biome != NODATA).any()
+    land = np.isin(cells.biome, LAND_CLASSES) if mapped else np.ones(cells.biome.size, bool)
+    predicted = np.union1d(np.flatnonzero(land), train)
+    found = knndm(cells.lon, cells.lat, train, predicted, settings.folds, seed)
+    return _next_validates(found.fold[of_row], _numbered(settings.folds), cell=table.cell)
+
+
+def _forward(settings: ForwardSplit, table: Table, years: np.ndarray) -> list[Split]:
+    """Test each year, validate on the one before, train on those before that."""
+
+    def chained(at: int) -> Split:
+        year = table.year
+        return Split(
+            train=_where(year < years[at - 1]),
+            validation=_where(year == years[at - 1]),
+            test=_where(year == years[at]) if at < years.size else np.empty(0, np.int32),
+            name=str(years[at]) if at < years.size else "",
+            apart={"year": year},
+            group=_years_or_blocks(table, _where(year < years[at - 1])),
+        )
+
+    *splits, last = [chained(at) for at in range(settings.train_years + 1, years.size)]
+    return [*splits, replace(last, onward=chained(years.size))]
 
 
 def _require_rows(fold: Split, settings: SplitSettings) -> None:
@@ -242,8 +249,9 @@ def _require_rows(fold: Split, settings: SplitSettings) -> None:
         counts = ", ".join(f"{part} {getattr(fold, part).size}" for part in PARTS)
         raise NarcfError(
             f"split.kind {settings.kind}, {fold.name}: expected samples in every part, found none "
-            f"in {' and '.join(empty)} ({counts}); take smaller blocks (split.degrees), other "
-            "months (split.period), a wider region, or another split"
+            f"in {' and '.join(empty)} ({counts}); take smaller blocks (split.degrees), a smaller "
+            "buffer (split.buffer_km), other months (split.period), a wider region, or another "
+            "split"
         )
 
 
@@ -254,17 +262,22 @@ def _split(parts: Mapping[str, np.ndarray], **more: Any) -> Split:
 def final_split(folds: list[Split]) -> Split:
     """Return what the model that predicts learns from: all that some fold learned from.
 
-    Only the validation part of the first fold stays out. A split that is one fold is returned.
+    Only the validation part of the last fold stays out; of folds of years, so that the years left
+    are in a row. Forward chaining goes on: the last year validates, and all before it train. A
+    split that is one fold is returned.
     """
     if len(folds) == 1:
         return folds[0]
+    last = folds[-1]
+    if last.onward is not None:
+        return last.onward
     learned = np.unique(np.concatenate([fold.train for fold in folds]))
-    validation = folds[0].validation
     return Split(
-        train=np.setdiff1d(learned, validation),
-        validation=validation,
+        train=np.setdiff1d(learned, last.validation),
+        validation=last.validation,
         test=np.empty(0, np.int32),
         group=folds[0].group,
+        apart={label: v for label, v in last.apart.items() if label == "year"},
     )
 
 
