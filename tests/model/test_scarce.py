@@ -144,7 +144,7 @@ def test_a_great_flux_among_many_is_learned_from() -> None:
 
 
 def test_a_tiny_target_is_learned_like_a_large_one() -> None:
-    model = {"preset": "best", "members": 1, "epochs": 8}
+    model = {"preset": "best", "members": 1, "epochs": 8, "halves": False}
     found = []
     for times in (1.0, 0.005):
         ds = cube()
@@ -166,7 +166,7 @@ def test_a_narrow_region_has_totals_intervals_and_products(
         ds,
         ["temp", "precip"],
         split=PERIODS,
-        model={"preset": "best", "members": members, "epochs": 3},
+        model={"preset": "best", "members": members, "epochs": 3, "halves": False},
     )
     prediction = ng.predict(ds, bundle)
     flux = prediction["flux"].compute()
