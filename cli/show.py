@@ -164,8 +164,10 @@ def _summary(project: Project) -> list[str]:
     region = metrics["region"]
     first, last = region["period"]
     # A rate per year of a part of a year would be read as a budget.
-    if first.endswith("-01") and last.endswith("-12"):
-        total, unit = region["flux_TgC_per_year"], "TgC per year"
+    complete = [year for year, months in region.get("by_year_months", {}).items() if months == 12]
+    if complete:
+        years = complete[0] if len(complete) == 1 else f"mean of {len(complete)} complete years"
+        total, unit = region["flux_TgC_per_year"], f"TgC per year ({years})"
     else:
         total, unit = (
             region["flux_TgC"],

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from narcf_geo.outputs.products import write_products as write_products
     from narcf_geo.prediction import predict as predict
     from narcf_geo.prediction import predict_file as predict_file
+    from narcf_geo.prediction.attribution import attribute as attribute
     from narcf_geo.project.init import init_project as init_project
     from narcf_geo.project.project import Project as Project
     from narcf_geo.project.project import open_cube as open_cube
@@ -68,6 +69,7 @@ _HOMES = {
     "cross_validate": "model.train",
     "predict": "prediction",
     "predict_file": "prediction",
+    "attribute": "prediction.attribution",
     "compare": "evaluation.comparison",
     "monthly_total": "budget.totals",
     "biome_budget": "budget.tables",

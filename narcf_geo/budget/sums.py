@@ -37,6 +37,11 @@ class Sums(NamedTuple):
         TgC.
     reference : numpy.ndarray
         TgC where both have a value; NaN without any such cell.
+    months : numpy.ndarray
+        Number of months in which a cell has a flux.
+    coverage, reference_coverage : numpy.ndarray
+        Share of area and time with a flux, and with both, 0 to 1: of the cells that have a flux in
+        any period, and of the whole calendar month or year.
     """
 
     period: np.ndarray
@@ -45,6 +50,9 @@ class Sums(NamedTuple):
     weight: np.ndarray
     flux: np.ndarray
     reference: np.ndarray
+    months: np.ndarray
+    coverage: np.ndarray
+    reference_coverage: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -76,23 +84,51 @@ class PartSums:
         seconds = days_in_month(stamps).values * SECONDS_PER_DAY
         area = cell_area.transpose(*windows.plane).values.astype(np.float64)
         of_place = partial(_of_place, area=area, share=share, year=year)
-        cells, areas, flux, reference, pairs, year_cells, year_area = windows.total(
+        cells, areas, flux, reference, both, year_cells, year_area, ever = windows.total(
             of_place, _added
         )
         factor = seconds * TGC_PER_UMOL
-        weight, flux, reference = areas * seconds, flux * factor, reference * factor
+        weight, flux, reference, pairs = (
+            areas * seconds,
+            flux * factor,
+            reference * factor,
+            both * seconds,
+        )
         in_year = np.eye(years.size)[year]
-        weights, fluxes, others, both_in = (v @ in_year for v in (weight, flux, reference, pairs))
+        known = (cells > 0).astype(np.int64)
+        weights, fluxes, others, pairs_in = (v @ in_year for v in (weight, flux, reference, pairs))
+        of_year = np.where(stamps.dt.is_leap_year.values, 366, 365) * SECONDS_PER_DAY
+        length = np.array([of_year[year == y][0] for y in range(years.size)])
         return cls(
-            Sums(stamps.values, cells, areas, weight, flux, _paired(reference, pairs)),
-            Sums(years, year_cells, year_area, weights, fluxes, _paired(others, both_in)),
+            Sums(
+                stamps.values,
+                cells,
+                areas,
+                weight,
+                flux,
+                _paired(reference, pairs),
+                known,
+                _share(weight, ever * seconds),
+                _share(pairs, ever * seconds),
+            ),
+            Sums(
+                years,
+                year_cells,
+                year_area,
+                weights,
+                fluxes,
+                _paired(others, pairs_in),
+                (known @ in_year).astype(np.int64),
+                _share(weights, ever * length),
+                _share(pairs_in, ever * length),
+            ),
         )
 
 
 def _of_place(
     windows: Windows, number: int, *, area: np.ndarray, share: sparse.csc_array, year: np.ndarray
 ) -> list[np.ndarray]:
-    """Return the sums of a place: of its months (part, month), then of its years (part, year)."""
+    """Return the sums of a place: (part, month), (part, year), and of all its months (part, 1)."""
     place = windows.places[number]
     part = share[:, windows.cells(place).ravel()].tocsr()
     counted = part.copy()
@@ -113,14 +149,21 @@ def _of_place(
             other = values["reference"].reshape(-1, size.size).astype(np.float64) * size
             both = valid & np.isfinite(other)
             reference[:, months] += part @ np.where(both, other, 0.0).T
-            pairs[:, months] += counted @ both.T.astype(np.float64)
+            pairs[:, months] += part @ np.where(both, size, 0.0).T
     year_cells = counted @ known.T.astype(np.float64)
     year_area = part @ np.where(known, size, 0.0).T
-    return [cells, areas, flux, reference, pairs, year_cells, year_area]
+    ever = part @ np.where(known.any(axis=0), size, 0.0)
+    return [cells, areas, flux, reference, pairs, year_cells, year_area, ever[:, None]]
 
 
 def _added(one: list[np.ndarray], other: list[np.ndarray]) -> list[np.ndarray]:
     return [a + b for a, b in zip(one, other, strict=True)]
+
+
+def _share(known: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return what is known of the whole, 0 to 1; 0 where there is nothing to know."""
+    share = np.divide(known, whole, out=np.zeros_like(known), where=whole > 0)
+    return np.minimum(share, 1.0)
 
 
 def _paired(total: np.ndarray, pairs: np.ndarray) -> np.ndarray:

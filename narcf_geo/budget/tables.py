@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import xarray as xr
 
 from narcf_geo.budget.intervals import PartIntervals, part_intervals
@@ -39,10 +40,13 @@ COLUMNS = (
     "biome",
     "name",
     "year",
+    "months",
+    "coverage",
     "area_km2",
     "mean_flux_umol_m2_s",
     "flux_TgC",
     "reference_TgC",
+    "reference_coverage",
 )
 INTERVAL_COLUMNS = ("flux_TgC_std", "flux_TgC_lower", "flux_TgC_upper")
 """Added where the errors of the flux are given."""
@@ -118,9 +122,12 @@ def biome_budget(
     -------
     pandas.DataFrame
         Columns ``biome`` (IGBP number, ``rest`` or ``all``), ``name``, ``year`` or ``month`` (a
-        time stamp), ``area_km2`` (cells with a flux then), ``mean_flux_umol_m2_s`` (weighted by
-        area and days), ``flux_TgC`` and ``reference_TgC`` (TgC of the months in the data). Where a
-        reference is given, its total is over the cells and months that both have. With `errors`
+        time stamp), ``months`` (how many of the period have a flux: a year of fewer than 12 is no
+        annual total), ``coverage`` (share, 0 to 1, of area and days with a flux, of the cells that
+        ever have one and the whole period), ``area_km2`` (cells with a flux then),
+        ``mean_flux_umol_m2_s`` (weighted by area and days), ``flux_TgC`` and ``reference_TgC``
+        (TgC of the months in the data). Where a reference is given, its total is over the cells
+        and months that both have, whose share is ``reference_coverage``. With `errors`
         also ``flux_TgC_std`` and the ends of the 95 % interval, ``flux_TgC_lower`` and
         ``flux_TgC_upper``.
 
@@ -305,10 +312,13 @@ class Budgets:
             for p, (key, name) in parts:
                 at = p, t
                 row = {"biome": key, "name": name, by: stamp, "area_km2": sums.area[at] / 1e6}
+                row |= {"months": sums.months[at], "coverage": sums.coverage[at]}
                 if sums.cells[at]:
                     seconds, total = sums.weight[at], sums.flux[at]
                     row["mean_flux_umol_m2_s"] = total / TGC_PER_UMOL / seconds
                     row |= {"flux_TgC": total, "reference_TgC": sums.reference[at]}
+                    if not np.isnan(sums.reference[at]):
+                        row["reference_coverage"] = sums.reference_coverage[at]
                 elif not always or key in (REST, WHOLE):
                     continue
                 if between:
@@ -322,3 +332,18 @@ class Budgets:
     def region_table(self, number: int, by: Period = "year") -> pd.DataFrame:
         """Return the table of polygons, whose first column is ``region``."""
         return self.table(number, by, always=True).rename(columns={"biome": "region"})
+
+
+def complete_years(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of years that have a flux in all twelve months.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of years, as from `biome_budget`. Where no row of the whole region (biome ``all``) is
+        complete it is returned as it is: its totals are of parts of years.
+    """
+    whole = table["months"] == 12
+    key = "biome" if "biome" in table else "region"
+    known = whole & (table[key].astype(str) == WHOLE)
+    return table[whole] if known.any() else table

@@ -41,7 +41,9 @@ def monthly_total(
     Returns
     -------
     xarray.DataArray
-        (time,), TgC per month, positive to the atmosphere; NaN where no cell has a value.
+        (time,), TgC per month, positive to the atmosphere; NaN where no cell has a value. Its
+        coordinate ``coverage`` is the share, 0 to 1, of the area of the cells that ever have a
+        value: below 1 the total lacks some of them.
 
     Raises
     ------
@@ -73,7 +75,9 @@ def monthly_total(
     sums = PartSums.of({"flux": flux}, area, every).month
     total = np.where(sums.cells[0] > 0, sums.flux[0], np.nan)
     attrs = {"units": "Tg month-1", "long_name": "carbon flux of the region"}
-    return xr.DataArray(total, {"time": flux["time"]}, ("time",), attrs=attrs)
+    known = {"units": "1", "long_name": "share of the area that has a flux"}
+    coords = {"time": flux["time"], "coverage": ("time", sums.coverage[0], known)}
+    return xr.DataArray(total, coords, ("time",), attrs=attrs)
 
 
 def flux_and_area(

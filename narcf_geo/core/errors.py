@@ -35,6 +35,10 @@ class GridMismatchError(FieldError):
     """Arrays that are to be combined and lie on different grids."""
 
 
+class NoValueError(FieldError):
+    """Data without one finite value, of which there is nothing to draw."""
+
+
 class UnreadableError(NarcfError, OSError):
     """A file that cannot be opened as what it should be."""
 

@@ -13,6 +13,8 @@ from narcf_geo.budget.parts import class_shares
 from narcf_geo.budget.totals import flux_and_area
 from narcf_geo.core.constants import IGBP
 from narcf_geo.evaluation.comparison import SEASONS, scored_biomes, scored_regions
+from narcf_geo.evaluation.drought import PRECIPITATION, drought_response
+from narcf_geo.evaluation.interannual import interannual_scores, region_total
 from narcf_geo.evaluation.mean_map import mean_map_scores
 from narcf_geo.evaluation.shift import climate_shift, dissimilarity_by_year
 from narcf_geo.evaluation.sums import Pairing, PairSums, pair_sums
@@ -69,8 +71,10 @@ def evaluation_metrics(
     those of ``observed`` values, and of the ``flux`` where the truth is known, as
     `narcf_geo.statistics.interval_scores.interval_scores` does, by part and of the test part by
     biome and season. ``ceiling`` is what the flux itself would score against the target, where the
-    error of the target is known. ``region`` holds the total of the prediction. ``shift``,
-    where training months are apart, is how far predictors are from their training years, as from
+    error of the target is known. ``region`` holds the total of the prediction; ``interannual``
+    trends and interannual correlations, of all months and of the test part; ``drought``, with
+    precipitation among the predictors, how both fluxes depart in dry test months. ``shift``, where
+    training months are apart, is how far predictors are from their training years, as from
     `climate_shift`; ``dissimilarity`` is that of each year and of held-out rows.
 
     Where the project has them, ``reference`` scores the prediction against it on all months they
@@ -90,8 +94,19 @@ def evaluation_metrics(
         "by_year": test.by_time("year"),
         "by_biome": scored_biomes(test),
         "components": _components(sums, "target"),
-        "region": _region_total(sums["region"]),
+        "region": region_total(sums["region"]),
     }
+    names = groups.regions[1] if groups.regions else ()
+    metrics["interannual"] = {
+        "all": interannual_scores(sums["all target"], names),
+        "test": interannual_scores(test, names),
+    }
+    if rain := next((name for name in PRECIPITATION if name in cube), None):
+        field = on_one_grid(area, cube[rain])[1].reindex(time=fields["flux"]["time"])
+        part = parts["test"]
+        flux, target = fields[part.estimate], fields["target"]
+        if found := drought_response(flux, target, field, area, part.months):
+            metrics["drought"] = {"predictor": rain, **found}
     if isinstance(settings.split, PeriodSplit):
         train, tested = parts["train"].months, parts["test"]
         metrics["mean_map"] = mean_map_scores(fields, tested.estimate, train, tested.months, area)
@@ -248,7 +263,10 @@ def _pairings(
             )
     for observed in FLUXES:
         if observed in fields:
-            pairings[f"all {observed}"] = Pairing("flux", observed, every, components=True)
+            share = groups.share if observed == "target" else None
+            pairings[f"all {observed}"] = Pairing(
+                "flux", observed, every, groups=share, components=True
+            )
     if "target_variance" in fields:
         pairings["ceiling"] = Pairing(
             "target_variance", "target", test.months, also=(test.estimate,)
@@ -306,19 +324,4 @@ def _components(sums: Mapping[str, PairSums], observed: str) -> dict[str, Any]:
     return {
         "test": scored_components(sums[test]),
         "all": scored_components(sums[f"all {observed}"]),
-    }
-
-
-def _region_total(sums: PairSums) -> dict[str, Any]:
-    """Return the region's total over all months, per 12 months, and over each year's months."""
-    monthly = sums.monthly_totals()[0]
-    time = sums.time
-    return {
-        "flux_TgC": float(np.nansum(monthly)),
-        "flux_TgC_per_year": float(np.nanmean(monthly)) * 12,
-        "period": [f"{time[i]:%Y-%m}" for i in (0, -1)],
-        "area_km2": sums.area / 1e6,
-        "by_year_TgC": {
-            str(year): float(np.nansum(monthly[time.year == year])) for year in time.year.unique()
-        },
     }

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import FieldError, prefix
-from narcf_geo.grid.coordinates import LAT_ATTRS, LON_ATTRS
+from narcf_geo.grid.coordinates import CELL_EDGES, LAT_ATTRS, LON_ATTRS
 from narcf_geo.grid.detect import MOST_TURNS, geographic, require_bounds, with_degrees
 
 T = TypeVar("T", xr.Dataset, xr.DataArray)
@@ -101,6 +101,8 @@ def _named(ds: xr.Dataset, where: str) -> xr.Dataset:
             kept = {**attrs, **{k: v for k, v in kept.items() if k not in ("units", "axis")}}
         if f"{name}_bnds" in ds.variables:
             kept["bounds"] = f"{name}_bnds"
+            if ds[name].shape == (1,) and ds[f"{name}_bnds"].shape == (1, 2):
+                kept[CELL_EDGES] = ds[f"{name}_bnds"].values[0].astype("float64").tolist()
         ds[name].attrs = kept
         ds[name].encoding.pop("bounds", None)
     return ds

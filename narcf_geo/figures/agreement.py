@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import xarray as xr
 
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import NarcfError, NoValueError
 from narcf_geo.evaluation.comparison import Pair, sums_of
 from narcf_geo.evaluation.density import density
 from narcf_geo.fields import on_one_grid
@@ -58,7 +58,7 @@ def scatter(
 
     pairs = density(estimate, observed, area)
     if pairs is None:
-        raise NarcfError("expected pairs of estimate and observation to draw, found none")
+        raise NoValueError("expected pairs of estimate and observation to draw, found none")
     low, high = pairs.low, pairs.high
     pad = 0.04 * (high - low)
     low, high = low - pad, high + pad
@@ -316,7 +316,7 @@ def _taylor_point(
         pair = pair._replace(area=xr.ones_like(pair.area))
     point = sums_of(pair).whole.merged().taylor()
     if np.isnan(point["centred_rmse"]):
-        raise NarcfError("expected pairs of product and observation to compare, found none")
+        raise NoValueError("expected pairs of product and observation to compare, found none")
     if point["std_observed"] == 0:
         raise NarcfError("expected an observed flux that varies, found one value everywhere")
     # What does not vary lies at the centre, whatever its angle.

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as MplPath
 
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import NarcfError, NoValueError, UsageError
 from narcf_geo.figures.style import BARE_LAND, INK, MUTED, SEA
 from narcf_geo.grid import Grid
 
@@ -84,7 +84,7 @@ class View:
             When there is no such projection.
         """
         if not valid.any():
-            raise NarcfError(
+            raise NoValueError(
                 "expected at least one cell with data to draw, found only missing values; "
                 "check that the grid, the period and the land mask overlap"
             )

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from narcf_geo.budget.tables import complete_years
 from narcf_geo.core.constants import FLUX_UNITS, IGBP
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import NoValueError
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import blank_figure, few, heading, house_style, synthetic_note
 
@@ -108,8 +109,9 @@ def biome_bars(
     ----------
     table : pandas.DataFrame
         Rows per biome and year with the columns of ``biome_budget.csv``: ``biome``, ``name``,
-        ``year``, ``flux_TgC`` and ``reference_TgC``, optionally ``flux_TgC_lower`` and
-        ``flux_TgC_upper``. The total (``biome`` = ``all``) is left out. Intervals are means over
+        ``year``, ``months``, ``flux_TgC`` and ``reference_TgC``, optionally ``flux_TgC_lower`` and
+        ``flux_TgC_upper``. The total (``biome`` = ``all``) is left out, and years that are not
+        complete where some are. Intervals are means over
         the years: the error is taken to be the same in each.
     title, subtitle, synthetic : str
         As for `maps.flux_map`.
@@ -122,9 +124,10 @@ def biome_bars(
         When the table has no biome.
     """
 
+    table = complete_years(table)
     rows = table[table["biome"].astype(str) != "all"]
     if rows.empty:
-        raise NarcfError("expected a row per biome and year, found none")
+        raise NoValueError("expected a row per biome and year, found none")
     groups = rows.groupby("name")
     yearly = groups["flux_TgC"].agg(["mean", "min", "max"]).sort_values("mean")
     known = "flux_TgC_lower" in rows

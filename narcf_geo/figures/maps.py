@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.budget.totals import days_of, mean_over_months, summarise
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import NarcfError, NoValueError
 from narcf_geo.core.months import days_in_month
 from narcf_geo.fields import on_one_grid
 from narcf_geo.figures import style
@@ -226,7 +226,7 @@ def comparison(
         estimate, reference = mean_over_months(estimate), mean_over_months(reference)
     pair = Overview.of(layers(estimate, reference), area, panel_inches(3, 10.8))
     if not pair.known.any():
-        raise NarcfError("expected cells that both have, found none in common")
+        raise NoValueError("expected cells that both have, found none in common")
     both, gap = pair.values.values, pair.values[0] - pair.values[1]
     scale = Scale.of_flux(both, limit)
     change = Scale.of_change(gap.values, f"difference ({style.UNITS_TEXT})")

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.constants import IGBP
-from narcf_geo.core.errors import NarcfError
+from narcf_geo.core.errors import NarcfError, NoValueError
 from narcf_geo.evaluation.variability import decompose
 from narcf_geo.figures import style
 from narcf_geo.figures.layout import Scale, blank_figure, few, heading, house_style, synthetic_note
@@ -125,7 +125,7 @@ def anomalies(
     common = np.logical_and.reduce([values.notnull().values for values in aligned.values()])
     departures = {name: _departures(values.where(common)) for name, values in aligned.items()}
     if all(bool(values.isnull().all()) for values in departures.values()):
-        raise NarcfError(
+        raise NoValueError(
             "expected a calendar month that all series have in two years, found none; anomalies "
             "need at least two years"
         )

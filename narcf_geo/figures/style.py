@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from narcf_geo.core.errors import NarcfError, UsageError
+from narcf_geo.core.errors import NarcfError, NoValueError, UsageError
 from narcf_geo.core.files import atomic_path
 from narcf_geo.core.lock import hold_output
 from narcf_geo.core.plain import visible
@@ -101,7 +101,7 @@ def flux_limit(values: np.ndarray, quantile: float = 0.98) -> float:
     """
     magnitude = np.abs(values[np.isfinite(values)])
     if magnitude.size == 0:
-        raise NarcfError(NO_VALUE)
+        raise NoValueError(NO_VALUE)
     return round_limit(float(np.quantile(magnitude.astype(float), quantile)))
 
 

@@ -25,6 +25,12 @@ LON_ATTRS = {
 }
 
 
+CELL_EDGES = "cell_edges"
+"""Attribute of an axis of a single cell: its two edges, degrees.
+
+One centre has no spacing, and a DataArray cannot hold the bounds of its axes.
+"""
+
 MOST_VERTICES = 1_000_000
 """Cells of a projected grid that are given with their vertices, 64 bytes each.
 
@@ -48,6 +54,7 @@ def cf_coords(grid: Grid) -> dict[str, xr.DataArray]:
 
 def _axes(grid: Grid) -> dict[str, xr.DataArray]:
     coords = {}
+    named: dict[str, Any]
     for dim, centers, edges, attrs in zip(
         grid.dims,
         (grid.lat, grid.lon),
@@ -55,7 +62,10 @@ def _axes(grid: Grid) -> dict[str, xr.DataArray]:
         (LAT_ATTRS, LON_ATTRS),
         strict=True,
     ):
-        coords[dim] = xr.DataArray(centers, dims=dim, attrs=attrs | {"bounds": f"{dim}_bnds"})
+        named = attrs | {"bounds": f"{dim}_bnds"}
+        if centers.size == 1:
+            named[CELL_EDGES] = edges.tolist()
+        coords[dim] = xr.DataArray(centers, dims=dim, attrs=named)
         pairs = np.stack([edges[:-1], edges[1:]], axis=1)
         coords[f"{dim}_bnds"] = xr.DataArray(pairs, dims=(dim, "bnds"))
     return coords

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from narcf_geo.core.errors import FieldError, NarcfError
+from narcf_geo.grid.coordinates import CELL_EDGES
 from narcf_geo.grid.curvilinear import collapsed, four_corners, interpolated
 from narcf_geo.grid.grid import Grid
 from narcf_geo.grid.layouts import layout_of
@@ -266,6 +267,10 @@ def _edges(ds: xr.Dataset, axis: xr.DataArray, limit: float | None) -> np.ndarra
     if bounds in ds.variables and ds[bounds].shape == (axis.size, 2):
         return edges_of_bounds(ds[bounds].values.astype("float64"), centers, axis, limit)
     if centers.size < 2:
+        edges = np.asarray(axis.attrs.get(CELL_EDGES, ()), dtype="float64")
+        edges = edges + 360 * np.rint((centers[0] - edges.mean()) / 360) if edges.size else edges
+        if edges.size == 2 and edges.min() < centers[0] < edges.max():
+            return edges
         raise NarcfError(
             f"expected bounds for coordinate {axis.name!r}, which has a single value and so no "
             "spacing; add CF bounds or build the grid with Grid.from_corners"

@@ -19,6 +19,7 @@ from narcf_geo.core.progress import Progress
 from narcf_geo.core.provenance import VERSION
 from narcf_geo.model.network import keras_file
 from narcf_geo.model.network.ensemble import Ensemble
+from narcf_geo.model.plausible import require_plausible
 from narcf_geo.model.samples.splits import Split, halves
 from narcf_geo.model.samples.table import Table
 from narcf_geo.project.presets import Recipe
@@ -80,8 +81,8 @@ class EnsembleTraining:
         Raises
         ------
         NarcfError
-            When a part is empty, a feature has no value in training, the target is the same in all
-            of it, or the loss is not finite.
+            When a part is empty, a feature has no value in training, the target is none to learn
+            from (see `require_plausible`), or the loss is not finite.
         """
         names = np.array(self.table.features.names)
         if len(split.train):
@@ -92,13 +93,7 @@ class EnsembleTraining:
                     "be learned from it; leave it out of the predictors, or train on months that "
                     "have it"
                 )
-            target = self.table.y[split.train]
-            if np.ptp(target) == 0:
-                raise NarcfError(
-                    f"target: expected fluxes that differ from one another, found {target[0]:g} "
-                    f"umol m-2 s-1 in all {target.size:,} training samples, so nothing can be "
-                    "learned; check the variable, the unit and the months of the target"
-                )
+        require_plausible(self.table, split, self.recipe.standardised)
         paths = self._members(split, seed, progress)
         histories = [_history(path) for path in paths]
         ensemble = Ensemble.load(paths, halves=self.recipe.halves)

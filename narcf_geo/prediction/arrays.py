@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -211,22 +212,8 @@ def predict(cube: xr.Dataset, bundle: Bundle) -> xr.Dataset:
     >>> prediction = ng.predict(ng.open_cube("demo"), bundle)  # doctest: +SKIP
     """
     cube = in_house_terms(cube, bundle)
-    names = bundle.features.predictors
-    # The first input, with all axes in their order, gives the result its own.
-    columns = [cube[name].transpose(..., "lat", "lon") for name in names]
-    columns[0] = columns[0].broadcast_like(cube["time"]).transpose("time", "lat", "lon")
-    arrays = [columns[0], *land_cover(cube, bundle), *columns[1:]]
     fields = Predictor(bundle).fields
-    stacked = xr.apply_ufunc(
-        _block,
-        *[array.drop_vars(array.coords) for array in arrays],
-        kwargs={"directory": bundle.directory, "digest": bundle_digest(bundle.directory)},
-        input_core_dims=[["igbp_class"] if "igbp_class" in a.dims else [] for a in arrays],
-        output_core_dims=[["field"]],
-        dask="parallelized",
-        output_dtypes=[np.float32],
-        dask_gufunc_kwargs={"output_sizes": {"field": len(fields)}, "allow_rechunk": True},
-    ).transpose("field", "time", "lat", "lon")
+    stacked = blocks(cube, bundle, predictor, len(fields))
     result = cube[[name for name in KEPT if name in cube]].assign_coords(
         {name: cube[name] for name in ("time", *BOUNDS) if name in cube.coords}
     )
@@ -236,9 +223,49 @@ def predict(cube: xr.Dataset, bundle: Bundle) -> xr.Dataset:
     return result
 
 
-def _block(first: np.ndarray, *others: np.ndarray, directory: Path, digest: str) -> np.ndarray:
-    """Predict a block of a cube, shape (time, lat, lon, field), of the arrays of `predict`."""
-    known = predictor(directory, digest)
+def blocks(
+    cube: xr.Dataset, bundle: Bundle, opened: Callable[[Path, str], Predictor], number: int
+) -> xr.DataArray:
+    """Return the `number` fields of a `Predictor` (field, time, lat, lon), lazily if the cube is.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As from `in_house_terms`.
+    bundle : Bundle
+        The trained model.
+    opened : callable
+        Opens a bundle by its folder and digest, in each process.
+    number : int
+        Of fields.
+    """
+    names = bundle.features.predictors
+    # The first input, with all axes in their order, gives the result its own.
+    columns = [cube[name].transpose(..., "lat", "lon") for name in names]
+    columns[0] = columns[0].broadcast_like(cube["time"]).transpose("time", "lat", "lon")
+    arrays = [columns[0], *land_cover(cube, bundle), *columns[1:]]
+    digest = bundle_digest(bundle.directory)
+    return xr.apply_ufunc(
+        _block,
+        *[array.drop_vars(array.coords) for array in arrays],
+        kwargs={"opened": opened, "directory": bundle.directory, "digest": digest},
+        input_core_dims=[["igbp_class"] if "igbp_class" in a.dims else [] for a in arrays],
+        output_core_dims=[["field"]],
+        dask="parallelized",
+        output_dtypes=[np.float32],
+        dask_gufunc_kwargs={"output_sizes": {"field": number}, "allow_rechunk": True},
+    ).transpose("field", "time", "lat", "lon")
+
+
+def _block(
+    first: np.ndarray,
+    *others: np.ndarray,
+    opened: Callable[[Path, str], Predictor],
+    directory: Path,
+    digest: str,
+) -> np.ndarray:
+    """Return a block (time, lat, lon, field) of the arrays of `blocks`."""
+    known = opened(directory, digest)
     number = 2 if known.bundle.features.takes_fractions else 1
     # The classes, which a map has first, come last here.
     maps = [np.moveaxis(m, -1, 0) if m.ndim == 3 else m for m in others[:number]]

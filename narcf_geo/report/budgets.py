@@ -7,10 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from narcf_geo.budget import tables
-from narcf_geo.budget.tables import Fluxes, polygon_parts
+from narcf_geo.budget.tables import Fluxes, complete_years, polygon_parts
 from narcf_geo.core.files import atomic_path
 from narcf_geo.fields.regions import open_regions
 from narcf_geo.model.bundle import Bundle
@@ -101,7 +99,6 @@ def write_budgets(budgets: Budgets, prediction: xr.Dataset, project: Project) ->
         if find_spec("pyarrow"):
             files[_write_parquet(table, folder / f"{stem}.parquet")] = "the same for programs"
     path = folder / "biome_budget.gpkg"
-    whole = whole_years(prediction["time"])
     layers = biome_polygons(prediction, budgets.biomes)
     holds = "biomes as polygons with their flux"
     if "cells" in layers:
@@ -111,7 +108,7 @@ def write_budgets(budgets: Budgets, prediction: xr.Dataset, project: Project) ->
     if budgets.regions is not None and project.settings.regions:
         shapes = open_regions(project.path(project.settings.regions))
         table = budgets.regions.rename(columns={"region": "biome"})
-        layers["regions"] = _mapped(table, shapes, whole)
+        layers["regions"] = _mapped(table, shapes)
         holds += ", and the regions"
     from narcf_geo.outputs.geopackage import write_geopackage
 
@@ -129,27 +126,21 @@ def biome_polygons(prediction: xr.Dataset, table: pd.DataFrame) -> dict[str, gpd
         shapes = biome_outlines(prediction)
     else:
         shapes = cells[["igbp_class", "biome", "geometry"]].dissolve("biome")
-    whole = whole_years(prediction["time"])
-    biomes = _mapped(table, shapes.geometry, whole).rename(columns={"name": "biome"})
+    biomes = _mapped(table, shapes.geometry).rename(columns={"name": "biome"})
     biomes.insert(0, "igbp_class", shapes["igbp_class"].reindex(biomes["biome"]).to_numpy())
     return {"biomes": biomes} if cells is None else {"biomes": biomes, "cells": cells}
 
 
-def whole_years(time: xr.DataArray) -> list[int]:
-    """Return the years that have all twelve months; all years where none has."""
-    year, months = np.unique(time.dt.year.values, return_counts=True)
-    whole = year[months == 12] if (months == 12).any() else year
-    return [int(y) for y in whole]
-
-
-def _mapped(table: pd.DataFrame, shapes: gpd.GeoSeries, years: list[int]) -> gpd.GeoDataFrame:
-    """Return the shape of each part (by its name) with the means over `years` of its numbers."""
+def _mapped(table: pd.DataFrame, shapes: gpd.GeoSeries) -> gpd.GeoDataFrame:
+    """Return the shape of each part (by its name) with the means of its complete years."""
     import geopandas as gpd
+    import pandas as pd
 
-    table = table[table["year"].isin(years)]
-    parts = table[table["biome"] != "all"].drop(columns=["biome", "year", "reference_TgC"])
-    means = parts.groupby("name").mean()
-    means = means.loc[[name for name in shapes.index if name in means.index]]
+    names = [name for name in shapes.index if name in set(table["name"])]
+    table = complete_years(table)
+    dropped = ["biome", "year", "reference_TgC", "reference_coverage"]
+    parts = table[table["biome"] != "all"].drop(columns=dropped)
+    means = parts.groupby("name").mean().reindex(pd.Index(names, name="name"))
     geometry = shapes.loc[means.index].to_numpy()
     return gpd.GeoDataFrame(means.reset_index(), geometry=geometry, crs=shapes.crs)
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from narcf_geo.budget.tables import complete_years
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -17,15 +19,17 @@ def side_by_side(
 ) -> dict[str, Any]:
     """Return the rows of the comparison: scores of the test part, totals by year and by biome.
 
-    Totals are compared for years that both runs have, and biomes as means over these.
+    Totals are compared for years that both runs have, and biomes as means over these: complete
+    years where both runs have any.
     """
     tests = (metrics["test"], other.metrics["test"])
-    years = sorted(set(biomes["year"]) & set(other.biomes["year"]))
-    tables = [t[t["year"].isin(years)] for t in (biomes, other.biomes)]
+    tables = [complete_years(t) for t in (biomes, other.biomes)]
+    years = sorted(set(tables[0]["year"]) & set(tables[1]["year"]))
+    tables = [t[t["year"].isin(years)] for t in tables]
     tables = [t.assign(biome=t["biome"].astype(str)) for t in tables]
     region, parts = ([t[(t["biome"] == "all") == whole] for t in tables] for whole in (True, False))
     by_year = [t.set_index("year")["flux_TgC"] for t in region]
-    by_biome = [t.groupby("name")["flux_TgC"].sum() / max(len(years), 1) for t in parts]
+    by_biome = [t.groupby("name")["flux_TgC"].mean() for t in parts]
     names = sorted(
         set(by_biome[0].index) | set(by_biome[1].index),
         key=lambda name: -max(abs(b.get(name, 0.0)) for b in by_biome),

@@ -38,15 +38,15 @@ class ReportContext:
     title : str
         Of the page.
     months : sequence of str
-        Months of the product, ``"2007-01"`` and so on: they decide which years are complete.
+        Months of the product, ``"2007-01"`` and so on.
     metrics : mapping
         As in ``metrics.json``: ``train``, ``validation``, ``test`` with ``r``, ``rmse``, ``bias``
         (umol m-2 s-1), ``bias_TgC_per_year``, ``n``, ``period``; optionally ``by_month``,
         ``by_biome``, ``reference``, ``truth`` and ``cross_validation`` with the same keys.
     biomes : pandas.DataFrame
-        As in ``biome_budget.csv``: ``biome``, ``name``, ``year``, ``area_km2``,
-        ``mean_flux_umol_m2_s``, ``flux_TgC``, ``reference_TgC``, optionally ``flux_TgC_lower`` and
-        ``flux_TgC_upper``; biome ``all`` is the region.
+        As in ``biome_budget.csv``: the columns of `narcf_geo.budget.tables.COLUMNS`, optionally
+        ``flux_TgC_lower`` and ``flux_TgC_upper``; biome ``all`` is the region. Means are of years
+        whose ``months`` are 12.
     figures : sequence of ReportFigure
         In the order of the page.
     provenance : sequence of (str, str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from narcf_geo.budget.intervals import total_intervals
 from narcf_geo.budget.totals import monthly_total
 from narcf_geo.cube.cube import FLUX_NAMES
 from narcf_geo.evaluation.project import estimates_by_part
+from narcf_geo.figures.guard import Drawing, drawn
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.project.settings import Settings
 from narcf_geo.project.split_settings import PeriodSplit
@@ -30,19 +32,32 @@ def evaluation_figures(
     """Yield name and figure: of the test part, and of the region's totals through time.
 
     ``scatter`` and ``taylor`` show the test part; ``seasonal_cycle``, ``totals`` and ``anomalies``
-    (with two years at least) all months, in the cells that all products have.
+    (with two years at least) all months, in the cells that all products have. See `drawn` for those
+    without values.
     """
+    return drawn(_scores(cube, prediction, metrics, settings, model))
+
+
+def _scores(
+    cube: xr.Dataset,
+    prediction: xr.Dataset,
+    metrics: dict[str, Any],
+    settings: Settings,
+    model: Path,
+) -> Iterator[Drawing]:
     from narcf_geo.figures import agreement, charts, series
 
     synthetic = cube.attrs.get("synthetic")
     test = estimates_by_part(prediction, settings, model)["test"]
     observed = cube["flux_target"].sel(time=test["time"])
     label = str(observed.attrs["product"])
-    first, last = metrics["test"]["period"]
+    ends = test["time"][[0, -1]].dt.strftime("%Y-%m").values
+    first, last = metrics["test"]["period"] or ends
     period = first if first == last else f"{first} to {last}"
     yield (
         "scatter",
-        agreement.scatter(
+        partial(
+            agreement.scatter,
             test,
             observed,
             metrics=metrics["test"],
@@ -59,7 +74,8 @@ def evaluation_figures(
         names, common = _shared({"Estimate": pairs.pop("Estimate") & observed.notnull(), **pairs})
         yield (
             "taylor",
-            agreement.taylor(
+            partial(
+                agreement.taylor,
                 {n: products[n].where(common) for n in names if n != label},
                 observed,
                 area=cube["cell_area"],
@@ -84,7 +100,8 @@ def evaluation_figures(
     )
     yield (
         "seasonal_cycle",
-        charts.seasonal_cycle(
+        partial(
+            charts.seasonal_cycle,
             totals,
             interval=interval,
             title=f"Seasonal cycle of {region}",
@@ -94,8 +111,12 @@ def evaluation_figures(
     )
     yield (
         "totals",
-        series.time_series(
-            totals, title=f"Net CO₂ flux of {region}", subtitle=where, synthetic=synthetic
+        partial(
+            series.time_series,
+            totals,
+            title=f"Net CO₂ flux of {region}",
+            subtitle=where,
+            synthetic=synthetic,
         ),
     )
     names, months = _shared({n: total.notnull() for n, total in totals.items()}, least=24)
@@ -103,7 +124,8 @@ def evaluation_figures(
         seen = f"{settings.period}; not seen in training: {period}"
         yield (
             "anomalies",
-            series.anomalies(
+            partial(
+                series.anomalies,
                 {name: totals[name].where(months) for name in names},
                 title=f"Anomalies of {region} from its mean seasonal cycle",
                 subtitle=seen if isinstance(settings.split, PeriodSplit) else where,
@@ -152,7 +174,11 @@ def _totals(
 
 
 def project_maps(cube: xr.Dataset, prediction: xr.Dataset) -> Iterator[tuple[str, Figure]]:
-    """Yield name and figure of each map that the months of the prediction allow."""
+    """Yield name and figure of each map that the months of the prediction allow; see `drawn`."""
+    return drawn(_maps(cube, prediction))
+
+
+def _maps(cube: xr.Dataset, prediction: xr.Dataset) -> Iterator[Drawing]:
     from narcf_geo.figures.draw import plot_map
 
     label: dict[str, Any] = {"synthetic": cube.attrs.get("synthetic") or None}
@@ -160,31 +186,33 @@ def project_maps(cube: xr.Dataset, prediction: xr.Dataset) -> Iterator[tuple[str
     last = prediction["time"][years == years[-1]]
     month = last[last["time"].dt.month == 7] if 7 in last["time"].dt.month else last[-1:]
     stamp = str(month["time"].dt.strftime("%Y-%m").values[0])
-    yield f"flux_{stamp}", plot_map(prediction, months=stamp, **label)
+    yield f"flux_{stamp}", partial(plot_map, prediction, months=stamp, **label)
     if last.sizes["time"] > 1:
         year = str(int(years[-1]))
-        yield f"flux_{year}_months", plot_map(prediction, "months", months=year, **label)
+        yield f"flux_{year}_months", partial(plot_map, prediction, "months", months=year, **label)
     for name in ("flux_target", "flux_reference"):
         if name in cube:
             labels = ("Estimate", str(cube[name].attrs["product"]))
             yield (
                 f"comparison_{name.removeprefix('flux_')}",
-                plot_map(prediction, "comparison", reference=cube[name], labels=labels, **label),
+                partial(
+                    plot_map, prediction, "comparison", reference=cube[name], labels=labels, **label
+                ),
             )
     whole_years = int((prediction["time"].groupby(years).count() == 12).sum())
     if whole_years:
-        yield "seasons", plot_map(prediction, "seasons", **label)
+        yield "seasons", partial(plot_map, prediction, "seasons", **label)
     if whole_years >= 3:
-        yield "trend", plot_map(prediction, "trend", **label)
-        yield "variability", plot_map(prediction, "variability", **label)
+        yield "trend", partial(plot_map, prediction, "trend", **label)
+        yield "variability", partial(plot_map, prediction, "variability", **label)
     if "flux_std" in prediction:
-        yield "uncertainty", plot_map(prediction, "uncertainty", **label)
+        yield "uncertainty", partial(plot_map, prediction, "uncertainty", **label)
     if "applicable" in prediction:
-        yield "applicability", plot_map(prediction, "applicability", **label)
+        yield "applicability", partial(plot_map, prediction, "applicability", **label)
     # The land cover is real, whatever the fluxes are.
     biome = prediction[["biome"]].drop_attrs(deep=False)
-    yield "biomes", plot_map(biome, "biomes")
+    yield "biomes", partial(plot_map, biome, "biomes")
     yield (
         "class_fractions",
-        plot_map(biome.assign(class_fraction=cube["class_fraction"]), "fractions"),
+        partial(plot_map, biome.assign(class_fraction=cube["class_fraction"]), "fractions"),
     )

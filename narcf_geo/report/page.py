@@ -61,6 +61,8 @@ def write_report(path: str | PathLike[str], context: ReportContext) -> Path:
         "signed": signed,
         "plain": _plain,
         "count": _count,
+        "number": _number,
+        "p_value": _p_value,
         "percent": percent,
     }
     script = _scripts(folder, context.map is not None)
@@ -154,6 +156,17 @@ def _small(content: bytes, share: float) -> tuple[bytes, int, int]:
 def _plain(value: float, digits: int = 3) -> str:
     """Format a magnitude, without its sign, to `digits` significant digits."""
     return signed(abs(value), digits).lstrip("+")
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    """Format a number with its sign; what is not known is n/a."""
+    return "n/a" if value is None else signed(value, digits)
+
+
+def _p_value(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "n/a"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _count(value: float | None) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import calendar
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from narcf_geo.core.constants import IGBP
 from narcf_geo.core.errors import NarcfError
+from narcf_geo.evaluation.interannual import trend_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from narcf_geo.report.context import ReportContext
 
 INTERVAL = ("flux_TgC_lower", "flux_TgC_upper")
+_WHOLE = 0.995
+"""Share of area and time from which on a total is said to be of all."""
+
 _PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
 _HELD = ("validation", "test")
 """Parts of which nothing was learned."""
@@ -31,8 +34,7 @@ def budget_rows(context: ReportContext) -> dict[str, Any]:
             "expected rows of the whole region (biome 'all') in the budget, found biomes "
             f"{sorted(table['biome'].unique())}"
         )
-    months = Counter(int(month[:4]) for month in context.months)
-    complete = [year for year in region["year"] if months[int(year)] == 12]
+    complete = region["year"][region["months"] == 12].tolist()
     region_rows = [
         {
             "year": int(row.year),
@@ -42,23 +44,22 @@ def budget_rows(context: ReportContext) -> dict[str, Any]:
             "reference": float(row.reference_TgC),
             "lower": float(getattr(row, INTERVAL[0], math.nan)),
             "upper": float(getattr(row, INTERVAL[1], math.nan)),
-            "months": months[int(row.year)],
+            "months": int(row.months),
+            "coverage": float(row.coverage),
+            "reference_coverage": float(row.reference_coverage),
         }
         for row in region.itertuples()
     ]
-    used = table[table["year"].isin(complete)] if complete else table
     counted = [row for row in region_rows if not complete or row["year"] in complete]
     values = [row["flux"] for row in counted]
     reference = [row["reference"] for row in region_rows if not math.isnan(row["reference"])]
-    years = max(len(complete), 1)
-    biomes = list(_biome_rows(used[used["biome"] != "all"], years))
+    biomes = list(_biome_rows(table[table["biome"] != "all"], bool(complete)))
     for row in biomes:
-        row["shared"] = _shared(context.shared, row["name"], complete, years)
+        row["shared"] = _shared(context.shared, row["name"], bool(complete))
     regions = []
     if context.regions is not None:
         parts = context.regions.rename(columns={"region": "biome"})
-        parts = parts[(parts["biome"] != "all") & (parts["year"].isin(complete) | (not complete))]
-        regions = list(_part_rows(parts, years))
+        regions = list(_part_rows(parts[parts["biome"] != "all"], bool(complete)))
     return {
         "period": _period(context.months),
         "complete": complete,
@@ -73,8 +74,13 @@ def budget_rows(context: ReportContext) -> dict[str, Any]:
             "high": max(values),
         },
         "biomes": biomes,
+        "ranked": sorted(
+            (row for row in biomes if not math.isnan(row["flux"])), key=lambda row: row["flux"]
+        ),
         "biome_years": _biome_years(table, region_rows),
         "biome_scale": _scale([row["flux"] for row in biomes]),
+        "incomplete": [row["year"] for row in region_rows if complete and row["months"] < 12],
+        "has_gaps": any(row["coverage"] < _WHOLE * row["months"] / 12 for row in region_rows),
         "has_reference": bool(reference),
         "has_shared": context.shared is not None,
         "has_interval": INTERVAL[0] in table,
@@ -82,9 +88,9 @@ def budget_rows(context: ReportContext) -> dict[str, Any]:
     }
 
 
-def _biome_rows(table: pd.DataFrame, years: int) -> Iterator[dict[str, Any]]:
+def _biome_rows(table: pd.DataFrame, complete: bool) -> Iterator[dict[str, Any]]:
     """Yield each biome's mean over the years, by the size of the flux."""
-    for row in _part_rows(table, years):
+    for row in _part_rows(table, complete):
         igbp = None if row["key"] == "rest" else IGBP[int(row["key"])]
         yield row | {
             "code": igbp.code if igbp else "",
@@ -92,47 +98,70 @@ def _biome_rows(table: pd.DataFrame, years: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _part_rows(table: pd.DataFrame, years: int) -> Iterator[dict[str, Any]]:
-    groups = table.groupby("biome")
-    sums = groups["flux_TgC"].sum()
+def _counted(table: pd.DataFrame, complete: bool) -> pd.DataFrame:
+    """Return the rows that a mean is of: with `complete`, of years with all their months."""
+    return table[table["months"] == 12] if complete else table
+
+
+def _part_rows(table: pd.DataFrame, complete: bool) -> Iterator[dict[str, Any]]:
+    """Yield each part's mean over its complete years; its total where the region has none.
+
+    A part without a complete year has no mean, NaN.
+    """
+    sums = table.groupby("biome")["flux_TgC"].sum()
     for key in sums.abs().sort_values(ascending=False).index:
-        rows = groups.get_group(key)
+        every = table[table["biome"] == key]
+        rows = _counted(every, complete)
+        years = len(rows) if complete else 1
         # A mean of NaN, where there is no reference, stays NaN. Ends are summed as the errors are
         # taken to be the same in every year.
-        reference = rows["reference_TgC"].sum(min_count=1) / years
-        ends = [rows[end].sum() / years if end in rows else math.nan for end in INTERVAL]
+        mean = {
+            name: float(rows[name].sum(min_count=1) / max(years, 1)) if name in rows else math.nan
+            for name in ("flux_TgC", "reference_TgC", *INTERVAL)
+        }
+        area = rows["area_km2"].sum()
+        weighted = (rows["mean_flux_umol_m2_s"] * rows["area_km2"]).sum()
         yield {
             "key": key,
-            "name": rows["name"].iloc[0],
-            "area": float(rows["area_km2"].mean()),
-            "mean": float(
-                (rows["mean_flux_umol_m2_s"] * rows["area_km2"]).sum() / rows["area_km2"].sum()
-            ),
-            "flux": float(rows["flux_TgC"].sum() / years),
-            "lower": float(ends[0]),
-            "upper": float(ends[1]),
+            "name": every["name"].iloc[0],
+            "area": float(every["area_km2"].mean()),
+            "mean": float(weighted / area) if area else math.nan,
+            "flux": mean["flux_TgC"],
+            "lower": mean[INTERVAL[0]],
+            "upper": mean[INTERVAL[1]],
             "low": float(rows["flux_TgC"].min()),
             "high": float(rows["flux_TgC"].max()),
-            "reference": float(reference),
+            "reference": mean["reference_TgC"],
         }
 
 
-def _shared(table: pd.DataFrame | None, name: str, complete: Sequence[int], years: int) -> float:
+def _shared(table: pd.DataFrame | None, name: str, complete: bool) -> float:
     """Return the flux of a biome a year, cells shared by fraction; NaN where it has none."""
     if table is None:
         return math.nan
-    rows = table[(table["name"] == name) & (table["year"].isin(complete) | (not complete))]
-    return float(rows["flux_TgC"].sum(min_count=1) / years)
+    rows = _counted(table[table["name"] == name], complete)
+    years = len(rows) if complete else 1
+    return float(rows["flux_TgC"].sum(min_count=1) / max(years, 1))
 
 
 def _biome_years(table: pd.DataFrame, region: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    wide = table.pivot(index="biome", columns="year", values="flux_TgC")
+    """Return the totals of each part and year, and the months where they are fewer than 12."""
+    wide = table.pivot(index="biome", columns="year", values=["flux_TgC", "months"])
     names = table.groupby("biome")["name"].first()
     order = sorted((b for b in wide.index if b != "all"), key=lambda b: (b == "rest", b.zfill(2)))
     return [
-        {"name": names[biome], "values": [float(wide.loc[biome, r["year"]]) for r in region]}
+        {
+            "name": names[biome],
+            "values": [float(wide.loc[biome, ("flux_TgC", r["year"])]) for r in region],
+            "months": [_fewer(wide.loc[biome, ("months", r["year"])], r["months"]) for r in region],
+        }
         for biome in [*order, "all"]
     ]
+
+
+def _fewer(months: float, of_region: int) -> int:
+    """Return how many months a total has where that is fewer than the region's, else 0."""
+    return int(months) if months < of_region else 0
 
 
 def skill_rows(context: ReportContext) -> dict[str, Any]:
@@ -156,6 +185,11 @@ def skill_rows(context: ReportContext) -> dict[str, Any]:
         "parts": [(label, _scores(metrics[part])) for part, label in _PARTS.items()],
         "test": _scores(metrics["test"]),
         "mean_map": _mean_map(metrics.get("mean_map"), context.target),
+        "interannual": {
+            part: trend_rows(found)
+            for part, found in metrics.get("interannual", {}).items()
+            if trend_rows(found)
+        },
         "by_month": months,
         "by_biome": biomes,
         "by_region": regions,

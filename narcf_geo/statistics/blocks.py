@@ -27,11 +27,13 @@ def correlation_length(z: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> float
     Returns
     -------
     float
-        At most half the largest distance; that of neighbours where they are not alike.
+        At most half the largest distance; that of neighbours where they are not alike, and where
+        there are fewer than three cells.
     """
     known = np.argwhere(np.isfinite(z).any(axis=0))
+    step = np.deg2rad(step_of(lat)) * EARTH_RADIUS / 1e3
     if len(known) < 3:
-        return 0.0
+        return float(step)
     if len(known) > 1500:
         known = np.random.default_rng(0).permutation(known)[:1500]
     values = z[:, known[:, 0], known[:, 1]]
@@ -44,7 +46,6 @@ def correlation_length(z: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> float
     distance = (EARTH_RADIUS / 1e3 * np.arccos(np.clip(point.T @ point, -1, 1)))[upper]
     product = (values.T @ values)[upper]
     pairs = (counted.T.astype(np.float64) @ counted)[upper]
-    step = np.deg2rad(step_of(lat)) * EARTH_RADIUS / 1e3
     bins = (distance / (1.5 * step)).astype(int)
     total, count = np.bincount(bins, product), np.bincount(bins, pairs)
     filled = count > 0

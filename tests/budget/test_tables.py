@@ -11,6 +11,7 @@ from narcf_geo.budget.parts import fraction_parts
 from narcf_geo.budget.tables import (
     COLUMNS,
     biome_budget,
+    complete_years,
     fraction_budget,
     region_budget,
 )
@@ -82,6 +83,13 @@ def test_two_by_two_by_hand() -> None:
     assert table["reference_TgC"].tolist() == pytest.approx(
         (0.25 * GRAMS / 1e12 * np.array(pairs)).tolist(), rel=1e-12
     )
+    # The reference has one cell less in January, the flux one in February; of ten months nothing.
+    assert table["months"].tolist() == [2, 2, 2]
+    days = 366 * np.array([7e9, 8e9, 15e9])
+    assert table["coverage"].tolist() == pytest.approx((days_area / days).tolist(), rel=1e-12)
+    shared = [31 * 6e9 + 29 * 5e9, 60 * 8e9]
+    shared.append(sum(shared))
+    assert table["reference_coverage"].tolist() == pytest.approx((shared / days).tolist())
     # The control: paired by position the whole is another.
     by_position = np.nansum(flux.values * area.values * np.array([31, 29])[:, None, None])
     assert abs(by_position * GRAMS / 1e12 - forest - crops) > 0.05 * abs(forest + crops)
@@ -108,6 +116,34 @@ def test_parts_sum_to_the_whole() -> None:
     # The control: days counted as 30 do not close.
     wrong = float((plain.sum("time") * area).sum()) * 30 * GRAMS / 1e12
     assert abs(wrong - float(months.sum())) > 1e-3 * abs(float(months.sum()))
+
+
+def test_totals_say_of_how_many_months_and_of_which_area_they_are() -> None:
+    values = np.ones((14, 1, 2))
+    values[2:5, 0, 1] = np.nan
+    values[13] = np.nan
+    flux = field(values, "2008-01", "2009-02")
+    area = areas([[3e9, 1e9]])
+    table = biome_budget(flux, classes([[5, 12]]), area).set_index(["name", "year"])
+    forest, crops, whole = "mixed forest", "croplands", "whole region"
+    assert table.loc[(forest, 2008), ["months", "coverage"]].tolist() == [12, 1.0]
+    assert table.loc[(crops, 2008), "months"] == 9
+    lost = 31 + 30 + 31
+    assert table.loc[(crops, 2008), "coverage"] == pytest.approx(1 - lost / 366)
+    # The region has all months, and yet not all of its area.
+    assert table.loc[(whole, 2008), "months"] == 12
+    assert table.loc[(whole, 2008), "coverage"] == pytest.approx(1 - 0.25 * lost / 366)
+    assert table.loc[(whole, 2009), ["months", "coverage"]].tolist() == [1, pytest.approx(31 / 365)]
+    kept = complete_years(table.reset_index())
+    assert kept[["name", "year"]].values.tolist() == [[forest, 2008], [whole, 2008]]
+    half = biome_budget(flux[:6], classes([[5, 12]]), area)
+    assert complete_years(half).equals(half)
+    monthly = monthly_total(flux, area)
+    known = [1, 1, 0.75, 0.75, 0.75, *[1] * 8, 0]
+    assert monthly["coverage"].values.tolist() == pytest.approx(known)
+    by_month = biome_budget(flux, classes([[5, 12]]), area, by="month")
+    seen = by_month[by_month["biome"] == "all"]["coverage"].tolist()
+    assert seen == pytest.approx(known[:13])
 
 
 def test_months_of_parts_sum_to_their_years_and_to_the_whole() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,14 @@ def constant(flux: float) -> xr.Dataset:
     return ds.assign(flux_target=ds["flux_target"].where(~seen, flux))
 
 
+def spoiled(flux: float, times: float = 1.0) -> xr.Dataset:
+    """Return a cube of which one cell of the training months has another flux."""
+    ds = cube()
+    target = times * ds["flux_target"]
+    target[4, 2, 1] = flux
+    return ds.assign(flux_target=target)
+
+
 def trained(ds: xr.Dataset, split: dict[str, Any] = PERIODS, **options: Any) -> xr.Dataset:
     bundle = ng.train(ds, ["temp", "precip"], split=split, model=MODEL, **options)
     return ng.predict(ds, bundle).compute()
@@ -97,6 +106,10 @@ BLOCKS = {"kind": "blocks", "degrees": 1, "folds": 3}
         (without(cube(), "temp"), PERIODS, {"missing": "mask"}, ["temp: no value in any training"]),
         (without(cube(), "temp", "precip"), PERIODS, {"missing": "mask"}, ["no land cell has"]),
         (constant(0.3), PERIODS, {}, ["fluxes that differ", "found 0.3", "all 144 training"]),
+        (spoiled(-1e30), PERIODS, {}, [r"within 1000", r"-1e\+30 .* 2007-05 at 42.5 N, -98.5 E"]),
+        (spoiled(900.0), PERIODS, {}, [r"900 .* 2007-05 at 42.5 N, -98.5 E", "99.* of 144 train"]),
+        (spoiled(5.0, 0.005), PERIODS, {}, ["5 umol", "alone holds"]),
+        (spoiled(0.0, 0.005), PERIODS, {}, ["spread by 0.02", "found 0.0037", "standardised"]),
         (cube(biomes=(0,)), PERIODS, {}, ["expected land cells", "classes 1 to 16"]),
         (cube(years=1), {"kind": "years"}, {}, [r"at least 3 years.*in 1 \(2007\)"]),
         (cube(), {**BLOCKS, "degrees": 10}, {}, ["at least 3 blocks", "found 1"]),
@@ -124,6 +137,53 @@ def test_too_little_is_refused_before_any_training(
         trained(ds, split, **options)
     for word in words:
         assert error.match(word)
+
+
+def test_a_great_flux_among_many_is_learned_from() -> None:
+    assert trained(spoiled(25.0))["flux"].notnull().all()
+
+
+def test_a_tiny_target_is_learned_like_a_large_one() -> None:
+    model = {"preset": "best", "members": 1, "epochs": 8, "halves": False}
+    found = []
+    for times in (1.0, 0.005):
+        ds = cube()
+        ds["flux_target"] = times * ds["flux_target"]
+        ds["flux_target"].attrs["units"] = "umol m-2 s-1"
+        bundle = ng.train(ds, ["temp", "precip"], split=PERIODS, model=model)
+        found.append(ng.predict(ds, bundle)["flux"].values / times)
+    assert np.ptp(found[0]) > 1
+    np.testing.assert_allclose(found[1], found[0], atol=2e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (4, 1), (1, 1)], ids=["row", "column", "cell"])
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_narrow_region_has_totals_intervals_and_products(
+    tmp_path: Path, shape: tuple[int, int], members: int
+) -> None:
+    ds = cube(*shape, years=4)
+    later = ("train", "2007-01", "2008-12"), ("validation", "2009-01", "2009-12")
+    split = {part: {"start": start, "end": end} for part, start, end in later}
+    split["test"] = {"start": "2010-01", "end": "2010-12"}
+    model = {"preset": "best", "members": members, "epochs": 3, "halves": members == 2}
+    bundle = ng.train(ds, ["temp", "precip"], split={"kind": "period", **split}, model=model)
+    prediction = ng.predict(ds, bundle)
+    flux = prediction["flux"].compute()
+    # The array alone knows how large its cells are, of one row or column too.
+    area = Grid.regular(-100, 40, -100 + shape[1], 40 + shape[0], 1).area
+    seconds = 86400.0 * flux["time"].dt.days_in_month.values
+    wanted = (flux.values * area).sum(axis=(1, 2)) * seconds * 12.011e-18
+    np.testing.assert_allclose(ng.monthly_total(flux), wanted, rtol=1e-6)
+    table = ng.biome_budget(
+        flux, prediction["biome"], std=prediction.get("flux_std"), errors=bundle.errors
+    )
+    whole = table[table["biome"] == "all"]
+    np.testing.assert_allclose(whole["flux_TgC"], wanted.reshape(4, 12).sum(axis=1), rtol=1e-6)
+    if members == 2:  # halves tell how far the estimate is from the flux
+        assert (whole["flux_TgC_upper"] > whole["flux_TgC"]).all()
+    ng.write_products(prediction, tmp_path)
+    with xr.open_dataset(tmp_path / "flux.nc") as written:
+        np.testing.assert_allclose(written["cell_area"], area)
 
 
 @pytest.mark.parametrize("name", ["precip", "flux_target"])

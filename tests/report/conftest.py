@@ -28,7 +28,8 @@ def budget(years: range) -> pd.DataFrame:
         ]
         parts.append(("all", "whole region", 5e6, sum(part[3] for part in parts)))
         rows += [
-            (b, name, year, km2, tgc / km2 * 2.64e3, tgc, 0.5 * tgc) for b, name, km2, tgc in parts
+            (b, name, year, 12, 1.0, km2, tgc / km2 * 2.64e3, tgc, 0.5 * tgc, 1.0)
+            for b, name, km2, tgc in parts
         ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

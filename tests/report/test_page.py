@@ -189,13 +189,36 @@ def test_it_can_be_read_with_a_keyboard_and_a_screen_reader(context, tmp_path):
 
 
 def test_part_of_a_year_gets_no_yearly_figure(context, tmp_path):
-    table = context.biomes[context.biomes["year"] == 2013].assign(year=2001)
+    table = context.biomes[context.biomes["year"] == 2013]
+    table = table.assign(year=2001, months=1, coverage=31 / 365)
     january = dataclasses.replace(context, months=["2001-01"], biomes=table, synthetic="")
     page = Page(write_report(tmp_path / "index.html", january))
     assert "In January 2001 the land of the region was a net sink" in page.text
     assert "it took up 422 TgC" in page.text
     assert "PgC per year" not in page.text
     assert "synthetic" not in page.text.lower()
+
+
+def test_incomplete_years_are_marked_and_in_no_mean(context, tmp_path):
+    part = context.biomes["year"] == 2014
+    croplands = (context.biomes["biome"] == 12) & ~part
+    table = context.biomes.copy()
+    table.loc[part, ["months", "coverage"]] = 7, 0.58
+    table.loc[croplands, ["months", "coverage"]] = 11, 0.91
+    table.loc[~part, "reference_coverage"] = 0.6
+    page = Page(write_report(tmp_path / "index.html", dataclasses.replace(context, biomes=table)))
+    assert "From 2013 to 2013" in page.text
+    # -422 TgC is the total of 2013; the mean with 2014 would be -424.
+    assert "it took up 0.422 PgC per year" in page.text
+    assert "2014 (7 months)" in page.text
+    assert "2014: not all twelve months; left out of all means." in page.text
+    assert "58 %" in page.text
+    assert "(of 60 %)" in page.text
+    # Croplands have no year with all months: no mean, and the months beside the total of 2013.
+    assert "+90.0 (11 months)" in page.text
+    assert "released by croplands" not in page.text
+    assert "croplands CRO n/a" in page.text
+    assert "width:nan" not in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 def test_missing_scores_and_reference_are_said(context, tmp_path):
