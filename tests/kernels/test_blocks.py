@@ -104,7 +104,11 @@ def test_workers_of_a_cluster_give_the_same_bytes() -> None:
     sides = Side.of(GLOBE, None, "parallels", "source"), Side.of(EVEN, None, "parallels", "target")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=2,
+            threads_per_worker=1,
+            processes=False,
+            host="127.0.0.1",
+            dashboard_address=None,
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

@@ -25,7 +25,14 @@ from narcf_geo.model.fit import fit_bundle
 from narcf_geo.model.network import keras_file
 from narcf_geo.model.network.network import Network
 
-MODEL = {"preset": "narcf-published", "hidden": (6, 5), "epochs": 2, "batch_size": 64, "members": 2}
+MODEL = {
+    "preset": "narcf-published",
+    "hidden": (6, 5),
+    "epochs": 2,
+    "batch_size": 64,
+    "members": 2,
+    "halves": True,
+}
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +117,11 @@ FIELDS = {
     "noise below 0": ("noise", -1.0, "noise"),
     "calibration of another level": ("calibration", {"1.5": 2.0}, "calibration.1.5"),
     "calibration below 0": ("calibration", {"0.95": -2.0}, "calibration.0.95"),
+    "flux error of others": ("recipe.halves", False, "flux_error: expected it of members that"),
+    "size below 0": ("flux_error.noise", -0.1, "flux_error.noise"),
+    "size as text": ("flux_error.apart", "little", "flux_error.apart"),
+    "factor of another level": ("flux_error.factors", {"2": 1.0}, "flux_error.factors"),
+    "no factors": ("flux_error.factors", {}, "flux_error.factors"),
     "recipe": ("recipe", 3, "recipe"),
     "hidden": ("recipe.hidden", 8, "recipe.hidden"),
     "settings": ("settings", [1], "settings"),

@@ -83,6 +83,12 @@ def assert_same(found: xr.Dataset, expected: xr.Dataset) -> None:
         )
     for name in expected.data_vars:
         assert found[name].dims == expected[name].dims, name
+        if name.startswith("applica"):
+            # Looked for among the nearest groups of training rows: the last digit of a feature may
+            # decide which group is among them.
+            close = np.isclose(found[name], expected[name], rtol=2e-4, atol=2e-4, equal_nan=True)
+            assert (~close).sum() <= 1e-4 * close.size
+            continue
         np.testing.assert_allclose(
             found[name], expected[name], rtol=2e-4, atol=2e-4, err_msg=str(name)
         )

@@ -63,7 +63,9 @@ def test_a_cluster_of_the_caller(
 ) -> None:
     threads = predicted(stored, tmp_path / "threads.zarr", bundle_folder)
     with (
-        LocalCluster(n_workers=2, processes=False, dashboard_address="127.0.0.1:0") as own,
+        LocalCluster(
+            n_workers=2, processes=False, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        ) as own,
         open_pool(scheduler=own) as pool,
     ):
         found = predicted(stored, tmp_path / "cluster.zarr", bundle_folder, pool=pool)
@@ -85,7 +87,9 @@ def test_a_worker_with_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local,
+        LocalCluster(
+            n_workers=1, processes=False, host="127.0.0.1", dashboard_address=None
+        ) as local,
         Client(local) as client,
     ):
         scheduler.check_versions(client)

@@ -17,7 +17,14 @@ from tiny_cube import tiny_cube, tiny_settings
 
 from narcf_geo.model.fit import fit_bundle
 
-MODEL = {"preset": "narcf-published", "hidden": (6, 5), "epochs": 2, "batch_size": 64, "members": 2}
+MODEL = {
+    "preset": "narcf-published",
+    "hidden": (6, 5),
+    "epochs": 2,
+    "batch_size": 64,
+    "members": 2,
+    "halves": True,
+}
 
 OF_SHAPEFILE = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 PERIOD = "period: {start: 2007-01, end: 2009-12}"
 REGION = "region: {name: Tiny, west: -100, south: 40, east: -88, north: 50}"
 WEATHER = "  weather: [temp, R_sw]\n"
-MODEL = "model: {preset: narcf-25, epochs: 8, batch_size: 32, unbiased: true}"
+MODEL = (
+    "model: {preset: narcf-25, epochs: 8, batch_size: 32, unbiased: true, members: 2, halves: true}"
+)
 
 BROKEN: list[tuple[str, str, str]] = [
     ("title:", "tilte:", "did you mean 'title'"),
@@ -59,7 +61,8 @@ BROKEN: list[tuple[str, str, str]] = [
     ("epochs: 8", "epoch: 8", "'epochs'"),
     ("batch_size: 32", "batch_size: -1", "batch_size"),
     ("unbiased: true", "dropout: 1", "dropout"),
-    ("unbiased: true", "members: 1000", "members"),
+    ("members: 2", "members: 1000", "members"),
+    ("members: 2", "members: 3", "even number"),
     ("unbiased: true", "hidden: [0]", "hidden"),
     ("unbiased: true", "loss: l2", "loss"),
     ("title:", "resolution: 0\ntitle:", "resolution"),

@@ -284,20 +284,15 @@ def final_split(folds: list[Split]) -> Split:
 def halves(split: Split, pairs: int, seed: int) -> list[np.ndarray]:
     """Return the training rows in two halves, as often as asked: rows of 2 x `pairs` members.
 
-    No group is divided, and no two divisions are alike where the groups are enough.
-
-    Raises
-    ------
-    NarcfError
-        When all rows are of one group.
+    No group is divided but a single one, and no two divisions are alike where the groups are
+    enough.
     """
     rows = split.train
+    if not rows.size:
+        return [rows] * (2 * pairs)
     group = rows if split.group is None else split.group[rows]
-    if not rows.size or (group == group[0]).all():
-        raise NarcfError(
-            "expected training samples of two years or blocks of land at least, to learn from in "
-            "halves, found them in one; lengthen the training period, or set model.halves: false"
-        )
+    if (group == group[0]).all():
+        group = rows
     found: list[np.ndarray] = []
     for draw in range(seed, seed + 20 * pairs):
         fold = folds_of(group, 2, draw)
