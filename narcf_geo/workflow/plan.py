@@ -119,8 +119,7 @@ def _train(project: Project) -> list[Step]:
 
 
 def _predict(project: Project) -> list[Step]:
-    said = [name for name in ("title", *_OF_PRODUCTS) if getattr(project.settings, name)]
-    options = _settings(project, dict.fromkeys(said, True))
+    options = _settings(project, dict.fromkeys(("title", *_OF_PRODUCTS), True))
     return [Step("predict", stages.predict_flux, options, _polygons(project))]
 
 
