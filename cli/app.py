@@ -21,7 +21,7 @@ from narcf_geo.cli.options import (
     parameters,
 )
 from narcf_geo.cli.regrid import regrid
-from narcf_geo.cli.results import clean, verify
+from narcf_geo.cli.results import clean, export, verify
 from narcf_geo.cli.zonal import zonal
 
 if TYPE_CHECKING:
@@ -309,13 +309,22 @@ def draw(
     projection: Annotated[
         str | None,
         typer.Option(
-            help="auto, lambert, albers, robinson, mollweide, mercator, platecarree or EPSG:CODE."
+            help="auto, lambert, albers, robinson, mollweide, mercator, polar, platecarree or "
+            "EPSG:CODE or a PROJ string."
         ),
     ] = None,
     limit: Annotated[
         float | None, typer.Option(help="End of the colour scale, umol m-2 s-1.")
     ] = None,
     title: Annotated[str | None, typer.Option(help="Title of the figure.")] = None,
+    size: Annotated[
+        float | None, typer.Option(metavar="MM", help="Width of the figure; text scales with it.")
+    ] = None,
+    dpi: Annotated[int, typer.Option(help="Pixels to the inch.")] = 200,
+    font: Annotated[str | None, typer.Option(help="Family of all text, such as Arial.")] = None,
+    cmap: Annotated[
+        str | None, typer.Option(help="Colour map of matplotlib, such as RdBu_r.")
+    ] = None,
     force: Force = False,
     allow: Allow = None,
     values: Values = None,
@@ -327,6 +336,7 @@ def draw(
     if output is None:
         raise typer.BadParameter("name the figure to write after the file to draw")
     from narcf_geo.figures.draw import draw_map
+    from narcf_geo.figures.finish import Finish
 
     draw_map(
         source,
@@ -340,39 +350,12 @@ def draw(
         projection=projection,
         limit=limit,
         title=title,
+        finish=Finish(size, dpi, font, cmap),
     )
     typer.echo(f"Written: {output}")
 
 
-@app.command()
-def export(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="NetCDF file or Zarr store.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write into.")],
-    variable: FluxVariable = None,
-    monthly: Annotated[
-        bool, typer.Option("--monthly", help="A GeoTIFF a month rather than a year.")
-    ] = False,
-    years: Annotated[
-        list[int] | None, typer.Option(help="Year that the QGIS project shows (repeatable).")
-    ] = None,
-    regions: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Polygons that it shows too.")
-    ] = None,
-    zarr: Annotated[bool, typer.Option("--zarr", help="Write flux.zarr as well.")] = False,
-) -> None:
-    """Write a flux file as NetCDF, GeoTIFF, QGIS project (narcf.qgz) and STAC item."""
-    from narcf_geo.outputs.products import export_products
-
-    paths = export_products(
-        source,
-        folder,
-        variable=variable,
-        regions=regions,
-        monthly=monthly,
-        years=years,
-        zarr=zarr,
-    )
-    typer.echo(f"Written: {folder} ({len(paths)} files); open {folder / 'narcf.qgz'} in QGIS")
+app.command()(export)
 
 
 @app.command()

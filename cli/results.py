@@ -1,4 +1,4 @@
-"""The commands on what a run has made: is it whole, and away with it."""
+"""The commands on what a run has made: products of it, is it whole, and away with it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from narcf_geo.cli.options import Directory
+from narcf_geo.cli.options import Directory, FluxVariable
 
 
 def verify(
@@ -52,3 +52,41 @@ def clean(
         typer.echo(f"Removed: {len(clean(project, results=results))}")
     else:
         typer.echo("Nothing was removed")
+
+
+def export(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="NetCDF file or Zarr store.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write into.")],
+    variable: FluxVariable = None,
+    monthly: Annotated[
+        bool, typer.Option("--monthly", help="A GeoTIFF a month rather than a year.")
+    ] = False,
+    years: Annotated[
+        list[int] | None, typer.Option(help="Year that the QGIS project shows (repeatable).")
+    ] = None,
+    regions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Polygons that it shows too.")
+    ] = None,
+    zarr: Annotated[bool, typer.Option("--zarr", help="Write flux.zarr as well.")] = False,
+    zarr_format: Annotated[
+        int, typer.Option(min=2, max=3, help="Of flux.zarr; 2 for older readers.")
+    ] = 3,
+    nbp: Annotated[
+        bool, typer.Option("--nbp", help="Write it as nbp of CMIP as well, for ILAMB.")
+    ] = False,
+) -> None:
+    """Write a flux file as NetCDF, GeoTIFF, QGIS project (narcf.qgz) and STAC item."""
+    from narcf_geo.outputs.products import export_products
+
+    paths = export_products(
+        source,
+        folder,
+        variable=variable,
+        regions=regions,
+        monthly=monthly,
+        years=years,
+        zarr=zarr or zarr_format == 2,
+        zarr_format=2 if zarr_format == 2 else 3,
+        nbp=nbp,
+    )
+    typer.echo(f"Written: {folder} ({len(paths)} files); open {folder / 'narcf.qgz'} in QGIS")

@@ -200,6 +200,22 @@ def days_of(flux: xr.DataArray) -> float:
     return float(days) if days.ndim == 0 else 12 * float(days.mean())
 
 
+def days_of_season(time: xr.DataArray) -> float:
+    """Return the days of a mean season: of each of its calendar months the mean over the years.
+
+    Of whole years the days of all seasons add up to those of a mean year.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> time = pd.to_datetime(["2015-12-01", "2015-01-01", "2015-02-01", "2016-12-01",
+    ...                        "2016-01-01", "2016-02-01"])
+    >>> days_of_season(xr.DataArray(time, {"time": time}, ("time",)))
+    90.5
+    """
+    return float(days_in_month(time).groupby("time.month").mean().sum())
+
+
 def mean_over_months(flux: xr.DataArray) -> xr.DataArray:
     """Return the mean over the months present, weighted by their days."""
     with xr.set_options(keep_attrs=True):

@@ -32,16 +32,16 @@ class BiomeClass(NamedTuple):
 
 IGBP: tuple[BiomeClass, ...] = (
     BiomeClass("WAT", "water", "#1c0dff"),
-    BiomeClass("ENF", "evergreen needleleaf forest", "#05450a"),
+    BiomeClass("ENF", "evergreen needleleaf forest", "#00410a"),
     BiomeClass("EBF", "evergreen broadleaf forest", "#086a10"),
     BiomeClass("DNF", "deciduous needleleaf forest", "#54a708"),
     BiomeClass("DBF", "deciduous broadleaf forest", "#78d203"),
     BiomeClass("MF", "mixed forest", "#009900"),
-    BiomeClass("CSH", "closed shrublands", "#c6b044"),
-    BiomeClass("OSH", "open shrublands", "#dcd159"),
-    BiomeClass("WSA", "woody savannas", "#dade48"),
+    BiomeClass("CSH", "closed shrublands", "#c2b462"),
+    BiomeClass("OSH", "open shrublands", "#eed424"),
+    BiomeClass("WSA", "woody savannas", "#c1dd94"),
     BiomeClass("SAV", "savannas", "#fbff13"),
-    BiomeClass("GRA", "grasslands", "#b6ff05"),
+    BiomeClass("GRA", "grasslands", "#8bcb00"),
     BiomeClass("WET", "permanent wetlands", "#27ff87"),
     BiomeClass("CRO", "croplands", "#c24f44"),
     BiomeClass("URB", "urban and built-up", "#a5a5a5"),
@@ -50,7 +50,11 @@ IGBP: tuple[BiomeClass, ...] = (
     BiomeClass("BSV", "barren or sparsely vegetated", "#f9ffa4"),
     BiomeClass("UNC", "unclassified", "#000000"),
 )
-"""Class number is the position: 0 water, 1-16 land, 17 unclassified (ISLSCP II and MCD12C1)."""
+"""Class number is the position: 0 water, 1-16 land, 17 unclassified (ISLSCP II and MCD12C1).
+
+Colours are those of MCD12Q1, five of them moved so that neighbours are told apart with red-green
+blindness too.
+"""
 
 LAND_COVER_PREFIXES = {
     "fractions": "fraction",

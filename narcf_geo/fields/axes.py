@@ -163,6 +163,7 @@ def time_name(ds: xr.Dataset) -> str | None:
     said = xr.Dataset(coords={n: ((), 0, ds[n].attrs) for n in ds.coords})
     found = [*said.cf.axes.get("T", []), *said.cf.coordinates.get("time", [])]
     dates = [n for n in ds.coords if ds[n].dtype.kind == "M" or _holds_dates(ds[n])]
+    dates = [n for n in dates if n not in ("time_bnds", "time_bounds")]
     named = [n for n in (*ds.coords, *ds.dims) if str(n).lower() in TIME_NAMES]
     for name in (*found, *dates, *named):
         if name in ds.coords and ds[name].ndim <= 1 and (ds[name].ndim == 0 or name in ds.dims):

@@ -14,6 +14,7 @@ from narcf_geo.core.units import is_convertible, substance_of
 from narcf_geo.fields.axes import in_house_order
 from narcf_geo.fields.formats import open_format
 from narcf_geo.fields.reading import named
+from narcf_geo.fields.series import open_series
 from narcf_geo.fields.stored import unpacked, valid_only
 from narcf_geo.fields.time import on_month_axis
 from narcf_geo.fields.values import Sign, flux_field, in_flux_units, sign_of
@@ -172,7 +173,12 @@ def opened(
     path = Path(source)
     if not path.exists():
         raise MissingFileError(f"{path}: no such file")
-    return open_format(path), str(path)
+    ds = open_format(path)
+    if "band_data" in ds:
+        months = open_series(path)  # of bands that are months
+        if "time" in months.dims:
+            ds = months.rename(dict.fromkeys(months.data_vars, "band_data"))
+    return ds, str(path)
 
 
 def flux_name(ds: xr.Dataset, where: str) -> str:

@@ -151,17 +151,17 @@ def _stored_as(ds: xr.Dataset, stored: Mapping[str, Mapping[Any, Any]]) -> xr.Da
 def _by_bands(ds: xr.Dataset) -> xr.Dataset:
     """Return a raster without a single band, or its bands by their names, as time where these are
     months or days."""
-    if ds.sizes["band"] == 1:
-        return ds.squeeze("band", drop=True).drop_vars("band_name", errors="ignore")
-    if "band_name" not in ds.coords:
-        return ds
-    names = [str(name) for name in ds["band_name"].values]
+    names = [str(name) for name in ds["band_name"].values] if "band_name" in ds.coords else []
     dates = [date_in(name) for name in names]
-    if all(date and len(date) > 4 for date in dates) and len(set(dates)) == len(dates):
+    if dates and all(date and len(date) > 4 for date in dates) and len(set(dates)) == len(dates):
         ds = ds.drop_vars("band_name").rename(band="time")
         stamps = np.array(dates, dtype="datetime64[ns]")
         ds = ds.assign_coords(time=("time", stamps))
         return _with_months(ds) if all(len(str(date)) == 7 for date in dates) else ds
+    if ds.sizes["band"] == 1:
+        return ds.squeeze("band", drop=True).drop_vars("band_name", errors="ignore")
+    if not names:
+        return ds
     if len(set(names)) == len(names) and all(names):
         return ds.drop_vars("band_name").assign_coords(band=("band", names))
     return ds.drop_vars("band_name")

@@ -26,6 +26,8 @@ from narcf_geo.figures.style import BARE_LAND, INK, MUTED, SEA
 from narcf_geo.grid import Grid
 
 _MARGIN = 0.03
+_POLAR = 45.0
+"""Degrees of latitude: a region beyond, round the globe or to its pole, is drawn from above."""
 
 
 PROJECTIONS = {
@@ -35,6 +37,7 @@ PROJECTIONS = {
     "robinson": "Robinson",
     "mollweide": "Mollweide",
     "mercator": "Mercator",
+    "polar": "LambertAzimuthalEqualArea",
     "platecarree": "PlateCarree",
 }
 """Names of projections, and what Cartopy calls them."""
@@ -74,7 +77,7 @@ class View:
         valid : numpy.ndarray
             (lat, lon) of bool.
         projection : str
-            One of `PROJECTIONS` or ``EPSG:<code>`` of a projected CRS.
+            One of `PROJECTIONS`, ``EPSG:<code>`` of a projected CRS, or a string of PROJ.
 
         Raises
         ------
@@ -107,23 +110,30 @@ class View:
 
     @cached_property
     def projection(self) -> ccrs.Projection:
-        """The projection named; by default a Lambert cone on one hemisphere, else Robinson."""
+        """The projection named; `auto` is a cone, from above a pole, or Robinson."""
         name = self.name
         middle = (self.west + self.east) / 2
         if name == "auto":
             wide = self.east - self.west > 180
             name = "robinson" if wide or self.south * self.north < 0 else "lambert"
+            near, far = sorted((abs(self.south), abs(self.north)))
+            if self.south * self.north > 0 and near >= _POLAR and (wide or far > 85):
+                name = "polar"
             middle = 0 if wide else middle
-        if name.upper().startswith("EPSG:"):
-            projection = _epsg(name)
+        if name.upper().startswith(("EPSG:", "+")):
+            projection = _stated(name)
             # Cartopy draws nothing beyond the area a CRS is meant for; cells may lie there.
             projection.bounds = self.window
             return projection
         if name not in PROJECTIONS:
             raise UsageError(
-                f"expected a projection of {', '.join(PROJECTIONS)} or EPSG:<code>, found {name!r}"
+                f"expected a projection of {', '.join(PROJECTIONS)}, EPSG:<code> or a PROJ string, "
+                f"found {name!r}"
             )
         kind = getattr(ccrs, PROJECTIONS[name])
+        if name == "polar":
+            pole = 90 if self.north + self.south > 0 else -90
+            return kind(central_longitude=middle, central_latitude=pole)
         if name not in ("lambert", "albers"):
             return kind(central_longitude=middle)
         # Parallels a sixth inside the range: least distortion over it (Snyder 1987, p. 105).
@@ -172,13 +182,22 @@ class View:
         return ax
 
 
-def _epsg(name: str) -> ccrs.Projection:
+def _stated(name: str) -> ccrs.Projection:
+    """Return the projection of a code of EPSG, or of a string of PROJ."""
+    from pyproj import CRS
     from pyproj.exceptions import CRSError
 
     try:
-        return ccrs.epsg(name[5:])
+        if not name.startswith("+"):
+            return ccrs.epsg(name[5:])
+        crs = CRS(name)
+        if not crs.is_projected:
+            raise UsageError(f"expected a projected CRS, found {name!r}; take platecarree")
+        return ccrs.Projection(crs)
     except (CRSError, ValueError) as error:
-        raise UsageError(f"expected the code of a projected CRS, found {name!r}: {error}") from None
+        raise UsageError(
+            f"expected the code of a projected CRS, or a PROJ string, found {name!r}: {error}"
+        ) from None
 
 
 _LAYERS = {
@@ -196,7 +215,10 @@ def _layer(view: View, layer: str, scale: str) -> MplPath:
     middle = (view.west + view.east) / 2
     # Far enough to fill the corners of the window, short of the meridian where the cone is cut.
     reach = 150 if view.east - view.west <= 180 else 180
-    near = shapely.box(middle - reach, max(view.south - 40, -90), middle + reach, 90)
+    polar = isinstance(view.projection, ccrs.LambertAzimuthalEqualArea)
+    # From above a pole the other hemisphere has no end.
+    south, north = max(view.south - 40, -90), min(view.north + 40, 90) if polar else 90
+    near = shapely.box(middle - reach, south, middle + reach, north)
     shapes = np.array(natural_earth(layer, "10m" if layer == "states" else scale))
     turns = [shapely.transform(shapes, partial(np.add, (turn, 0))) for turn in (-360, 0, 360)]
     shapes = shapely.intersection(np.concatenate(turns), near)
@@ -242,9 +264,13 @@ def natural_earth(layer: str, scale: str) -> tuple[shapely.Geometry, ...]:
 def _graticule(view: View) -> MplPath:
     step = 10 if view.east - view.west < 60 else 20
     middle = (view.west + view.east) / 2
-    lat, lon = np.arange(-80, 90.5, 1.0), np.arange(-150, 150.5, 1.0) + middle
+    polar = isinstance(view.projection, ccrs.LambertAzimuthalEqualArea)
+    reach = 180 if polar else 150
+    lat, lon = np.arange(-80, 90.5, 1.0), np.arange(-reach, reach + 0.5, 1.0) + middle
+    if polar:  # the other hemisphere has no end
+        lat = np.clip(lat, max(view.south - 40, -80), min(view.north + 40, 80))
     meridians = np.arange(-540, 541, step)
-    meridians = meridians[abs(meridians - middle) <= 150]
+    meridians = meridians[abs(meridians - middle) <= reach]
     lines = [view.project(np.full(lat.shape, float(m)), lat) for m in meridians]
     lines += [view.project(lon, np.full(lon.shape, float(p))) for p in range(-80, 81, step)]
     return MplPath.make_compound_path(*(MplPath(np.stack(line, axis=1)) for line in lines))

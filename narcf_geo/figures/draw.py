@@ -17,6 +17,7 @@ from narcf_geo.fields import in_house_order, open_fields, open_flux
 from narcf_geo.fields.chunks import stored_blocks
 from narcf_geo.fields.reading import named, reading
 from narcf_geo.fields.regions import inside, open_regions
+from narcf_geo.figures.finish import Finish
 from narcf_geo.grid import Grid
 
 if TYPE_CHECKING:
@@ -227,6 +228,7 @@ def draw_map(
     bounds: tuple[float, float, float, float] | None = None,
     polygons: Any = None,
     variable: str | None = None,
+    finish: Finish | None = None,
     **options: Any,
 ) -> Path:
     """Draw one map into a file; see `plot_map`.
@@ -235,6 +237,8 @@ def draw_map(
     ----------
     output : path
         ``.png``, ``.svg`` or ``.pdf``; ``.gif`` or ``.mp4`` for the months one after another.
+    finish : Finish, optional
+        Width, resolution, font and colours of a picture.
     source, kind, months, bounds, polygons, variable, **options
         As for `plot_map`.
 
@@ -259,7 +263,12 @@ def draw_map(
             variable=variable,
             **options,
         )
-        return save_figure(figure, output)
+        finish = finish or Finish()
+        return save_figure(finish.apply(figure), output, finish.dpi)
+    if finish not in (None, Finish()):
+        raise UsageError(
+            f"expected a picture for --size, --dpi, --font and --cmap, found {output.name!r}"
+        )
     chosen = KINDS[kind]
     if not chosen.moves:
         raise UsageError(f"expected a picture of the kind {kind!r}, found {output.name!r}")
@@ -346,6 +355,10 @@ def within(ds: xr.Dataset, bounds: tuple[float, float, float, float]) -> xr.Data
     rows = ((ds["lat"].values >= south) & (ds["lat"].values <= north)).nonzero()[0]
     if not (columns.size and rows.size):
         raise NarcfError(f"expected cells within {bounds} (west, south, east, north), found none")
+    coords = Grid.from_dataset(ds).coords()
+    ds = ds.assign_coords({n: c for n, c in coords.items() if n.endswith("_bnds")})
+    for name in ("lat", "lon"):
+        ds[name].attrs["bounds"] = f"{name}_bnds"
     return in_house_order(ds.isel(lat=rows, lon=columns))
 
 

@@ -126,7 +126,12 @@ def fraction_panel(
     area = grid_area(class_fraction)
     cover = land.sum(["lat", "lon"]).to_series().sort_values(ascending=False)
     if classes is None:
-        classes = [int(n) for n in cover[cover > 0].index[:9]]
+        there = [int(n) for n in cover[cover > 0].index]
+        classes, rest = there[:9], there[9:]
+        if rest:
+            codes = ", ".join(IGBP[number].code for number in rest)
+            left = float(cover[rest].sum() / cover.sum())
+            subtitle += f"; not shown: {codes}, {_percent(left)} of the land together"
     if not 1 <= len(classes) <= 12:
         raise NarcfError(f"expected 1 to 12 classes to draw, found {len(classes)}")
     scale = Scale.of_amount(cover.values, "fraction of the cell", 1.0, style.FRACTION_CMAP)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
     from matplotlib.text import Text
+
+
+_SIZE = 12.5
+"""Points of a title."""
+
+_LINE = 0.21
+"""Inches of a line of it."""
 
 
 def house_style() -> AbstractContextManager[None]:
@@ -64,42 +72,78 @@ def synthetic_note(data: xr.DataArray, synthetic: str | None) -> str:
 def headed_figure(
     width: float, height: float, title: str, subtitle: str, note: str
 ) -> tuple[Figure, float]:
-    """Return a figure of maps with its heading, and the figure fraction where they may begin."""
+    """Return a figure of maps with its heading, and the figure fraction where they may begin.
+
+    It is higher than `height` where the title takes more than a line.
+    """
     fig = blank_figure(width, height)
+    title = _wrapped(fig, title, note)
+    head = 0.62 + title.count("\n") * _LINE
+    fig.set_size_inches(width, height + head - 0.62)
     heading(fig, title, subtitle, note)
+    height = fig.get_figheight()
     note = "grey: land without a value"
     fig.text(0.2 / width, 0.1 / height, note, fontsize=7.5, color=style.MUTED)
-    return fig, 1 - 0.62 / height
+    return fig, 1 - head / height
 
 
 def heading(fig: Figure, title: str, subtitle: str, note: str) -> None:
-    """Write the title, the subtitle and the note on synthetic data at the top of a figure."""
+    """Write the title, the subtitle and the note on synthetic data at the top of a figure.
+
+    A title too long for a line becomes two small ones in the same place.
+    """
     width, height = fig.get_size_inches()
     left, right = 0.2 / width, 1 - 0.22 / width
     room = right - left
     if note:
-        box = fig.text(
-            right,
-            1 - 0.2 / height,
-            note,
-            va="top",
-            ha="right",
-            fontsize=8.5,
-            fontweight="bold",
-            color="#5c4800",
-            bbox={
-                "boxstyle": "round,pad=0.35",
-                "facecolor": style.SYNTHETIC_FACE,
-                "edgecolor": style.SYNTHETIC_EDGE,
-                "linewidth": 0.8,
-            },
-        )
-        room -= _share(fig, box) + 0.2 / width
-    text = fig.text(left, 1 - 0.16 / height, title, va="top", fontsize=12.5, fontweight="bold")
-    text.set_fontsize(12.5 * min(1.0, room / _share(fig, text)))
+        room -= _share(fig, _boxed(fig, note)) + 0.2 / width
+    lines = title.count("\n")
+    text = fig.text(left, 1 - 0.16 / height, title, va="top", fontsize=_SIZE, fontweight="bold")
+    if not lines and _share(fig, text) > room / 0.7:
+        text.set_text(fill(title, len(title) // 2 + 5))
+        text.set_y(1 - 0.1 / height)
+        text.set_fontsize(0.7 * _SIZE)
+    size = text.get_fontsize()
+    text.set_fontsize(size * min(1.0, room / _share(fig, text)))
     if subtitle:
-        text = fig.text(left, 1 - 0.41 / height, subtitle, va="top", fontsize=9, color=style.MUTED)
+        top = 1 - (0.41 + lines * _LINE) / height
+        text = fig.text(left, top, subtitle, va="top", fontsize=9, color=style.MUTED)
         text.set_fontsize(9 * min(1.0, (right - left) / _share(fig, text)))
+
+
+def _wrapped(fig: Figure, title: str, note: str) -> str:
+    """Return a title in as many lines as it needs beside the note."""
+    room = 1 - 0.42 / fig.get_figwidth()
+    texts = [fig.text(0, 0, title, fontsize=_SIZE, fontweight="bold")]
+    if note:
+        texts.append(_boxed(fig, note))
+        room -= _share(fig, texts[1]) + 0.2 / fig.get_figwidth()
+    share = _share(fig, texts[0])
+    for text in texts:
+        text.remove()
+    # A little smaller is better than a second line.
+    return title if share <= room / 0.8 else fill(title, max(12, int(len(title) * room / share)))
+
+
+def _boxed(fig: Figure, note: str) -> Text:
+    """Write the note on synthetic data into the upper right corner."""
+    width, height = fig.get_size_inches()
+    return fig.text(
+        1 - 0.22 / width,
+        1 - 0.2 / height,
+        note,
+        va="top",
+        ha="right",
+        fontsize=8.5,
+        fontweight="bold",
+        color="#5c4800",
+        bbox={
+            "boxstyle": "round,pad=0.35",
+            "facecolor": style.SYNTHETIC_FACE,
+            "edgecolor": style.SYNTHETIC_EDGE,
+            "linewidth": 0.8,
+        },
+    )
 
 
 @dataclass(frozen=True)

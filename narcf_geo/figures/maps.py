@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from narcf_geo.budget.totals import days_of, mean_over_months, summarise
+from narcf_geo.budget.totals import days_of, days_of_season, mean_over_months, summarise
 from narcf_geo.core.errors import NarcfError, NoValueError
 from narcf_geo.core.months import days_in_month
 from narcf_geo.fields import on_one_grid
@@ -29,8 +29,9 @@ from narcf_geo.figures.panels import (
     map_grid,
     panel_inches,
     single_map,
+    write_in_corner,
 )
-from narcf_geo.figures.style import period_text
+from narcf_geo.figures.style import period_text, season_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -157,7 +158,8 @@ def season_panel(
     flux : xarray.DataArray
         (time, lat, lon), umol m-2 s-1.
     title, subtitle, area, limit, projection, synthetic
-        As for `flux_map`. The totals are rates per year.
+        As for `flux_map`. Each map gives the total of its season and, beside it, the rate a year;
+        the totals of four whole seasons add up to that of a mean year.
 
     Raises
     ------
@@ -166,12 +168,12 @@ def season_panel(
     """
     flux, area = drawable(flux, area)
     number = flux["time"].dt.month
-    means = []
+    parts = []
     for name, months in _SEASONS.items():
-        part = flux[number.isin(months).values]
-        if part.sizes["time"] == 0:
+        parts.append(flux[number.isin(months).values])
+        if parts[-1].sizes["time"] == 0:
             raise NarcfError(f"expected months of {name}, found {period_text(flux)} only")
-        means.append(mean_over_months(part))
+    means = [mean_over_months(part) for part in parts]
     shown = Overview.of(layers(*means), area, panel_inches(2, 9.0))
     values = shown.values.values
     scale = Scale.of_flux(values, limit)
@@ -180,9 +182,12 @@ def season_panel(
         text = period_text(flux) if subtitle is None else subtitle
         note = synthetic_note(flux, synthetic)
         fig, axes = map_grid(view, list(_SEASONS), 2, 9.0, title, text, note)
-        for layer, ax in enumerate(axes):
+        for layer, (ax, part) in enumerate(zip(axes, parts, strict=True)):
             mesh = draw_cells(ax, view, shown[layer], scale)
-            corner_text(ax, view, shown[layer], days_of(flux), size=7.0)
+            days = days_of_season(part["time"])
+            summary = summarise(shown[layer].values, shown[layer].area, days)
+            text = season_text(summary, days_of(part))
+            write_in_corner(ax, view, shown[layer], text, size=7.0)
         total = fig.get_figheight()
         scale.bar(fig, mesh, values, (0.25, 0.46 / total, 0.5, 0.13 / total))
     return fig

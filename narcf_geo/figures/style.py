@@ -266,8 +266,20 @@ def summary_lines(summary: FluxSummary) -> tuple[str, str]:
     """Return the mean and the total of a flux as two lines, with sign and unit."""
     if summary.days <= 31:
         total = f"{signed(summary.total)} TgC month⁻¹"
-    elif abs(summary.total) >= 100:
-        total = f"{signed(summary.total / 1000)} PgC yr⁻¹"
     else:
-        total = f"{signed(summary.total)} TgC yr⁻¹"
+        total = f"{_carbon(summary.total)} yr⁻¹"
     return f"{signed(summary.mean)} {UNITS_TEXT}", total
+
+
+def season_text(summary: FluxSummary, year: float) -> str:
+    """Return the mean, the total of a season and its rate a year, of so many days, as lines."""
+    rate = summary.total * year / summary.days
+    mean = f"mean {signed(summary.mean)} {UNITS_TEXT}"
+    return f"{mean}\ntotal of the season {_carbon(summary.total)}\nrate {_carbon(rate)} yr⁻¹"
+
+
+def _carbon(total: float) -> str:
+    """Return TgC with its sign and unit, PgC from 100 TgC up."""
+    if abs(total) >= 100:
+        return f"{signed(total / 1000)} PgC"
+    return f"{signed(total)} TgC"

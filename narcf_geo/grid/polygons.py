@@ -37,6 +37,20 @@ def cell_polygons(grid: Grid | Mesh) -> gpd.GeoDataFrame:
     )
 
 
+def footprint(grid: Grid) -> shapely.Geometry:
+    """Return the box of a grid of parallels and meridians within -180..180 degrees.
+
+    Examples
+    --------
+    >>> from narcf_geo.grid import Grid
+    >>> across = footprint(Grid.regular(170, 50, -160, 70, 1))
+    >>> sorted(part.bounds for part in across.geoms)
+    [(-180.0, 50.0, -160.0, 70.0), (170.0, 50.0, 180.0, 70.0)]
+    """
+    south, north, west, east = grid.extent
+    return within_180(shapely.box(west, south, min(east, west + 360), north))
+
+
 def cell_shapes(grid: Grid | Mesh, parts: int = 1) -> np.ndarray:
     """Return the cells as shapely polygons in longitude and latitude, in C order.
 

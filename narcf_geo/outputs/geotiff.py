@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path, remove
 from narcf_geo.core.partial import partial_path
 from narcf_geo.fields import class_field, in_house_order, open_fields
+from narcf_geo.fields.values import NODATA
 from narcf_geo.figures.style import NO_VALUE, round_limit
 from narcf_geo.grid import Grid
 from narcf_geo.outputs.blocks import Statistics, quantile, windows
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetWriter
 
 _BIOME_NODATA = 255
+_BLOCK = 256
+"""Rows and columns that are read together."""
+
+_SAME_EDGE = 1e-4
+"""Share of a cell within which two edges are one."""
 _CACHE_MB = 32
 """Of GDAL, whose own choice is a share of the machine's memory."""
 
@@ -79,7 +86,7 @@ def write_flux_geotiffs(
 
 
 def write_ancillary_geotiffs(
-    ds: xr.Dataset, name: str, folder: str | os.PathLike[str]
+    ds: xr.Dataset, name: str, folder: str | os.PathLike[str], *, monthly: bool = False
 ) -> list[Path]:
     """Write ``<name>_<year>.tif`` for each year: one band a month, and a ``.qml`` beside it.
 
@@ -89,8 +96,8 @@ def write_ancillary_geotiffs(
         The variable `name` (time, lat, lon), from 0 up, on a regular grid.
     name : str
         Such as ``flux_std`` or ``applicability``.
-    folder : path
-        Where the files go; made when absent.
+    folder, monthly
+        As for `write_flux_geotiffs`.
 
     Returns
     -------
@@ -100,10 +107,11 @@ def write_ancillary_geotiffs(
     data = open_fields(ds)[name]
     limit = quantile(data, 0.98)
     paths = []
-    for year in np.unique(data["time"].dt.year.values):
-        path = Path(folder) / f"{name}_{year}.tif"
+    stamps = data["time"].dt.strftime("%Y-%m" if monthly else "%Y").values
+    for stamp in dict.fromkeys(stamps):
+        path = Path(folder) / f"{name}_{stamp}.tif"
         tags = {"long_name": str(data.attrs.get("long_name", name)), **_described(ds)}
-        _write_months(data[data["time"].dt.year == year], path, tags)
+        _write_months(data[stamps == stamp], path, tags)
         write_amount_style(path.with_suffix(".qml"), limit or 1.0)
         paths.append(path)
     return paths
@@ -208,8 +216,8 @@ def write_fractions_geotiff(class_fraction: xr.DataArray, path: str | os.PathLik
     return path
 
 
-_FLUX_COG = {"predictor": "YES", "overview_resampling": "AVERAGE"}
-_CLASS_COG = {"predictor": "NO", "overview_resampling": "MODE"}
+_FLUX_COG = {"predictor": "FLOATING_POINT", "overviews": "average"}
+_CLASS_COG = {"predictor": "NO", "overviews": "mode"}
 
 
 def _write_months(data: xr.DataArray, path: Path, tags: dict[str, str]) -> None:
@@ -240,6 +248,7 @@ def _write_cog(
     """Write bands (band, lat, lon), lazy or not, window by window; return their statistics."""
     import rasterio
     import rasterio.shutil
+    from rasterio.enums import Resampling
     from rasterio.windows import Window
 
     count, height, width = data.shape
@@ -263,9 +272,10 @@ def _write_cog(
             transform=transform,
             nodata=nodata,
             tiled=True,
-            blockxsize=256,
-            blockysize=256,
+            blockxsize=_BLOCK,
+            blockysize=_BLOCK,
             bigtiff="IF_SAFER",
+            interleave="BAND",
         ) as raster:
             raster.update_tags(AREA_OR_POINT="Area", **tags)
             for rows, columns, values in windows(data):
@@ -273,16 +283,25 @@ def _write_cog(
                 for band, statistics in zip(values, found, strict=True):
                     statistics.add(band)
             describe(raster, found)
+        packing: dict[str, Any] = {
+            "compress": "DEFLATE",
+            "bigtiff": "IF_SAFER",
+            "predictor": options["predictor"],
+        }
+        if count == 1:
+            packing |= {"driver": "COG", "blocksize": _BLOCK}
+            packing |= {"overview_resampling": options["overviews"].upper()}
+        else:
+            # So that a month is read without the others. The COG driver puts all bands of a pixel
+            # together before GDAL 3.11; the layout is the same.
+            factors = [2**n for n in range(1, 20) if max(height, width) > _BLOCK * 2 ** (n - 1)]
+            with rasterio.open(tiles, "r+") as raster:
+                raster.build_overviews(factors, Resampling[options["overviews"]])
+            packing |= {"predictor": 3 if data.dtype.kind == "f" else 1}
+            packing |= {"driver": "GTiff", "tiled": "YES", "interleave": "BAND"}
+            packing |= {"blockxsize": _BLOCK, "blockysize": _BLOCK, "copy_src_overviews": "YES"}
         with rasterio.open(tiles) as raster:
-            rasterio.shutil.copy(
-                raster,
-                temporary,
-                driver="COG",
-                compress="DEFLATE",
-                blocksize=256,
-                bigtiff="IF_SAFER",
-                **options,
-            )
+            rasterio.shutil.copy(raster, temporary, **packing)
     return found
 
 
@@ -302,8 +321,28 @@ def _north_up(data: xr.DataArray) -> tuple[xr.DataArray, Affine]:
 
     data = data.isel(lat=slice(None, None, -1))
     grid = Grid.from_dataset(data)
-    lon, lat = grid.lon_b, grid.lat_b
-    return data, Affine(_step(lon, "lon"), 0, lon[0], 0, _step(lat, "lat"), lat[0])
+    lon, lat = grid.lon_b, -np.sort(-grid.lat_b)  # a single row has no order
+    width, height, west = _step(lon, "lon"), _step(lat, "lat"), float(lon[0])
+    if lon[-1] > 180 + _SAME_EDGE * width:
+        data, west = _round_the_globe(data, west, width)
+    return data, Affine(width, 0, west, 0, height, lat[0])
+
+
+def _round_the_globe(data: xr.DataArray, west: float, width: float) -> tuple[xr.DataArray, float]:
+    """Return columns that go on beyond 180 degrees within a row round the globe, and its edge.
+
+    GIS tools look for longitudes within -180..180 only. Cells of which no whole number makes the
+    globe stay where they are.
+    """
+    number = round(360 / width)
+    if abs(360 / width - number) > 1e-6 * number:
+        return data, west
+    before = math.ceil((west + 180) / width - _SAME_EDGE)
+    columns = (np.arange(data.sizes["lon"]) + before) % number
+    fill = np.nan if data.dtype.kind == "f" else NODATA
+    data = data.assign_coords(lon=columns).reindex(lon=np.arange(number), fill_value=fill)
+    first = west - before * width
+    return data.assign_coords(lon=first + width * (np.arange(number) + 0.5)), first
 
 
 def _step(edges: np.ndarray, name: str) -> float:

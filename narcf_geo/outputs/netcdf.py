@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -98,7 +98,9 @@ def write_flux_netcdfs(ds: xr.Dataset, folder: str | os.PathLike[str]) -> list[P
     ]
 
 
-def write_flux_zarr(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
+def write_flux_zarr(
+    ds: xr.Dataset, path: str | os.PathLike[str], version: Literal[2, 3] = 3
+) -> Path:
     """Write what `write_flux_netcdf` writes as a Zarr store with consolidated metadata.
 
     One request then tells a reader over the network of all variables.
@@ -109,6 +111,8 @@ def write_flux_zarr(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
         As for `write_flux_netcdf`.
     path : path
         The ``.zarr`` folder.
+    version : {3, 2}
+        Of the format; 2 for older readers.
     """
     path = Path(path)
     product = _in_blocks(_product(product_fields(ds)))
@@ -120,7 +124,9 @@ def write_flux_zarr(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     with atomic_path(path) as temporary, warnings.catch_warnings():
         # Zarr warns that its version 3 does not standardise what every reader understands.
         warnings.filterwarnings("ignore", message="Consolidated metadata")
-        product.to_zarr(temporary, mode="w", consolidated=True, encoding=encoding)
+        product.to_zarr(
+            temporary, mode="w", consolidated=True, encoding=encoding, zarr_format=version
+        )
     return path
 
 
@@ -133,6 +139,14 @@ def product_fields(ds: xr.Dataset) -> xr.Dataset:
         When there is no flux along months, latitudes and longitudes.
     """
     ds = open_flux(ds, "flux")
+    if ds["flux"].dims == ("lat", "lon"):
+        if "time" not in ds.coords:
+            raise FieldError(
+                "expected the month of the flux, found no time; add it with "
+                ".expand_dims(time=[...])"
+            )
+        monthly = [n for n in ("flux", *ANCILLARY) if n in ds]
+        ds = ds.assign({n: ds[n].expand_dims("time") for n in monthly})
     if ds["flux"].dims != ("time", "lat", "lon"):
         raise FieldError(
             f"expected flux along months, latitudes and longitudes, found it along "
@@ -182,7 +196,6 @@ def _product(ds: xr.Dataset) -> xr.Dataset:
     for name in ("flux", *ancillary, "land_fraction", "biome"):
         if name in out:
             out[name].attrs |= {"grid_mapping": "crs", "cell_measures": "area: cell_area"}
-    out["cell_area"].attrs["grid_mapping"] = "crs"
     out.attrs = _global_attributes(ds, out)
     return out
 
@@ -256,9 +269,26 @@ def _global_attributes(ds: xr.Dataset, out: xr.Dataset) -> dict[str, Any]:
         "source": f"narcf-geo {VERSION}: neural network trained on an atmospheric inversion",
         "history": f"made by narcf-geo {VERSION}",
         **kept,
-        "Conventions": "CF-1.11, CF-1.8",
+        "Conventions": "CF-1.11, CF-1.8, ACDD-1.3",
+        **discovery(ds, Grid.from_dataset(ds)),
         "time_coverage_start": str(first),
         "time_coverage_end": str(last),
+    }
+
+
+def discovery(ds: xr.Dataset, grid: Grid) -> dict[str, Any]:
+    """Return attributes by which catalogs find a product (ACDD 1.3)."""
+    south, north, west, east = grid.extent
+    doi = str(ds.attrs.get("doi", ""))
+    return {
+        "keywords": "carbon dioxide flux, net ecosystem exchange, land, upscaling",
+        "standard_name_vocabulary": "CF Standard Name Table",
+        "geospatial_lat_min": south,
+        "geospatial_lat_max": north,
+        "geospatial_lon_min": west,
+        "geospatial_lon_max": east,
+        "time_coverage_resolution": "P1M",
+        **({"id": doi, "naming_authority": "org.doi"} if doi else {}),
     }
 
 

@@ -12,6 +12,7 @@ from narcf_geo.core.constants import IGBP
 from narcf_geo.fields import class_field
 from narcf_geo.figures.overview import any_of, blocks_of, majority
 from narcf_geo.grid import Grid
+from narcf_geo.grid.rings import within_180
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -80,11 +81,13 @@ def biome_outlines(prediction: xr.Dataset) -> gpd.GeoDataFrame:
     numbers = sorted(found, key=_name)
     outlines = [
         # From numbers of edges to degrees.
-        shapely.transform(
-            shapely.make_valid(shapely.multipolygons(found[number])),
-            lambda xy: np.stack(
-                [blocks.lon_b[xy[:, 0].astype(int)], blocks.lat_b[xy[:, 1].astype(int)]], axis=1
-            ),
+        within_180(
+            shapely.transform(
+                shapely.make_valid(shapely.multipolygons(found[number])),
+                lambda xy: np.stack(
+                    [blocks.lon_b[xy[:, 0].astype(int)], blocks.lat_b[xy[:, 1].astype(int)]], axis=1
+                ),
+            )
         )
         for number in numbers
     ]

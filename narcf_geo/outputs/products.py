@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import xarray as xr
 
@@ -16,6 +16,8 @@ from narcf_geo.fields import on_one_grid, open_flux
 from narcf_geo.fields.chunks import stored_blocks
 from narcf_geo.fields.reading import named, reading
 from narcf_geo.fields.regions import read_regions
+from narcf_geo.grid import Grid
+from narcf_geo.grid.polygons import footprint
 from narcf_geo.outputs.geotiff import (
     limit_of,
     write_ancillary_geotiffs,
@@ -23,6 +25,7 @@ from narcf_geo.outputs.geotiff import (
     write_flux_geotiffs,
     write_fractions_geotiff,
 )
+from narcf_geo.outputs.nbp import write_nbp
 from narcf_geo.outputs.netcdf import product_fields, write_flux_netcdfs, write_flux_zarr
 from narcf_geo.outputs.qgis_project import write_qgis_project
 from narcf_geo.outputs.stac import write_stac
@@ -35,7 +38,8 @@ AMOUNTS = {"flux_std": "Standard deviation", "applicability": "Dissimilarity to 
 
 
 _WRITTEN = (
-    r"flux(_\d+)?\.(nc|zarr)|(flux|flux_std|applicability|class_fractions|biomes)(_[\d-]+)?\.tif"
+    r"flux(_\d+)?\.(nc|zarr)|nbp_Lmon_narcf-geo_[\d-]+\.nc"
+    r"|(flux|flux_std|applicability|class_fractions|biomes)(_[\d-]+)?\.tif"
 )
 """Names of products that may be data themselves."""
 
@@ -49,6 +53,8 @@ def write_products(
     monthly: bool = False,
     years: Sequence[int] | None = None,
     zarr: bool = False,
+    zarr_format: Literal[2, 3] = 3,
+    nbp: bool = False,
 ) -> list[Path]:
     """Write NetCDF, GeoTIFFs with styles, the QGIS project and the STAC item of a prediction.
 
@@ -73,6 +79,10 @@ def write_products(
         The years whose months the QGIS project shows; by default all.
     zarr : bool
         Write ``flux.zarr`` with consolidated metadata too.
+    zarr_format : {3, 2}
+        Of it; 2 for GDAL before 3.8 and other older readers.
+    nbp : bool
+        Write the flux as CMIP models give it too; see `narcf_geo.outputs.nbp.write_nbp`.
 
     Returns
     -------
@@ -105,33 +115,40 @@ def write_products(
     if class_fraction is not None:
         class_fraction = on_one_grid(ds["flux"], class_fraction)[1]
     netcdfs = write_flux_netcdfs(ds, folder)
+    if nbp:
+        netcdfs.append(write_nbp(ds, folder))
     fluxes = write_flux_geotiffs(ds, folder, monthly=monthly)
     biomes = write_biomes_geotiff(ds["biome"], folder / "biomes.tif") if "biome" in ds else None
     fractions = None
     if class_fraction is not None:
         fractions = write_fractions_geotiff(class_fraction, folder / "class_fractions.tif")
     amounts = {
-        label: write_ancillary_geotiffs(ds, name, folder)
+        label: write_ancillary_geotiffs(ds, name, folder, monthly=monthly)
         for name, label in AMOUNTS.items()
         if name in ds
     }
-    project = write_qgis_project(
+    limit = limit_of(ds["flux"])
+    project, by_band = write_qgis_project(
         folder / "narcf.qgz",
         fluxes,
-        limit=limit_of(ds["flux"]),
+        limit=limit,
         biomes=biomes,
         fractions=fractions,
         amounts=amounts,
         title=str(ds.attrs.get("title", "Monthly net CO2 flux of the land")),
         years=years,
+        region=footprint(Grid.from_dataset(ds)),
         regions=regions,
+        words={name: str(text) for name, text in ds.attrs.items() if isinstance(text, str)},
     )
     others = [path for paths in amounts.values() for path in paths]
     rasters = [*fluxes, *others, *(p for p in (biomes, fractions) if p)]
     context = project.with_name("context.gpkg")
-    stac = write_stac(ds, [*netcdfs, *rasters, context, project], folder)
-    stores = [write_flux_zarr(ds, folder / "flux.zarr")] if zarr else []
-    return [*netcdfs, *rasters, project, context, *stac, *stores]
+    stores = [write_flux_zarr(ds, folder / "flux.zarr", version=zarr_format)] if zarr else []
+    styles = [raster.with_suffix(".qml") for raster in rasters]
+    projects = [project, context, by_band]
+    stac = write_stac(ds, [*netcdfs, *stores, *rasters, *styles, *projects], folder, limit)
+    return [*netcdfs, *rasters, *projects, *stac, *stores]
 
 
 def _require_years(ds: xr.Dataset, years: Sequence[int] | None) -> None:
@@ -152,6 +169,8 @@ def export_products(
     monthly: bool = False,
     years: Sequence[int] | None = None,
     zarr: bool = False,
+    zarr_format: Literal[2, 3] = 3,
+    nbp: bool = False,
 ) -> list[Path]:
     """Write the products of a file that holds a flux; see `write_products`.
 
@@ -163,7 +182,7 @@ def export_products(
         The flux; by default ``flux`` or ``nee``, else the only variable of a flux's unit.
     regions : path, optional
         File of polygons.
-    folder, monthly, years, zarr
+    folder, monthly, years, zarr, zarr_format, nbp
         As for `write_products`.
 
     Raises
@@ -188,6 +207,8 @@ def export_products(
             monthly=monthly,
             years=years,
             zarr=zarr,
+            zarr_format=zarr_format,
+            nbp=nbp,
         )
 
 

@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import shapely
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.files import atomic_path
 from narcf_geo.outputs.qgis import amount_pipe, biome_pipe, flux_pipe, fraction_pipe, xml_text
+from narcf_geo.outputs.qgis_context import write_context
+from narcf_geo.outputs.qgis_layout import abstract, layout, metadata, themes
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
 _VERSION = "3.22.0"
 _SECOND = pd.Timedelta(seconds=1)
+_FLUX = "Net CO₂ flux (µmol m⁻² s⁻¹)"
+_PER_BAND = "3"
+"""How QGIS calls a time range for each band."""
+
 _AREAS = ("region", "regions")
-_LINES = {
-    "region": ("#b2182b", 0.5),
-    "regions": ("#542788", 0.5),
-    "coastline": ("#1b2a33", 0.35),
-    "borders": ("#1b2a33", 0.5),
-    "states": ("#56656e", 0.2),
-}
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,16 @@ def write_qgis_project(
     amounts: Mapping[str, Sequence[Path]] | None = None,
     title: str = "Net CO2 flux of the land",
     years: Sequence[int] | None = None,
+    region: shapely.Geometry | None = None,
     regions: gpd.GeoDataFrame | None = None,
-) -> Path:
-    """Write the project and ``context.gpkg`` (region, coastline, borders, states) beside it.
+    words: Mapping[str, str] | None = None,
+) -> list[Path]:
+    """Write the project, and ``context.gpkg`` (region, coastline, borders, states) beside it.
 
     Paths in it are relative: the folder can be moved. Each month is a layer with its time, so that
-    the time slider of QGIS (3.14 or newer) goes through the months.
+    the time slider of QGIS (3.14 or newer) goes through the months; a theme shows one of them, a
+    page to print too. In ``<stem>_bands.qgz`` each raster is one layer whose bands have their times
+    (QGIS 3.38 or newer).
 
     Parameters
     ----------
@@ -81,8 +85,17 @@ def write_qgis_project(
         Of the project.
     years : sequence of int, optional
         Take only the months of these years.
+    region : shapely.Geometry, optional
+        Where the cells are, within -180..180 degrees; by default the box of the rasters.
     regions : geopandas.GeoDataFrame, optional
         Polygons for a further layer, in any CRS.
+    words : mapping, optional
+        ``summary``, ``license``, ``institution``, ``creator_name`` and ``doi`` of the products.
+
+    Returns
+    -------
+    list of path
+        The two projects.
 
     Raises
     ------
@@ -108,22 +121,22 @@ def write_qgis_project(
     if not months:
         raise NarcfError(f"expected months of {years} in {[p.name for p in fluxes]}, found none")
     context = path.with_name("context.gpkg")
-    lines = _write_context(context, box, regions)
-    layers = [
-        *(_line_layer(context, name, color, width, box) for name, (color, width) in lines.items()),
-        *(_month_layer(*months[month], month, limit, box) for month in sorted(months)),
+    lines = write_context(context, shapely.box(*box) if region is None else region, regions)
+    lined = [
+        _line_layer(context, name, color, width, box) for name, (color, width) in lines.items()
     ]
+    by_month = [_month_layer(*months[month], month, limit, box) for month in sorted(months)]
+    by_band = _band_layers(months, limit, box)
+    layers: list[_Layer] = []
     for group, paths in (amounts or {}).items():
         for amount in paths:
             layers += _amount_layers(amount, group, box, years)
     if biomes is not None:
         with rasterio.open(biomes) as raster:
             present = [int(n) for n in np.unique(raster.read(1)) if n != raster.nodata]
-        layers.append(
-            _Layer(
-                "Biomes (IGBP)", _raster("biomes", biomes, biome_pipe(present), box), checked=False
-            )
-        )
+        name = "Biomes (IGBP)"
+        element = _raster("biomes", biomes, biome_pipe(present), box, name)
+        layers.append(_Layer(name, element, checked=False))
     if fractions is not None:
         with rasterio.open(fractions) as raster:
             layers += [
@@ -135,7 +148,16 @@ def write_qgis_project(
                 )
                 for band, name in enumerate(raster.descriptions, start=1)
             ]
-    document = xml_text(_project(title, layers, box, sorted(months)))
+    paths = []
+    for project, fields in ((path, by_month), (path.with_name(f"{path.stem}_bands.qgz"), by_band)):
+        document = xml_text(
+            _project(title, [*lined, *fields, *layers], box, sorted(months), words or {})
+        )
+        paths.append(_write_archive(project, document))
+    return paths
+
+
+def _write_archive(path: Path, document: str) -> Path:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         # A fixed date: the same products give the same bytes.
@@ -172,9 +194,11 @@ def _project(
     layers: Sequence[_Layer],
     box: tuple[float, float, float, float],
     months: Sequence[pd.Timestamp],
+    words: Mapping[str, str],
 ) -> ET.Element:
     root = ET.Element("qgis", version=_VERSION, projectname=title)
     ET.SubElement(root, "title").text = title
+    root.append(metadata(title, words))
     ET.SubElement(root, "projectCrs").append(_wgs84())
     tree = ET.SubElement(root, "layer-tree-group")
     groups: dict[str, ET.Element] = {"": tree}
@@ -210,6 +234,19 @@ def _project(
     order = ET.SubElement(root, "layerorder")
     for layer in layers:
         ET.SubElement(order, "layer", id=layer.id)
+    fluxes = [layer for layer in layers if layer.group.startswith(_FLUX)]
+    others = [layer.id for layer in layers if layer.checked and layer not in fluxes]
+    middle = fluxes[len(fluxes) // 2]
+    one = f"One step: {middle.name}"
+    views = {
+        "All months (time slider)": [*others, *(layer.id for layer in fluxes)],
+        one: [*others, middle.id],
+    }
+    views |= {layer.name: [*others, layer.id] for layer in layers if layer.id == "narcf_geo_biomes"}
+    root.append(themes(views))
+    source = f"{abstract(words)}. Coast and borders: Natural Earth".removeprefix(". ")
+    legend = [(middle.id, f"{_FLUX}, {middle.name}")]
+    root.append(layout(title, source, box, one, legend))
     start, end = _instant(months[0]), _instant(_last(months[-1]))
     properties = ET.SubElement(root, "properties")
     for section, name, kind, value in (
@@ -247,7 +284,35 @@ def _month_layer(
     # QGIS counts both ends in: a second off them keeps the month out of the steps beside it.
     ET.SubElement(span, "start").text = _instant(month + _SECOND)
     ET.SubElement(span, "end").text = _instant(_last(month))
-    return _Layer(name, element, f"Net CO₂ flux (µmol m⁻² s⁻¹)/{month:%Y}")
+    return _Layer(name, element, f"{_FLUX}/{month:%Y}")
+
+
+def _band_layers(
+    months: Mapping[pd.Timestamp, tuple[Path, int]], limit: float, box: tuple[float, ...]
+) -> list[_Layer]:
+    """Return a layer for each raster, whose bands have the times of their months."""
+    files: dict[Path, dict[int, pd.Timestamp]] = {}
+    for month in sorted(months):
+        path, band = months[month]
+        files.setdefault(path, {})[band] = month
+    layers = []
+    for path, bands in files.items():
+        name = path.stem.removeprefix("flux_")
+        element = _raster(f"bands_{name}", path, flux_pipe(limit, min(bands)), box, name)
+        temporal = ET.SubElement(element, "temporal", enabled="1", mode=_PER_BAND, fetchMode="0")
+        ranges = ET.SubElement(temporal, "ranges")
+        for band, month in bands.items():
+            ET.SubElement(
+                ranges,
+                "range",
+                band=str(band),
+                begin=_instant(month),
+                end=_instant(month + pd.offsets.MonthBegin(1)),
+                includeBeginning="1",
+                includeEnd="0",
+            )
+        layers.append(_Layer(name, element, _FLUX))
+    return layers
 
 
 def _raster(
@@ -329,36 +394,3 @@ def _last(month: pd.Timestamp) -> pd.Timestamp:
 
 def _instant(time: pd.Timestamp) -> str:
     return f"{time:%Y-%m-%dT%H:%M:%S}Z"
-
-
-def _write_context(
-    path: Path, box: tuple[float, float, float, float], regions: gpd.GeoDataFrame | None
-) -> dict[str, tuple[str, float]]:
-    """Write region, regions, coastline, borders and states; return the layers that are there."""
-    import geopandas as gpd
-    import shapely
-
-    from narcf_geo.fields.regions import open_regions
-    from narcf_geo.figures.basemap import natural_earth
-    from narcf_geo.outputs.geopackage import write_geopackage
-
-    region = shapely.box(*box)
-    layers: dict[str, gpd.GeoDataFrame] = {
-        "region": gpd.GeoDataFrame({"name": ["region"]}, geometry=[region], crs="EPSG:4326")
-    }
-    if regions is not None:
-        named = open_regions(regions)
-        layers["regions"] = gpd.GeoDataFrame(
-            {"name": named.index}, geometry=[*named], crs=named.crs
-        )
-    for name in ("coastline", "borders", "states"):
-        scale = "10m" if name == "states" else "50m"
-        shapes = shapely.intersection(np.array(natural_earth(name, scale)), region)
-        shapes = shapely.get_parts(shapes[~shapely.is_empty(shapes)])
-        shapes = shapes[shapely.get_dimensions(shapes) == 1]
-        if shapes.size:
-            layers[name] = gpd.GeoDataFrame(
-                {"source": ["Natural Earth"] * shapes.size}, geometry=shapes, crs="EPSG:4326"
-            )
-    write_geopackage(layers, path)
-    return {name: line for name, line in _LINES.items() if name in layers}

@@ -197,6 +197,10 @@ class Settings(TrainingSettings):
 
     title: str = "narcf-geo project"
     license: str | None = Field(None, description="of the products, such as CC-BY-4.0")
+    summary: str | None = Field(None, description="what the products are, in a few sentences")
+    institution: str | None = Field(None, description="who made them")
+    creator: str | None = Field(None, description="name of the person who made them")
+    doi: str | None = Field(None, description="of the products, such as 10.5281/zenodo.1234567")
     catalog: str = "data_catalog.yaml"
     catalog_parameters: dict[str, str] = {}
     region: Region

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from narcf_geo.budget import tables
-from narcf_geo.budget.tables import Fluxes, complete_years, polygon_parts
+from narcf_geo.budget.tables import Fluxes, Period, complete_years, polygon_parts
 from narcf_geo.core.files import atomic_path
 from narcf_geo.fields.regions import open_regions
 from narcf_geo.model.bundle import Bundle
@@ -67,12 +67,15 @@ def project_budgets(project: Project, cube: xr.Dataset, prediction: xr.Dataset) 
     if polygons:
         divisions.append(polygon_parts(fluxes.flux, project.path(polygons)))
     passed = tables.Budgets.of(fluxes, divisions, errors)
-    return Budgets(
-        passed.table(0),
-        passed.table(1),
-        passed.table(0, "month"),
-        passed.region_table(2) if polygons else None,
-    )
+    target = Fluxes.of(flux, area, cube["flux_target"], None, None, None)
+    against = tables.Budgets.of(target, divisions, None)
+
+    def table(number: int, by: Period = "year") -> pd.DataFrame:
+        found, other = (b.table(number, by, always=number == 2) for b in (passed, against))
+        return found.assign(target_TgC=other["reference_TgC"])
+
+    regions = table(2).rename(columns={"biome": "region"}) if polygons else None
+    return Budgets(table(0), table(1), table(0, "month"), regions)
 
 
 def write_budgets(budgets: Budgets, prediction: xr.Dataset, project: Project) -> dict[Path, str]:
@@ -138,9 +141,14 @@ def _mapped(table: pd.DataFrame, shapes: gpd.GeoSeries) -> gpd.GeoDataFrame:
 
     names = [name for name in shapes.index if name in set(table["name"])]
     table = complete_years(table)
-    dropped = ["biome", "year", "reference_TgC", "reference_coverage"]
-    parts = table[table["biome"] != "all"].drop(columns=dropped)
-    means = parts.groupby("name").mean().reindex(pd.Index(names, name="name"))
+    whole = bool((table["months"] == 12).all())
+    parts = table[table["biome"] != "all"].drop(columns=["biome", "year"])
+    groups = parts.groupby("name")
+    means = groups.mean().reindex(pd.Index(names, name="name"))
+    if not whole:  # parts of years are added up, as on the page
+        totals = [column for column in means if "_TgC" in str(column)]
+        means[totals] = groups[totals].sum(min_count=1)
+    means["units"] = "TgC yr-1" if whole else "TgC in the months there are"
     geometry = shapes.loc[means.index].to_numpy()
     return gpd.GeoDataFrame(means.reset_index(), geometry=geometry, crs=shapes.crs)
 

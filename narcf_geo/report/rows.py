@@ -42,6 +42,7 @@ def budget_rows(context: ReportContext) -> dict[str, Any]:
             "area": float(row.area_km2),
             "mean": float(row.mean_flux_umol_m2_s),
             "reference": float(row.reference_TgC),
+            "target": float(getattr(row, "target_TgC", math.nan)),
             "lower": float(getattr(row, INTERVAL[0], math.nan)),
             "upper": float(getattr(row, INTERVAL[1], math.nan)),
             "months": int(row.months),
@@ -68,7 +69,7 @@ def budget_rows(context: ReportContext) -> dict[str, Any]:
         "headline": {
             **{
                 name: sum(row[name] for row in counted) / len(counted)
-                for name in ("flux", "reference", "lower", "upper", "area", "mean")
+                for name in ("flux", "target", "reference", "lower", "upper", "area", "mean")
             },
             "low": min(values),
             "high": max(values),
@@ -82,6 +83,7 @@ def budget_rows(context: ReportContext) -> dict[str, Any]:
         "incomplete": [row["year"] for row in region_rows if complete and row["months"] < 12],
         "has_gaps": any(row["coverage"] < _WHOLE * row["months"] / 12 for row in region_rows),
         "has_reference": bool(reference),
+        "has_target": any(not math.isnan(row["target"]) for row in region_rows),
         "has_shared": context.shared is not None,
         "has_interval": INTERVAL[0] in table,
         "regions": regions,
@@ -117,7 +119,7 @@ def _part_rows(table: pd.DataFrame, complete: bool) -> Iterator[dict[str, Any]]:
         # taken to be the same in every year.
         mean = {
             name: float(rows[name].sum(min_count=1) / max(years, 1)) if name in rows else math.nan
-            for name in ("flux_TgC", "reference_TgC", *INTERVAL)
+            for name in ("flux_TgC", "reference_TgC", "target_TgC", *INTERVAL)
         }
         area = rows["area_km2"].sum()
         weighted = (rows["mean_flux_umol_m2_s"] * rows["area_km2"]).sum()
@@ -132,6 +134,7 @@ def _part_rows(table: pd.DataFrame, complete: bool) -> Iterator[dict[str, Any]]:
             "low": float(rows["flux_TgC"].min()),
             "high": float(rows["flux_TgC"].max()),
             "reference": mean["reference_TgC"],
+            "target": mean["target_TgC"],
         }
 
 

@@ -105,6 +105,10 @@ def _cube(project: Project) -> list[Step]:
     return [Step("cube", inputs.build_cube, _settings(project, {**_BOX, **wanted}) | words)]
 
 
+_OF_PRODUCTS = ("license", "summary", "institution", "creator", "doi")
+"""Settings that only the products say."""
+
+
 def _train(project: Project) -> list[Step]:
     wanted = ("split", "missing", "features", "coordinates", "biome_features", "max_rows", "seed")
     options = _settings(project, dict.fromkeys(wanted, True))
@@ -115,7 +119,7 @@ def _train(project: Project) -> list[Step]:
 
 
 def _predict(project: Project) -> list[Step]:
-    options = _settings(project, {"title": True, "license": True})
+    options = _settings(project, dict.fromkeys(("title", *_OF_PRODUCTS), True))
     return [Step("predict", stages.predict_flux, options, _polygons(project))]
 
 
@@ -130,7 +134,7 @@ def _map(project: Project) -> list[Step]:
 
 def _report(project: Project) -> list[Step]:
     catalog, settings = project.catalog(), project.settings
-    unread = {"catalog", "catalog_parameters", "license", "seed", "model"}
+    unread = {"catalog", "catalog_parameters", "seed", "model", *_OF_PRODUCTS}
     options = settings.model_dump(mode="json", exclude=unread)
     names = dict.fromkeys([*project.sources(), settings.land_cover.source])
     options["sources"] = {

@@ -39,9 +39,16 @@ def predict_flux(project: Project, progress: Progress, options: Options) -> list
     from narcf_geo.prediction import predict_file
 
     store = project.path("prediction.zarr")
-    attrs = {"title": project.settings.title}
-    if project.settings.license:
-        attrs["license"] = project.settings.license
+    settings = project.settings
+    said = {
+        "title": settings.title,
+        "license": settings.license,
+        "summary": settings.summary,
+        "institution": settings.institution,
+        "creator_name": settings.creator,
+        "doi": settings.doi,
+    }
+    attrs = {name: text for name, text in said.items() if text}
     predict_file(
         project.path("cube.zarr"),
         store,

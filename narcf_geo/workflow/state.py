@@ -25,6 +25,7 @@ REMOTE_FILE = Path(".narcf") / "remote.json"
 HASHES_FILE = Path(".narcf") / "hashes.json"
 
 _WORDS = {"title", "source", "references", "region", "product", "long_name", "license", "history"}
+_WORDS |= {"summary", "institution", "creator_name", "doi"}
 """Attributes of a store that say what it is and where it is from."""
 
 _SOFTWARE = ("numpy", "xarray", "zarr", "keras", "tensorflow")

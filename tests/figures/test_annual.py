@@ -8,8 +8,10 @@ import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.collections import PathCollection
 from PIL import Image
-from places import like_a_map, like_an_inversion
+from places import cells, like_a_map, like_an_inversion
+from scipy import stats
 
 from narcf_geo.core.errors import NarcfError, UsageError
 from narcf_geo.core.months import days_in_month, month_starts
@@ -237,3 +239,32 @@ def test_only_cells_in_the_polygons_are_drawn(small_prediction, tmp_path):
             polygons=tmp_path / "regions.gpkg",
             bounds=(-101, 40, -99, 42),
         )
+
+
+def test_dots_stand_where_the_trend_is_significant():
+    """Noise everywhere, and a trend of three of its deviations a decade in the east."""
+    months = month_starts("2001-01", "2012-12")
+    noise = np.random.default_rng(5).normal(size=(12, 20, 20)).repeat(12, axis=0)
+    lat, lon = 40.5 + np.arange(20), -100.5 + np.arange(20)
+    year = (months.year.values - 2006)[:, None, None]
+    values = 0.1 * noise + np.where(np.arange(20) >= 15, 0.1, 0.0) * year
+    flux = cells(values, lat, lon, ("time",), units="umol m-2 s-1").assign_coords(time=months)
+    figure = annual.trend_map(flux)
+    (dots,) = (c for c in figure.axes[0].collections if isinstance(c, PathCollection))
+    found = len(dots.get_offsets())
+    assert 100 <= found <= 100 / 0.9 + 15
+    (text,) = (t.get_text() for t in figure.texts if "least squares" in t.get_text())
+    assert "false discovery rate 10%" in text
+    # The control: where there is noise alone nearly nothing is discovered.
+    still = annual.trend_map(flux[..., :15])
+    dots = [c for c in still.axes[0].collections if isinstance(c, PathCollection)]
+    assert sum(len(c.get_offsets()) for c in dots) <= 3
+    chance = annual._probability(*annual_of(flux)).values[3, 17]
+    line = stats.linregress(np.unique(months.year), values[::12, 3, 17])
+    assert chance == pytest.approx(line.pvalue, rel=1e-5)
+    assert drawn(figure)[3, 17] == pytest.approx(10 * line.slope, rel=1e-6)
+
+
+def annual_of(flux: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    means = annual.annual_means(flux, 3).astype(float)
+    return means, means["year"] - means["year"].mean()

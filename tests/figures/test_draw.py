@@ -59,6 +59,18 @@ def test_bounds_of_any_turn(bounds: tuple, expected: list[float]) -> None:
         within(ds, (0, 80, 10, 85))
 
 
+def test_a_box_of_one_row_keeps_the_height_of_its_cells() -> None:
+    lon, lat = np.arange(-175.0, 180, 10), np.arange(-85.0, 90, 10)
+    values = np.repeat(np.arange(18.0)[:, None], 36, axis=1)
+    flux = xr.DataArray(
+        values, {"lat": lat, "lon": lon}, ("lat", "lon"), attrs={"units": "umol m-2 s-1"}
+    )
+    found = within(flux.to_dataset(name="flux"), (170, 41, -160, 49))
+    grid = ng.Grid.from_dataset(found["flux"])
+    assert (grid.lat_b.tolist(), grid.lon_b.tolist()) == ([40, 50], [170, 180, 190, 200])
+    assert "mean +13.0" in words(plot_map(flux, bounds=(170, 41, -160, 49)))
+
+
 def test_a_map_does_not_replace_what_it_draws(small_prediction: xr.Dataset, tmp_path: Path) -> None:
     source = tmp_path / "flux.nc"
     small_prediction.to_netcdf(source)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 import time
 
@@ -10,11 +11,14 @@ import pytest
 import xarray as xr
 from places import cells, like_a_map, like_an_inversion
 
+from narcf_geo.budget import totals
 from narcf_geo.budget.tables import biome_budget
 from narcf_geo.budget.totals import days_of, mean_over_months, summarise
+from narcf_geo.core.constants import IGBP
 from narcf_geo.core.errors import GridMismatchError, NarcfError, UnitError, UsageError
+from narcf_geo.core.months import month_starts
 from narcf_geo.figures import basemap, landcover, maps, save_figure
-from narcf_geo.figures.style import period_text, summary_lines
+from narcf_geo.figures.style import period_text, signed, summary_lines
 from narcf_geo.grid import Grid
 
 
@@ -234,8 +238,21 @@ def test_a_global_field_is_drawn_on_robinson():
         ((110, -45, 155, -10), "LambertConformal"),
         ((160, 50, -150, 75), "LambertConformal"),
         ((-80, -20, -35, 10), "Robinson"),
+        ((-180, 55, 180, 90), "LambertAzimuthalEqualArea"),
+        ((-180, -90, 180, -60), "LambertAzimuthalEqualArea"),
+        ((-180, 20, 180, 90), "Robinson"),
+        ((-60, 58, 0, 90), "LambertAzimuthalEqualArea"),
     ],
-    ids=["north", "south", "across the dateline", "across the equator"],
+    ids=[
+        "north",
+        "south",
+        "across the dateline",
+        "across the equator",
+        "round the north pole",
+        "round the south pole",
+        "half the globe",
+        "to the pole",
+    ],
 )
 def test_the_coast_lies_around_the_cells_in_any_region(box, projection):
     grid = Grid.regular(*box, 1)
@@ -250,3 +267,96 @@ def test_the_coast_lies_around_the_cells_in_any_region(box, projection):
     # Land on both sides of the middle: half a coast would mean that one turn was lost.
     middle = (left + right) / 2
     assert 0.1 < (coast[:, 0] < middle).mean() < 0.9
+
+
+def test_the_cap_round_a_pole_is_a_disc_of_its_area():
+    grid = Grid.regular(-180, -90, 180, -60, 1)
+    view = basemap.View.of(grid, np.ones(grid.shape, dtype=bool))
+    x, y = view.project(*grid.corners())
+    radius = np.hypot(x, y)
+    assert radius[0].max() < 1
+    np.testing.assert_allclose(np.pi * radius[-1].max() ** 2, grid.area.sum(), rtol=0.01)
+
+
+def test_a_long_title_is_wrapped_and_stays_readable(small_prediction):
+    title = "Net flux of carbon dioxide of the land, " + "estimated and drawn " * 6
+    flux = small_prediction["flux"]
+    for fig in (
+        maps.flux_map(flux, title=title),
+        maps.season_panel(season_flux(), title=title, synthetic="twin experiment"),
+    ):
+        short = maps.flux_map(flux)
+        (found,) = [t for t in fig.texts if t.get_text().startswith("Net flux of carbon")]
+        assert found.get_text().split() == title.split()
+        assert found.get_fontsize() > 9
+        box = found.get_window_extent().transformed(fig.transFigure.inverted())
+        assert 0 < box.x0 < box.x1 < 1
+        assert box.y1 < 1
+        rest = [t for t in fig.texts if t is not found]
+        boxes = [t.get_window_extent().transformed(fig.transFigure.inverted()) for t in rest]
+        boxes += [ax.get_position() for ax in fig.axes]
+        assert not any(box.overlaps(other) for other in boxes)
+        assert short.get_figheight() < fig.get_figheight() or fig.get_figwidth() > 8
+
+
+def season_flux() -> xr.DataArray:
+    """Two years, one of them a leap year, with a gradient in space and a cycle in time."""
+    time = month_starts("2015-01", "2016-12")
+    cycle = np.cos(2 * np.pi * (np.arange(24) - 6) / 12) * 3 - 0.4
+    values = cycle[:, None, None] * np.arange(1.0, 13).reshape(3, 4)
+    field = cells(values, dims=("time",), units="umol m-2 s-1")
+    return field.assign_coords(time=time)
+
+
+def test_totals_of_seasons_add_up_to_the_year():
+    flux = season_flux()
+    seasons = [(12, 1, 2), (3, 4, 5), (6, 7, 8), (9, 10, 11)]
+    monthly = totals.monthly_total(flux)
+    found = []
+    for months in seasons:
+        part = flux[flux["time"].dt.month.isin(months).values]
+        days = totals.days_of_season(part["time"])
+        summary = totals.summarise(totals.mean_over_months(part), days=days)
+        by_hand = float(monthly[monthly["time"].dt.month.isin(months)].sum()) / 2
+        assert summary.total == pytest.approx(by_hand, rel=1e-9)
+        found.append(summary.total)
+    year = totals.summarise(totals.mean_over_months(flux), days=totals.days_of(flux)).total
+    assert sum(found) == pytest.approx(year, rel=1e-9)
+    shown_as = texts(maps.season_panel(flux))
+    shown = shown_as.replace("\N{MINUS SIGN}", "-")
+    for total, months in zip(found, seasons, strict=True):
+        assert f"total of the season {signed(total / 1000)} PgC\n" in shown_as, months
+    rates = [float(rate) for rate in re.findall(r"rate ([+-][\d.]+) PgC yr", shown)]
+    share = [total / rate / 1000 for total, rate in zip(found, rates, strict=True)]
+    assert share == pytest.approx([90.5 / 366, 92 / 366, 92 / 366, 91 / 366], rel=0.02)
+
+
+def test_neighbours_in_the_legend_of_biomes_are_told_apart_with_red_green_blindness():
+    colorspacious = pytest.importorskip(
+        "colorspacious", reason="colorspacious is in the extra 'test'"
+    )
+
+    def nearest(colors: list[str], kind: str) -> float:
+        """Distance of the two neighbours that look most alike (CAM02-UCS)."""
+        rgb = [[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colors]
+        seen = {"name": "sRGB1+CVD", "cvd_type": kind, "severity": 100}
+        shown = np.clip(colorspacious.cspace_convert(rgb, seen, "sRGB1"), 0, 1)
+        places = colorspacious.cspace_convert(shown, "sRGB1", "CAM02-UCS")
+        return float(np.linalg.norm(np.diff(places, axis=0), axis=1).min())
+
+    ours = [cls.color for cls in IGBP]
+    assert nearest(ours, "deuteranomaly") >= 15
+    assert nearest(ours, "protanomaly") >= 14
+    # The control: the colours of MCD12Q1, of which open shrublands and woody savannas are alike.
+    theirs = [*ours[:7], "#dcd159", "#dade48", *ours[9:]]
+    assert nearest(theirs, "deuteranomaly") < 5
+
+
+def test_classes_that_the_panel_has_no_room_for_are_named():
+    shares = np.zeros((18, 3, 4))
+    shares[1:13] = np.arange(12, 0, -1)[:, None, None] / 78
+    fraction = cells(shares, dims=("igbp_class",)).assign_coords(igbp_class=np.arange(18))
+    shown = texts(landcover.fraction_panel(fraction))
+    assert f"not shown: GRA, WET, CRO, {100 * 6 / 78:.1f} % of the land together" in shown
+    few = fraction.where(fraction["igbp_class"] < 5, 0.0)
+    assert "not shown" not in texts(landcover.fraction_panel(few))

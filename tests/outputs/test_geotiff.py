@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import rasterio
 import xarray as xr
-from places import cells, like_a_map, like_an_inversion
+from places import cells, like_a_map, like_an_inversion, monthly
 
 from narcf_geo.core.constants import IGBP
 from narcf_geo.core.errors import NarcfError
@@ -27,7 +27,7 @@ def test_one_file_a_year_one_band_a_month(small_prediction, tmp_path):
         assert raster.descriptions == ("2014-11", "2014-12")
         assert raster.units == ("umol m-2 s-1",) * 2
         assert raster.crs.to_epsg() == 4326
-        assert raster.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert raster.tags(ns="IMAGE_STRUCTURE")["INTERLEAVE"] == "BAND"
         assert np.isnan(raster.nodata)
         assert raster.tags()["synthetic"] == "twin experiment"
         assert raster.tags()["AREA_OR_POINT"] == "Area"
@@ -135,6 +135,33 @@ def test_columns_across_greenwich_in_any_order(tmp_path, order):
         np.testing.assert_allclose(found, wanted.values, rtol=1e-6, err_msg=path.name)
 
 
+@pytest.mark.parametrize("west", [170.5, 171.0], ids=["edge at 180", "cell across 180"])
+def test_a_region_across_the_dateline_lies_within_180(tmp_path, west):
+    lon = west + np.arange(20)
+    values = np.arange(60.0).reshape(3, 20)
+    flux = monthly(values, "2014-01", "2014-02", [50.5, 51.5, 52.5], lon % 360)
+    flux[1] += 100
+    ds = flux.to_dataset(name="flux")
+    biome = cells(np.arange(60).reshape(3, 20) % 17 + 1, [50.5, 51.5, 52.5], lon)
+    (path,) = write_flux_geotiffs(ds, tmp_path)
+    classes = write_biomes_geotiff(biome, tmp_path / "biomes.tif")
+    for file, wanted in ((path, flux.values[1]), (classes, biome.values)):
+        with rasterio.open(file) as raster:
+            left, bottom, right, top = raster.bounds
+            assert (right - left, bottom, top) == (360, 50, 53)
+            assert -181 < left <= -180
+            places = [(x if x < 180 else x - 360, y) for y in (50.5, 51.5, 52.5) for x in lon]
+            found = [values[-1] for values in raster.sample(places)]
+            np.testing.assert_array_equal(found, wanted.ravel())
+            assert (raster.read(1, masked=True).count(), raster.width) == (60, 360)
+
+
+def test_columns_that_do_not_make_a_globe_stay_beyond_180(tmp_path):
+    flux = monthly(np.arange(6.0).reshape(2, 3), "2014-01", "2014-01", lon=[179.3, 180.0, 180.7])
+    with rasterio.open(write_flux_geotiffs(flux.to_dataset(name="flux"), tmp_path)[0]) as raster:
+        assert raster.bounds[::2] == pytest.approx((178.95, 181.05))
+
+
 @pytest.mark.parametrize("axis", ["lat", "lon"])
 @pytest.mark.parametrize("share", [0.2, -0.2, 0.01])
 def test_uneven_cells_are_refused(small_prediction, tmp_path, axis, share):
@@ -211,7 +238,8 @@ def test_large_rasters_are_valid_with_overviews_of_means_and_modes(fine, tmp_pat
             assert raster.overviews(1) == [2, 4]
             assert raster.block_shapes[0] == (256, 256)
             structure = raster.tags(ns="IMAGE_STRUCTURE")
-            assert (structure["LAYOUT"], structure.get("PREDICTOR")) == ("COG", predictor)
+            assert structure.get("PREDICTOR") == predictor
+            assert path == flux or structure["LAYOUT"] == "COG"
             shape = (raster.height // 2, raster.width // 2)
             # Read from the overview: every other cell of the whole raster would be its own value.
             half = raster.read(1, out_shape=shape, masked=True)
@@ -227,6 +255,25 @@ def test_large_rasters_are_valid_with_overviews_of_means_and_modes(fine, tmp_pat
             counts = np.stack([(quads == n).sum(axis=-1) for n in range(18)])
             clear = counts.max(axis=0) > 2
             np.testing.assert_array_equal(half[clear], counts.argmax(axis=0)[clear])
+
+
+def test_a_month_is_read_without_the_others(fine, tmp_path):
+    path = write_flux_geotiffs(fine, tmp_path)[0]
+    with rasterio.open(path) as raster:
+        wanted = raster.read(1)
+        tiles = [(x, y) for y in range(3) for x in range(3)]
+        second = [
+            [int(raster.get_tag_item(f"BLOCK_{what}_{x}_{y}", "TIFF", bidx=2)) for x, y in tiles]
+            for what in ("OFFSET", "SIZE")
+        ]
+    content = bytearray(path.read_bytes())
+    for offset, size in zip(*second, strict=True):
+        content[offset : offset + size] = b"?" * size
+    path.write_bytes(content)
+    with rasterio.open(path) as raster:
+        np.testing.assert_array_equal(raster.read(1), wanted)
+        with pytest.raises(rasterio.errors.RasterioIOError):
+            raster.read(2)
 
 
 def test_rio_cogeo_finds_every_raster_valid(fine, tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def test_values_and_cells_survive(small_prediction, tmp_path):
 def test_metadata_says_unit_sign_and_method(small_prediction, tmp_path):
     path = write_flux_netcdf(small_prediction, tmp_path / "flux.nc")
     with netCDF4.Dataset(path) as raw:
-        assert raw.Conventions == "CF-1.11, CF-1.8"
+        assert raw.Conventions == "CF-1.11, CF-1.8, ACDD-1.3"
         assert raw.synthetic == "twin experiment"
         flux = raw["flux"]
         assert (flux.units, flux.cell_methods) == (
@@ -52,6 +53,15 @@ def test_a_second_run_gives_the_same_bytes(small_prediction, tmp_path):
     assert write_flux_netcdf(small_prediction, tmp_path / "b.nc").read_bytes() == first
     small_prediction["flux"][0, 3, 3] = 1.0
     assert write_flux_netcdf(small_prediction, tmp_path / "c.nc").read_bytes() != first
+
+
+def test_a_single_month_is_an_axis_of_one(small_prediction, tmp_path):
+    month = small_prediction.isel(time=2)
+    with xr.open_dataset(write_flux_netcdf(month, tmp_path / "flux.nc")) as back:
+        assert back["time_bnds"].values.astype("datetime64[D]").astype(str).tolist() == [
+            ["2015-01-01", "2015-02-01"]
+        ]
+        np.testing.assert_array_equal(back["flux"][0].values, month["flux"].values)
 
 
 def with_uncertainty(ds: xr.Dataset) -> xr.Dataset:
@@ -91,7 +101,7 @@ def test_uncertainty_is_ancillary_and_area_is_computed_when_absent(small_predict
     ("broken", "message"),
     [
         (lambda ds: ds.drop_vars("flux"), "expected the variable 'flux'"),
-        (lambda ds: ds.isel(time=0), "expected flux along months, latitudes and longitudes, found"),
+        (lambda ds: ds.isel(time=0, drop=True), "expected the month of the flux, found no time"),
         (lambda ds: ds.assign(flux=ds["flux"].assign_attrs(units="kg m-2 s-1")), "'kg m-2 s-1' do"),
         (lambda ds: ds.assign(flux=ds["flux"].drop_attrs(deep=False)), "found none; pass units="),
         (lambda ds: ds.assign(biome=ds["biome"] + 1), None),
@@ -162,3 +172,37 @@ def test_the_compliance_checker_has_nothing_to_say(
     broken = check()
     assert broken.returncode != 0
     assert "flux_of_nothing" in broken.stdout
+
+
+def test_a_catalog_finds_who_made_it_where_and_when(small_prediction, tmp_path):
+    said = {"institution": "An institute", "creator_name": "A. Author", "doi": "10.5281/zenodo.1"}
+    path = write_flux_netcdf(small_prediction.assign_attrs(said), tmp_path / "flux.nc")
+    with netCDF4.Dataset(path) as raw:
+        assert {name: raw.getncattr(name) for name in said} == said
+        assert (raw.id, raw.naming_authority) == ("10.5281/zenodo.1", "org.doi")
+        box = [f"geospatial_{axis}_{end}" for axis in ("lon", "lat") for end in ("min", "max")]
+        assert [raw.getncattr(name) for name in box] == [-101, -96, 40, 44]
+        assert raw.time_coverage_resolution == "P1M"
+
+
+@pytest.mark.skipif(shutil.which("cdo") is None, reason="CDO is not installed")
+def test_cdo_reads_every_variable_without_a_word(small_prediction, tmp_path):
+    path = write_flux_netcdf(with_uncertainty(small_prediction), tmp_path / "flux.nc")
+
+    def cdo(*arguments: object) -> str:
+        done = subprocess.run(
+            ["cdo", "-s", *map(str, arguments)], capture_output=True, text=True, check=True
+        )
+        assert done.stderr == ""
+        return done.stdout
+
+    names = cdo("showname", path).split()
+    assert {"flux", "flux_std", "applicable", "biome"} <= set(names)
+    cdo("infon", path)
+    assert "cellbounds area" in cdo("sinfon", path)
+    means = [float(text) for text in cdo("output", "-fldmean", "-selname,flux", path).split()]
+    weighted = small_prediction["flux"].weighted(small_prediction["cell_area"]).mean(("lat", "lon"))
+    np.testing.assert_allclose(means, weighted.values, rtol=1e-4)
+    # By its own areas: those of the file are not needed to see the size of the cells.
+    area = [float(text) for text in cdo("output", "-gridarea", "-selname,flux", path).split()]
+    np.testing.assert_allclose(area, small_prediction["cell_area"].values.ravel(), rtol=1e-3)

@@ -13,6 +13,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 from qgis.core import (
     QgsApplication,
     QgsInterval,
+    QgsLayoutExporter,
+    QgsLayoutItem,
     QgsMapRendererParallelJob,
     QgsMapSettings,
     QgsPointXY,
@@ -72,6 +74,26 @@ def render(layers, box, picture, window):
     job.renderedImage().save(str(picture))
 
 
+def shown_by_themes(project):
+    themes = project.mapThemeCollection()
+    return {
+        name: [layer.name() for layer in themes.mapThemeVisibleLayers(name)]
+        for name in themes.mapThemes()
+    }
+
+
+def pages(project, folder):
+    found = {}
+    for layout in project.layoutManager().layouts():
+        items = [item for item in layout.items() if isinstance(item, QgsLayoutItem)]
+        found[layout.name()] = sorted(item.id() for item in items)
+        settings = QgsLayoutExporter.ImageExportSettings()
+        settings.dpi = 100
+        path = str(folder / f"{layout.name()}.png")
+        assert QgsLayoutExporter(layout).exportToImage(path, settings) == 0
+    return found
+
+
 def main(folder, points):
     found = {"rasters": {}, "vectors": {}}
     for path in sorted(folder.glob("*.tif")):
@@ -109,6 +131,11 @@ def main(folder, points):
     if len(sys.argv) > 3:
         visible = [node.layer() for node in nodes if node.isVisible()]
         render(visible, temporal[0].extent(), folder / "qgis.png", steps[sys.argv[3]])
+    found["pages"] = pages(project, folder)
+    found["themes"] = shown_by_themes(project)
+    found["metadata"] = [project.metadata().title(), project.metadata().abstract()]
+    assert project.read(str(folder / "narcf_bands.qgz"))
+    found["by_band"] = {layer.name(): layer.isValid() for layer in project.mapLayers().values()}
     print(json.dumps(found))
     project.clear()
 

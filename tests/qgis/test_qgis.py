@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import geopandas as gpd
+import matplotlib.image
 import numpy as np
 import pytest
 import shapely
@@ -150,3 +151,20 @@ def test_a_project_of_one_year_has_its_twelve_steps(america, qgis_python, points
     # QGIS itself counts a step beyond the end.
     assert set(project["steps"]) - set(project["months"]) <= {"2016-01"}
     assert all(month["shown"] == [name] for name, month in project["months"].items())
+
+
+def test_a_page_a_theme_of_one_month_and_layers_by_band(found):
+    assert found["pages"] == {"Map": ["legend", "map", "page", "scale", "source", "title"]}
+    page = matplotlib.image.imread(found["folder"] / "Map.png")[..., :3]
+    # A4 at 100 dots to the inch, with flux, coast and legend on it: not a blank page.
+    assert page.shape[:2] == pytest.approx((827, 1169), abs=2)
+    assert len(np.unique((page[200:600, 100:700] * 255).astype(int).reshape(-1, 3), axis=0)) > 50
+    assert page[80:700, 850:1100].std() > 0.02
+    months = set(found["project"]["months"])
+    shown = {name.split()[0]: set(layers) & months for name, layers in found["themes"].items()}
+    assert shown["All"] == months
+    assert len(shown["One"]) == 1
+    assert "Biomes (IGBP)" in found["themes"]["Biomes (IGBP)"]
+    assert found["metadata"][0] == "A test product"
+    assert all(found["by_band"].values())
+    assert {"2014", "2015"} <= set(found["by_band"])

@@ -61,9 +61,13 @@ def test_tables_are_written_as_csv_and_polygons(project, tmp_path, monkeypatch):
         "region_budget.csv",
     ]
     regions = gpd.read_file(tmp_path / "report" / "biome_budget.gpkg", layer="regions")
-    means = budgets.regions.groupby("name")["flux_TgC"].mean()
-    for name, flux in zip(regions["name"], regions["flux_TgC"], strict=True):
-        assert flux == pytest.approx(means[name])
+    assert set(regions["units"]) == {"TgC yr-1"}
+    assert set(budgets.regions["months"]) == {12}
+    means = budgets.regions.groupby("name")[["flux_TgC", "reference_TgC", "target_TgC"]].mean()
+    assert means.loc["west"].nunique() == 3
+    for row in regions.itertuples():
+        for column in means:
+            assert getattr(row, column) == pytest.approx(means[column][row.name])
     assert sorted(regions["name"]) == ["east", "west"]
     biomes = gpd.read_file(tmp_path / "report" / "biome_budget.gpkg", layer="biomes")
     assert list(biomes.columns[:2]) == ["igbp_class", "biome"]
@@ -94,3 +98,24 @@ def test_tables_are_written_as_parquet_too_where_it_can_be(project, tmp_path):
     assert "biome_budget_monthly.parquet" in files
     back = pd.read_parquet(tmp_path / "report" / "biome_budget_monthly.parquet")
     pd.testing.assert_frame_equal(back, budgets.monthly, check_dtype=False)
+
+
+@pytest.mark.parametrize("months", [slice(2, None), slice(2, 11)], ids=["two whole years", "none"])
+def test_the_page_and_the_geopackage_give_the_same_numbers(project, months):
+    from narcf_geo.report.rows import _part_rows
+
+    cube, prediction = open_cube(project).load(), open_prediction(project).load()
+    prediction = prediction.isel(time=months)
+    budgets = tables.project_budgets(project, cube, prediction)
+    layer = tables.biome_polygons(prediction, budgets.biomes)["biomes"].set_index("biome")
+    whole = prediction.sizes["time"] > 12
+    assert set(layer["units"]) == {"TgC yr-1" if whole else "TgC in the months there are"}
+    parts = budgets.biomes[budgets.biomes["biome"] != "all"]
+    rows = {row["name"]: row for row in _part_rows(parts, whole)}
+    assert rows.keys() == set(layer.index)
+    used = parts[parts["months"] == 12] if whole else parts
+    wanted = used.groupby("name")["flux_TgC"].sum() / (2 if whole else 1)
+    for name, row in rows.items():
+        for key in ("flux", "target", "reference"):
+            assert row[key] == pytest.approx(layer[f"{key}_TgC"][name], nan_ok=True)
+        assert row["flux"] == pytest.approx(wanted[name])

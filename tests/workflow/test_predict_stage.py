@@ -65,11 +65,16 @@ def test_title_and_license_are_of_the_settings(tiny_run: Path, copy_of: Copy) ->
         assert not [call for call in calls if "chunks" in call]  # nothing is predicted again
         return xr.open_zarr(project / "prediction.zarr", consolidated=False).attrs
 
-    settings.write_text(f"{text}\nlicense: CC-BY-4.0\n")
-    assert attrs()["license"] == "CC-BY-4.0"
+    said = {"license": "CC-BY-4.0", "institution": "An institute", "creator": "A. Author"}
+    said |= {"summary": "What it is.", "doi": "10.5281/zenodo.1"}
+    settings.write_text(text + "".join(f"\n{name}: {value}" for name, value in said.items()))
+    found = attrs()
+    assert [
+        found[name] for name in ("license", "institution", "creator_name", "summary", "doi")
+    ] == [*said.values()]
     assert attrs()["title"] == "A tiny region"
     settings.write_text(text)
-    assert "license" not in attrs()
+    assert not {"license", "institution", "doi"} & attrs().keys()
     assert files(project / "prediction.zarr") == files(tiny_run / "prediction.zarr")
 
 

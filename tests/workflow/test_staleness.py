@@ -131,6 +131,7 @@ def test_what_comes_out_the_same_is_read_by_nobody_again(tiny_run: Path, copy_of
         ("narcf.yaml", "end: 2009-12}\nland", "end: 2009-12} # why\nland", set()),
         ("narcf.yaml", "title: A tiny", "title: Another", {"predict", "report"}),
         ("narcf.yaml", "title:", "license: CC0\ntitle:", {"predict"}),
+        ("narcf.yaml", "title:", "creator: A. Author\ntitle:", {"predict"}),
         ("narcf.yaml", "source: fluxcom}", "source: fluxcom, label: F}", {"cube", "report"}),
         ("narcf.yaml", "name: Tiny", "name: Small", {"biomes", "cube", "evaluate", "report"}),
         ("data_catalog.yaml", "A climatology of NDVI", "NDVI", {"report"}),
