@@ -151,7 +151,9 @@ def shift_warning(metrics: Mapping[str, Any]) -> str:
     known = metrics.get("dissimilarity", {})
     held = known.get("held_out")
     unlike = [
-        year for year, one in known.get("by_year", {}).items() if one["mean"] > DISSIMILAR * held
+        year
+        for year, one in known.get("by_year", {}).items()
+        if None not in (one["mean"], held) and one["mean"] > DISSIMILAR * held
     ]
     if unlike:
         top = max(known["by_year"][year]["mean"] for year in unlike)

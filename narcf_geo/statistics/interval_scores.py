@@ -53,7 +53,8 @@ def interval_sums(
             beyond = 2 / (1 - float(level)) * np.where(outside, error - half, 0.0) * w
         widths.append(width.sum(axis=-1))
         scores.append((width + beyond).sum(axis=-1))
-    crps = w * _crps(error, spread * _scale(factors))
+    scale = _scale(factors)
+    crps = w * (_crps(error, spread * scale) if np.isfinite(scale) else np.nan)
     return np.stack([*held, *widths, *scores, crps.sum(axis=-1), w.sum(axis=-1)], axis=-1)
 
 

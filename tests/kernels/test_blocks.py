@@ -107,6 +107,7 @@ def test_workers_of_a_cluster_give_the_same_bytes() -> None:
             n_workers=2,
             threads_per_worker=1,
             processes=False,
+            protocol="tcp",
             host="127.0.0.1",
             dashboard_address=None,
         ) as cluster,

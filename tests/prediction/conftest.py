@@ -55,7 +55,7 @@ def fine_cube() -> xr.Dataset:
 
 @pytest.fixture(scope="session")
 def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three members with noise of their own, calibrated, with an area of applicability."""
+    """Two pairs of halves with noise of their own, calibrated, with an area of applicability."""
     features = Features(
         ("temp", "sif", "height", "temp_before"),
         (*UNITS.values(), "degC"),
@@ -96,7 +96,7 @@ def _bundle(folder: Path, features: Features, means: list[float], spreads: list[
     mean = np.array([*means, *[0.1] * (n - given)], np.float32)
     spread = np.array([*spreads, *[0.3] * (n - given)], np.float32)
     paths = []
-    for k in range(3):
+    for k in range(4):
         keras.utils.set_random_seed(k)
         layers = [
             keras.Input((n,)),
@@ -107,7 +107,16 @@ def _bundle(folder: Path, features: Features, means: list[float], spreads: list[
         ]
         paths.append(folder / f"raw_{k}.keras")
         keras.Sequential(layers).save(paths[-1])
-    write(folder / "model", features, paths, noise=0.0, calibration={"0.95": 2.1}, recipe={})
+    error = {"apart": 0.6, "noise": 0.04, "recurring": 0.01, "factors": {"0.95": 2.0}}
+    write(
+        folder / "model",
+        features,
+        paths,
+        noise=0.0,
+        calibration={"0.95": 2.1},
+        recipe={"halves": True},
+        flux_error=error,
+    )
     rows = (mean + spread * rng.normal(size=(300, n))).astype(np.float32)
     weights = np.array([1] * given + [0] * (n - given), np.float32)
     area = Applicability.fit(rows, left_out(np.arange(300) % 4), weights, prototypes=50)

@@ -61,7 +61,7 @@ def test_it_is_what_is_predicted_in_memory(
     found = xr.open_zarr(path, consolidated=False)
     for name in expected.data_vars:
         assert found[name].attrs == expected[name].attrs
-    assert len(found.data_vars) == 11
+    assert len(found.data_vars) == 12
     assert found.coords.keys() == expected.coords.keys()
     assert found.attrs == {"title": "Flux of a test"}
     assert seen[0] == (0, 18)
@@ -253,7 +253,7 @@ def test_only_what_changed_is_computed_again(
     assert {name.split("/c/")[1] for name in changed} <= {
         f"1/{y}/{x}" for y in (0, 1) for x in (0, 1, 2)
     }
-    assert len(fields) == 8
+    assert len(fields) == 9
     after = contents(out)
     assert after != before
     fresh = predicted(stored, tmp_path / "fresh.zarr", bundle_folder)

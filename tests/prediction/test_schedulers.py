@@ -64,7 +64,11 @@ def test_a_cluster_of_the_caller(
     threads = predicted(stored, tmp_path / "threads.zarr", bundle_folder)
     with (
         LocalCluster(
-            n_workers=2, processes=False, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+            n_workers=2,
+            processes=False,
+            protocol="tcp",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
         ) as own,
         open_pool(scheduler=own) as pool,
     ):
@@ -88,7 +92,11 @@ def test_a_worker_with_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with (
         LocalCluster(
-            n_workers=1, processes=False, host="127.0.0.1", dashboard_address=None
+            n_workers=1,
+            processes=False,
+            protocol="tcp",
+            host="127.0.0.1",
+            dashboard_address=None,
         ) as local,
         Client(local) as client,
     ):

@@ -253,5 +253,5 @@ def test_a_netcdf_file(stored: Path, expected: Path, bundle_folder: Path, tmp_pa
     with xr.open_dataset(one) as found:
         assert found.attrs["Conventions"].startswith("CF")
         store = xr.open_zarr(expected, consolidated=False)
-        for name in ("flux", "flux_std", "flux_lower", "applicability"):
+        for name in ("flux", "flux_std", "observed_lower", "applicability"):
             np.testing.assert_array_equal(found[name], store[name])

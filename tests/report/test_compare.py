@@ -118,12 +118,13 @@ def test_narrow_intervals_and_extrapolation_are_warned_of(tiny_run):
     metrics = json.loads((tiny_run / "evaluation" / "metrics.json").read_text("utf-8"))
 
     def said(held: float, applicable: float, **more: object) -> str:
-        whole = {**metrics, "coverage": {"test": {"0.95": held}}, **more}
+        intervals = {"observed": {"test": {"coverage": {"0.95": held}}}}
+        whole = {**metrics, "intervals": intervals, **more}
         inside = prediction["lon"] < prediction["lon"].quantile(applicable)
         fields = prediction.assign(applicable=inside & prediction["flux"].notnull())
         return " ".join(_warnings(project, whole, fields, _Facts.of(fields)))
 
-    assert "hold 85% of the test data" in said(0.85, 1.0)
+    assert "hold 85% of the observed values of the test data" in said(0.85, 1.0)
     assert "too narrow" not in said(0.94, 1.0)
     assert "are extrapolated" in said(0.94, 0.5)
 
@@ -151,5 +152,5 @@ def test_a_damaged_bundle_is_named(tiny_run, copy_of, before, after):
     assert before in text
     path.write_text(text.replace(before, after, 1))
     project = Project.open(folder)
-    with pytest.raises(NarcfError, match=r"bundle\.json: (features|noise)"):
+    with pytest.raises(NarcfError, match=r"bundle\.json: (features|flux_error.noise)"):
         write_comparison(project, project)

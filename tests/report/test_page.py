@@ -267,7 +267,12 @@ def test_intervals_applicability_and_regions_are_said(context, tmp_path):
     regions = regions.assign(region=regions["name"].replace("whole region", "all"))
     metrics = {
         **context.metrics,
-        "coverage": {"validation": {"0.95": 0.951}, "test": {"0.95": 0.87234}},
+        "intervals": {
+            "flux": {
+                "validation": {"coverage": {"0.95": 0.951}},
+                "test": {"coverage": {"0.95": 0.87234}},
+            }
+        },
         "by_region": {"croplands": context.metrics["test"]},
         "reference": {
             **context.metrics["truth"],
@@ -285,6 +290,7 @@ def test_intervals_applicability_and_regions_are_said(context, tmp_path):
     assert "(95 % interval −0.444 to −0.404)" in page.text
     assert "−534 to −494" in page.text, "of the forest, a mean over both years"
     assert "87.2 %" in page.text
+    assert "95 % of the true flux" in page.text
     assert "In 99.9 % of area and months" in page.text
     assert "Flux by region" in page.text
     assert "Skill by region" in page.text

@@ -35,6 +35,7 @@ def by_hand(months: int = 12, degrees: float = 90.0, common: float = 0.0) -> Err
         length_km=300.0,
         block_degrees=degrees,
         block_months=months,
+        independent=2,
     )
 
 
@@ -128,6 +129,9 @@ def test_freedom_counts_the_blocks_that_are_known() -> None:
     known = replace(model, standardised=south)
     assert known.freedom == pytest.approx(19 * 11 / (6 * 5 * 3))
     assert replace(known, block_months=12).freedom == 2.0
+    # Of two years that resemble one another half as much is known.
+    alike = replace(known, block_months=1, independent=1)
+    assert alike.freedom == pytest.approx(19 * 11 / (6 * 5) / 2)
 
 
 def test_what_the_region_shares_is_drawn_for_all_cells_alike() -> None:

@@ -84,7 +84,7 @@ def test_a_few_rows_far_apart_do_not_widen_all_others() -> None:
     given = world(np.random.default_rng(7), 0.5, 0.0)
     wide = given["members"].copy()
     wide[::2, :200] += 30.0
-    found, std = judged(given)
+    _, std = judged(given)
     _, spoiled = judged({**given, "members": wide})
     assert np.median(spoiled[400:]) == pytest.approx(np.median(std[400:]), rel=0.15)
 
