@@ -289,20 +289,28 @@ class Trainer:
         rows: np.ndarray,
         own: Sequence[np.ndarray],
     ) -> None:
-        """Shift the flux of each member by its area-weighted mean error over its rows."""
+        """Shift the flux of each member by its area-weighted mean error over its rows.
+
+        Of members that learned other rows each, all are then shifted by what is left of the error
+        of their mean over all rows.
+        """
         learned = np.zeros((len(own), len(self._y)), bool)
         for mask, mine in zip(learned, own, strict=True):
             mask[mine] = True
-        error, area = np.zeros((2, members.count))
+        error, area, everywhere = np.zeros((3, members.count))
+        whole = 0.0
         for slab in slabs(len(rows), EVALUATED_ROWS):
             part = rows[slab]
             flux = members.outputs(table.read(part))[..., 0].numpy().astype(np.float64)
             weight = learned[:, part] * self._area[part]
             error += ((flux - self._y[part]) * weight).sum(axis=1)
             area += weight.sum(axis=1)
+            everywhere += (flux - self._y[part]) @ self._area[part]
+            whole += float(self._area[part].sum())
         weights = members.weights
+        left = np.mean(everywhere / whole - error / area)
         for member, bias in zip(weights, error / area, strict=True):
-            member[-1][0] -= np.float32(bias)
+            member[-1][0] -= np.float32(bias + left)
         members.weights = weights
 
 
