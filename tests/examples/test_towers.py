@@ -85,7 +85,9 @@ def test_who_is_left_out_was_not_learned_from(towers: ModuleType) -> None:
 def test_a_small_part_runs(
     towers: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(towers, "MODEL", {"preset": "best", "epochs": 2, "members": 1})
+    monkeypatch.setattr(
+        towers, "MODEL", {"preset": "best", "epochs": 2, "members": 1, "halves": False}
+    )
     monkeypatch.setattr(
         towers, "SPLITS", {"sites": {"kind": "blocks", "degrees": 1e-4, "folds": 3}}
     )
