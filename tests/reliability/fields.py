@@ -258,7 +258,7 @@ MONTHS = DATES | _all(
 )
 """Months, where there must be some."""
 
-ALONE = MONTHS | _all(("no time", lambda ds: ds.isel(time=0, drop=True), "months"))
+ALONE = MONTHS | _all(("no time", lambda ds: ds.isel(time=0, drop=True), "month"))
 """Months, where a field without them will not do."""
 
 ASCII_GRID: dict[str, tuple[str, str, str]] = {
