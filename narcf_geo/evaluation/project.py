@@ -82,7 +82,8 @@ def evaluation_metrics(
     target on the cells and test months that all three have. ``cross_validation`` compares folds of
     blocks with folds of single cells.
     """
-    bundle = Bundle.load(model)
+    told = {"observed_std", "flux_std", "applicability"} & {*map(str, prediction.data_vars)}
+    bundle = Bundle.load(model) if told else None
     fields, parts, area, groups = _fields(cube, prediction, settings, model, regions)
     pairings = _pairings(fields, parts, groups, _Factors.of(bundle, fields))
     sums = pair_sums(fields, area, pairings)
@@ -113,7 +114,7 @@ def evaluation_metrics(
     if settings.periods is not None:
         months = settings.periods.train.months()
         metrics["shift"] = climate_shift(cube, settings.predictor_names, months)
-    trust = Bundle.load(model).information.get("applicability")
+    trust = bundle.information.get("applicability") if bundle else None
     if trust and "applicability" in prediction:
         years = dissimilarity_by_year(prediction)
         metrics["dissimilarity"] = {"held_out": trust["mean"], "by_year": years}
@@ -164,7 +165,9 @@ class _Factors(NamedTuple):
     flux: Mapping[float, float]
 
     @classmethod
-    def of(cls, bundle: Bundle, fields: Mapping[str, Any]) -> _Factors:
+    def of(cls, bundle: Bundle | None, fields: Mapping[str, Any]) -> _Factors:
+        if bundle is None:
+            return cls({}, {})
         flux = bundle.flux_error.factors if bundle.flux_error and "flux_std" in fields else {}
         return cls(bundle.factors if "std" in fields else {}, flux)
 

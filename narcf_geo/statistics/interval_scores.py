@@ -39,7 +39,7 @@ def interval_sums(
         interval scores; the weighted continuous ranked probability scores; and all weight.
     """
     known = np.isfinite(observed) & np.isfinite(flux) & np.isfinite(std) & np.isfinite(weight)
-    error = np.where(known, np.abs(observed - flux), 0.0).astype(np.float64)
+    error = np.where(known, np.abs(np.asarray(observed, np.float64) - flux), 0.0)
     spread = np.where(known, std, 0.0).astype(np.float64)
     w = np.where(known, weight, 0.0).astype(np.float64)
     held, widths, scores = [], [], []

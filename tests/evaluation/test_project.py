@@ -152,7 +152,7 @@ def test_coverage_is_the_share_inside(run: Run, metrics: dict[str, Any]) -> None
 def test_a_prediction_without_a_spread_has_no_coverage(run: Run) -> None:
     cube, prediction, settings, model = run
     found = evaluation_metrics(cube, prediction[["flux"]], settings, model / "absent")
-    assert "coverage" not in found
+    assert "intervals" not in found
 
 
 def drawn(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:

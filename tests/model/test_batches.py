@@ -37,6 +37,23 @@ def test_every_row_once(
     np.testing.assert_array_equal(first, again)
 
 
+def test_a_member_of_fewer_rows_goes_through_them_again() -> None:
+    rows = [np.arange(100, dtype=np.int32), np.arange(200, 223, dtype=np.int32)]
+    rngs = [np.random.default_rng(k) for k in range(2)]
+    found = list(batches(rows, rngs, 10, 4))
+    assert sum(full for _, full in found) == 10
+    many, few = (
+        np.concatenate([order[:full, member].ravel() for order, full in found])
+        for member in range(2)
+    )
+    assert np.unique(many).size == 100
+    # 100 of 23: four times each, and some once more; each round has all of them.
+    _, counts = np.unique(few, return_counts=True)
+    assert (counts.size, set(counts)) == (23, {4, 5})
+    assert np.unique(few[:23]).size == 23
+    assert few[:23].tolist() != few[23:46].tolist()
+
+
 def test_a_table_of_one_window_is_shuffled_as_a_whole() -> None:
     rows = np.arange(1000, dtype=np.int32)
     (order,) = shuffled(rows, np.random.default_rng(7))

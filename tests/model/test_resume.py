@@ -93,7 +93,7 @@ def test_another_recipe_other_rows_or_other_data_are_trained_anew(
 
 def test_killed_during_an_epoch(tmp_path: Path) -> None:
     project = write_project(tmp_path / "tiny")
-    settings = SETTINGS.replace("epochs: 8,", "epochs: 100, members: 5,")
+    settings = SETTINGS.replace("epochs: 8,", "epochs: 100,").replace("members: 2", "members: 6")
     (project / "narcf.yaml").write_text(settings)
     command = [str(Path(sys.executable).with_name("narcf-geo")), "train", "-C", str(project)]
     work = project / ".narcf" / "training"
@@ -127,6 +127,6 @@ def test_killed_during_an_epoch(tmp_path: Path) -> None:
     # What was finished was not trained again.
     assert min(seen) >= kept
     bundle = Bundle.load(project / "model")
-    assert len(bundle.ensemble.networks) == 5
+    assert len(bundle.ensemble.networks) == 6
     assert not work.exists()
     assert not [p for p in project.rglob("*partial*") if p.exists()]

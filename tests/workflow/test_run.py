@@ -153,7 +153,7 @@ def test_keys_and_columns(metrics: dict, table: pd.DataFrame) -> None:
     assert {"by_month", "by_biome"} <= set(metrics)
     assert metrics["test"]["period"] == ["2009-01", "2009-12"]
     assert metrics["train"]["period"] == ["2007-01", "2007-12"]
-    assert tuple(table.columns) == (*COLUMNS, *INTERVAL_COLUMNS)
+    assert set(table.columns) == {*COLUMNS, *INTERVAL_COLUMNS, "target_TgC"}
     assert len(table) == 3 * (1 + table.query("biome != 'all'")["biome"].nunique())
 
 

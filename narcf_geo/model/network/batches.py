@@ -62,7 +62,8 @@ def batches(
     Parameters
     ----------
     rows : sequence of numpy.ndarray
-        Row numbers of each member; the epoch is as long as the shortest has full batches.
+        Row numbers of each member. The epoch is as long as the most rows have full batches; one
+        with fewer goes through its rows again.
     rngs : sequence of numpy.random.Generator
         One for each member.
     size, count : int
@@ -75,16 +76,23 @@ def batches(
     int
         How many of the `count` are batches; the others are there for the shape alone.
     """
+    total = max(map(len, rows)) // size
     members = [
-        _pieces(shuffled(own, rng), size * count) for own, rng in zip(rows, rngs, strict=True)
+        _pieces(_rounds(own, rng, total * size), size * count)
+        for own, rng in zip(rows, rngs, strict=True)
     ]
-    for pieces in zip(*members, strict=False):
-        full = min(map(len, pieces)) // size
+    for start in range(0, total, count):
+        full = min(count, total - start)
         found = np.zeros((count, len(rngs), size), rows[0].dtype)
-        for member, piece in enumerate(pieces):
-            found[:full, member] = piece[: full * size].reshape(full, size)
-        if full:
-            yield found, full
+        for member, pieces in enumerate(members):
+            found[:full, member] = next(pieces)[: full * size].reshape(full, size)
+        yield found, full
+
+
+def _rounds(rows: np.ndarray, rng: np.random.Generator, least: int) -> Iterator[np.ndarray]:
+    """Yield `rows` in random order, again and again until there are at `least` so many."""
+    for _ in range(-(-least // len(rows))):
+        yield from shuffled(rows, rng)
 
 
 def _pieces(arrays: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:

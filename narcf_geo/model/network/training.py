@@ -229,19 +229,19 @@ class Trainer:
         rows: Sequence[np.ndarray],
         rngs: list[np.random.Generator],
     ) -> np.ndarray:
-        """Train each member on each of its rows once; return the mean losses."""
-        least = min(map(len, rows))
-        size = min(self.recipe.batch_size, least)
-        count = min(BATCHES_PER_CALL, least // size)
+        """Train each member on each of its rows; return the mean losses."""
+        size = min(self.recipe.batch_size, *map(len, rows))
+        total = max(map(len, rows)) // size
+        count = min(BATCHES_PER_CALL, total)
         count = max(1, min(count, VALUES_PER_CALL // (size * len(rngs) * table.mean.size)))
         read = (
             (table.read(order), self._learned(order), full)
             for order, full in batches(rows, rngs, size, count)
         )
-        total = np.zeros(len(rngs))
+        losses = np.zeros(len(rngs))
         for x, y, full in ahead(read):
-            total += members.run(tf.constant(x), tf.constant(y), tf.constant(full))
-        return total / (least // size)
+            losses += members.run(tf.constant(x), tf.constant(y), tf.constant(full))
+        return losses / total
 
     def _validate(self, members: Members, table: Standardised, rows: np.ndarray) -> np.ndarray:
         """Return the mean loss of each member over `rows`."""
