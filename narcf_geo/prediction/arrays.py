@@ -186,8 +186,9 @@ def predict(cube: xr.Dataset, bundle: Bundle) -> xr.Dataset:
         predictor is missing. Of members in halves: ``flux_std``, the standard deviation of the
         estimate about the flux itself, and ``flux_lower`` and ``flux_upper``, its 95 % interval.
         Where the bundle is calibrated: ``observed_std``, ``observed_lower`` and
-        ``observed_upper``, the same of a value of the target. Where it has an area of applicability:
-        ``applicability``, the dissimilarity to the training data, and ``applicable``, 0 or 1.
+        ``observed_upper``, the same of a value of the target. Where it has an area of
+        applicability: ``applicability``, the dissimilarity to the training data, and
+        ``applicable``, 0 or 1.
         ``biome``, ``land_fraction`` and ``cell_area`` of the cube. Latitudes and longitudes rise;
         time is at month starts.
 
