@@ -97,10 +97,12 @@ class Diagnostics:
             weights = feature_weights(importance, groups, len(names))
             folds = self._folds(train)
             area = Applicability.fit(table.x, folds, weights, seed=settings.seed, among=train)
-            area.save(directory / APPLICABILITY)
             trust, reason = self._trust(area, settings.seed), None
         except NarcfError as error:
             trust, reason = None, str(error)
+        else:
+            # Not above: that it cannot be written is no reason to go without.
+            area.save(directory / APPLICABILITY)
         return {
             "importance": {
                 name: _finite({k: float(v) for k, v in found.items()})

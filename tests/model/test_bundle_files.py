@@ -24,6 +24,7 @@ from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.fit import fit_bundle
 from narcf_geo.model.network import keras_file
 from narcf_geo.model.network.network import Network
+from narcf_geo.statistics.applicability import Applicability
 
 MODEL = {
     "preset": "narcf-published",
@@ -399,6 +400,17 @@ def test_an_error_model(copy: Path, what: str) -> None:
     ds.to_netcdf(path)
     signed(copy, path.name)
     refused(copy, path.name, words)
+
+
+def test_a_disk_that_fails_is_no_reason_to_go_without_applicability(
+    cube: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: Applicability, path: Path) -> None:
+        raise NarcfError(f"{path}: cannot be written (Input/output error)")
+
+    monkeypatch.setattr(Applicability, "save", fails)
+    with pytest.raises(NarcfError, match="cannot be written"):
+        fit_bundle(cube, tiny_settings("temp", "static", model=MODEL), tmp_path / "model")
 
 
 def test_members_that_differ(copy: Path) -> None:
