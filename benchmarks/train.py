@@ -70,7 +70,7 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
 @run
 def article(options: argparse.Namespace) -> dict[str, Any]:
     """Train by `model.fit`."""
-    from narcf_geo.model.network.training import build, keras
+    from narcf_geo.model.network.stack import build, keras
     from narcf_geo.project.presets import PRESETS
 
     given = np.load(options.folder / "table.npz")
@@ -153,7 +153,8 @@ def best(options: argparse.Namespace) -> dict[str, Any]:
 @run
 def products(options: argparse.Namespace) -> dict[str, Any]:
     """Compare batches of `best` with a product of large matrices, in turn, as the load varies."""
-    from narcf_geo.model.network.training import Members, tf
+    from narcf_geo.model.network.members import Members
+    from narcf_geo.model.network.stack import tf
     from narcf_geo.project.presets import PRESETS
 
     recipe, features = PRESETS["best"], 29

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -40,7 +41,9 @@ def region_total(sums: PairSums) -> dict[str, Any]:
         of = (time.year == year) & known
         by_year[str(year)] = float(monthly[of].sum()) if of.any() else np.nan
         months[str(year)] = int(of.sum())
-        coverage[str(year)] = float((share * days)[of].sum() / (366 if _is_leap(year) else 365))
+        coverage[str(year)] = float(
+            (share * days)[of].sum() / (366 if calendar.isleap(year) else 365)
+        )
     complete = [by_year[year] for year, n in months.items() if n == 12]
     return {
         "flux_TgC": float(np.nansum(monthly)),
@@ -127,10 +130,6 @@ def series_scores(moments: Moments, time: pd.DatetimeIndex) -> dict[str, Any]:
 def _trend(annual: np.ndarray, years: list[int]) -> dict[str, Any]:
     found: Trend = trend(annual, np.array(years, dtype=float))
     return {"units": "TgC year-2", "mean_TgC_per_year": float(annual.mean()), **found._asdict()}
-
-
-def _is_leap(year: int) -> bool:
-    return bool(pd.Timestamp(year, 1, 1).is_leap_year)
 
 
 def trend_rows(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

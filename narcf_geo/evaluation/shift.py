@@ -132,16 +132,18 @@ def shift_warning(metrics: Mapping[str, Any]) -> str:
     far = sorted(
         (-abs(one["spreads"]), name, year, one["departure"], found["units"])
         for name, found in metrics.get("shift", {}).items()
-        for year, one in list(found["by_year"].items())
+        for year, one in found["by_year"].items()
         if abs(one["spreads"]) > FAR
     )
-    worst = list({name: one for one in reversed(far) for name in [one[1]]}.values())[::-1]
+    worst: dict[str, tuple] = {}
+    for one in far:
+        worst.setdefault(one[1], one)
     said = ""
     if worst:
         named = ", ".join(
             f"{name} is off its mean of the training years by {departure:+.2g} {units} in {year} "
             f"({-spreads:.0f} times their spread)"
-            for spreads, name, year, departure, units in sorted(worst)[:3]
+            for spreads, name, year, departure, units in list(worst.values())[:3]
         )
         more = f", and {len(worst) - 3} predictors more" if len(worst) > 3 else ""
         said = (

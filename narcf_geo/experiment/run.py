@@ -150,6 +150,10 @@ def _not_default(plan: Recipe) -> dict[str, Any]:
     return {f.name: v for f in fields(plan) if (v := getattr(plan, f.name)) != f.default}
 
 
+_FORMAT = 2
+"""Of what is kept of a case: raised when it is scored in another way."""
+
+
 @dataclass
 class _Bench:
     """The cube, and what cases share: their tables, and the compiled training of the last one."""
@@ -173,6 +177,7 @@ class _Bench:
         """Return a hash of all that the scores of the case depend on."""
         plan = recipe_of(case, self.epochs)
         content = [
+            _FORMAT,
             self.digest,
             settings.model_dump(mode="json", include=_LEARNED_FROM),
             _not_default(plan) if plan else case.preset,

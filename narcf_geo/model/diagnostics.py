@@ -11,7 +11,7 @@ import xarray as xr
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.model.network.ensemble import Ensemble, Estimate
-from narcf_geo.model.samples.splits import PARTS, Split, final_split
+from narcf_geo.model.samples.splits import PARTS, Split
 from narcf_geo.model.samples.table import Table
 from narcf_geo.model.uncertainty import error_patterns, flux_error
 from narcf_geo.project.settings import TrainingSettings
@@ -44,11 +44,14 @@ class Diagnostics:
     parts : dict
         Of ``train``, ``validation`` and ``test``: the estimate of every row by models for which it
         was of that part; NaN where it never was.
+    final : Split
+        What the model that predicts learned from.
     """
 
     table: Table
     folds: list[Split]
     parts: dict[str, Estimate]
+    final: Split
 
     def rows(self, part: str) -> np.ndarray:
         """Return the rows that belong to `part` in some fold and have an estimate there."""
@@ -81,8 +84,7 @@ class Diagnostics:
         """
         directory.mkdir(parents=True, exist_ok=True)
         table, names = self.table, self.table.features.names
-        final = final_split(self.folds)
-        rows, train = final.validation, final.train
+        rows, train = self.final.validation, self.final.train
         groups = correlated_groups(table.x, names, among=train)
         importance = permutation_importance(
             lambda x: ensemble.estimate(x).flux,
@@ -120,9 +122,8 @@ class Diagnostics:
         """Write how the errors of the flux hang together; return their size."""
         if not ensemble.halves:
             return {}
-        learned = final_split(self.folds)
-        size = flux_error(self.table, learned, ensemble, seed)
-        error_patterns(self.table, learned, ensemble, size, cube).save(directory)
+        size = flux_error(self.table, self.final, ensemble, seed)
+        error_patterns(self.table, self.final, ensemble, size, cube).save(directory)
         return {"flux_error": size.to_json()}
 
     def _folds(self, train: np.ndarray) -> list[Fold]:

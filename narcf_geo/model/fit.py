@@ -86,14 +86,14 @@ def fit_bundle(
         fitted = training.on(table).fit(final, settings.seed, progress)
         if len(folds) == 1:
             parts = dict.fromkeys(PARTS, fitted.ensemble.estimate(table.x))
-        diagnostics = Diagnostics(table, folds, parts)
+        diagnostics = Diagnostics(table, folds, parts, final)
         bundle.write(
             directory,
             table.features,
             fitted.paths,
             **diagnostics.describe(),
             **diagnostics.write(directory, cube, fitted.ensemble, settings),
-            **_origin(cube, settings, table, fitted, folds),
+            **_origin(cube, settings, table, fitted, folds, final),
         )
 
 
@@ -123,10 +123,14 @@ def _until_the_last(cube: xr.Dataset, settings: TrainingSettings) -> xr.Dataset:
 
 
 def _origin(
-    cube: xr.Dataset, settings: TrainingSettings, table: Table, fitted: Fitted, folds: list[Split]
+    cube: xr.Dataset,
+    settings: TrainingSettings,
+    table: Table,
+    fitted: Fitted,
+    folds: list[Split],
+    final: Split,
 ) -> dict[str, Any]:
     """Return what the model was made of and how."""
-    final = final_split(folds)
     columns = Columns.of(table.x, final.train)
     return {
         "noise": fitted.ensemble.noise,

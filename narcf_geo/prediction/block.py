@@ -14,6 +14,7 @@ from narcf_geo.core.errors import NarcfError
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.network.threads import one_blas_thread
 from narcf_geo.statistics.applicability import APPLICABILITY
+from narcf_geo.statistics.flux_error import FluxError
 
 LEVEL = 0.95
 """Of the intervals from ``flux_lower`` to ``flux_upper`` and of an observed value."""
@@ -33,9 +34,15 @@ class Predictor:
     bundle: Bundle
 
     @property
+    def _flux_error(self) -> FluxError | None:
+        """The size of errors of the flux, where it tells the interval of `LEVEL`."""
+        error = self.bundle.flux_error
+        return error if error is not None and LEVEL in error.factors else None
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """Names of the fields, in the order of `block`."""
-        of_flux = _OF_FLUX if self.bundle.flux_error else ()
+        of_flux = _OF_FLUX if self._flux_error else ()
         of_observed = _OF_OBSERVED if LEVEL in self.bundle.factors else ()
         trust = _TRUST if self.bundle.applicability else ()
         return ("flux", *of_flux, *of_observed, *trust)
@@ -86,7 +93,7 @@ class Predictor:
         with one_blas_thread():
             estimate = self.bundle.estimate(x)
             fields = [estimate.flux]
-            if (error := self.bundle.flux_error) is not None:
+            if (error := self._flux_error) is not None:
                 std = error.std(estimate.apart, estimate.noise)
                 fields += _interval(estimate.flux, std, error.factors[LEVEL])
             if LEVEL in self.bundle.factors:

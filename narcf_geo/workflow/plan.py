@@ -153,11 +153,11 @@ STAGES: dict[str, Stage] = {
         Stage("regrid", (), _regrid, format=2),
         Stage("biomes", (), _biomes, format=2),
         Stage("cube", ("regrid", "biomes"), _cube, format=2),
-        Stage("train", ("cube",), _train, format=2),
-        Stage("predict", ("cube", "train"), _predict, format=2),
-        Stage("evaluate", ("cube", "train", "predict"), _evaluate, format=2),
-        Stage("map", ("cube", "predict"), _map, format=2),
-        Stage("report", ("cube", "train", "predict", "evaluate", "map"), _report, format=2),
+        Stage("train", ("cube",), _train, format=3),
+        Stage("predict", ("cube", "train"), _predict, format=3),
+        Stage("evaluate", ("cube", "train", "predict"), _evaluate, format=3),
+        Stage("map", ("cube", "predict"), _map, format=3),
+        Stage("report", ("cube", "train", "predict", "evaluate", "map"), _report, format=3),
     )
 }
 """All stages, in the order in which they run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,11 @@ from tiny_cube import tiny_cube, tiny_settings
 
 from narcf_geo.core.errors import NarcfError
 from narcf_geo.core.months import month_starts, with_month_axis
-from narcf_geo.model import fit
+from narcf_geo.model import diagnostics, fit
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.model.fit import cross_validation, fit_bundle, tabulate
 from narcf_geo.model.samples.own_climate import climate_months, own_climate
-from narcf_geo.model.samples.splits import final_split, splits_of
+from narcf_geo.model.samples.splits import Split, final_split, splits_of
 from narcf_geo.model.samples.table import Table
 from narcf_geo.model.train import cross_validate
 from narcf_geo.prediction import predict
@@ -157,6 +158,38 @@ def test_rows_without_a_climate_are_in_no_part(cube: xr.Dataset) -> None:
         model={"preset": "linear", "epochs": 2},
     )  # fmt: skip
     assert found["flux"][24:, 2, 3].isnull()[:12].all()
+
+
+def test_the_model_that_predicts_is_judged_on_its_own_rows(
+    cube: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell with values in the year that validates alone has no climate, and counts nowhere."""
+    gap = cube.copy(deep=True)
+    gap["temp"][:36, 2, 3] = np.nan
+    settings = settings_of(
+        FORWARD, model={"preset": "narcf-25", "epochs": 2, "members": 2, "halves": True}
+    )
+    table = tabulate(gap, settings)
+    cell = 2 * 5 + 3
+    assert (table.cell[final_split(splits_of(settings.split, table, 1)).validation] == cell).any()
+    seen: dict[str, np.ndarray] = {}
+    importance, patterns = diagnostics.permutation_importance, diagnostics.error_patterns
+
+    def of_rows(*args: Any, among: np.ndarray, **more: Any) -> Any:
+        seen["importance"] = among
+        return importance(*args, among=among, **more)
+
+    def of_split(table: Table, split: Split, *args: Any) -> Any:
+        seen["patterns"] = np.concatenate([split.train, split.validation])
+        return patterns(table, split, *args)
+
+    monkeypatch.setattr(diagnostics, "permutation_importance", of_rows)
+    monkeypatch.setattr(diagnostics, "error_patterns", of_split)
+    fit_bundle(gap, settings, tmp_path / "model")
+    assert set(seen) == {"importance", "patterns"}
+    for rows in seen.values():
+        assert rows.size
+        assert not (table.cell[rows] == cell).any()
 
 
 def test_months_of_years_apart_are_runs(cube: xr.Dataset) -> None:

@@ -25,6 +25,7 @@ from narcf_geo.core.lock import hold_output
 from narcf_geo.core.pool import Threads
 from narcf_geo.model.bundle import Bundle
 from narcf_geo.prediction import predict, predict_file
+from narcf_geo.prediction.block import Predictor
 from narcf_geo.prediction.store import describe
 
 Contents = Callable[[Path], dict[str, bytes]]
@@ -221,6 +222,20 @@ def test_a_full_disk_leaves_what_is_finished(
     assert seen[0] > 0
     assert contents(out) == contents(predicted(stored, tmp_path / "b.zarr", bundle_folder))
     assert [path.name for path in (small_disk / ".out.zarr").iterdir()] == ["record.json"]
+
+
+def test_a_model_without_the_factor_of_the_level_has_no_interval_of_the_flux(
+    bundle_folder: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(bundle_folder, tmp_path / "model"))
+    assert "flux_std" in Predictor(Bundle.load(folder)).fields
+    content = json.loads((folder / "bundle.json").read_text())
+    content["flux_error"]["factors"] = {"0.5": 1.0}
+    (folder / "bundle.json").write_text(json.dumps(content))
+    known = Predictor(Bundle.load(folder))
+    assert "flux_std" not in known.fields
+    x = np.zeros((3, len(known.bundle.features.names)), np.float32)
+    assert len(known._rows(x)) == len(known.fields)
 
 
 def test_only_what_changed_is_computed_again(
