@@ -149,6 +149,56 @@ def test_coverage_is_the_share_inside(run: Run, metrics: dict[str, Any]) -> None
     )
 
 
+def test_intervals_of_the_flux_are_judged_by_the_truth(run: Run, metrics: dict[str, Any]) -> None:
+    cube, prediction, _, model = run
+    factors = json.loads((model / "bundle.json").read_text())["flux_error"]["factors"]
+    flux, std, target = (
+        field.sel(time="2009").values.astype(float)
+        for field in (prediction["flux"], prediction["flux_std"], cube["flux_target"])
+    )
+    error = np.abs(target - 0.05 - flux)
+    known = np.isfinite(error)
+    weight = np.broadcast_to(cube["cell_area"].values, error.shape)
+    found = metrics["intervals"]["flux"]
+    for level, factor in factors.items():
+        inside = np.average((error <= factor * std)[known], weights=weight[known])
+        assert found["test"]["coverage"][level] == pytest.approx(inside, abs=1e-6)
+        width = np.average(2 * factor * std[known], weights=weight[known])
+        assert found["test"]["width"][level] == pytest.approx(width, rel=1e-5)
+    # Of one biome, and of the months of one season, alone.
+    number = next(iter(found["by_biome"]))
+    cells = known & (cube["biome"].values == int(number))
+    inside = np.average((error <= factors["0.8"] * std)[cells], weights=weight[cells])
+    assert found["by_biome"][number]["coverage"]["0.8"] == pytest.approx(inside, abs=1e-6)
+    summer = known.copy()
+    summer[[m - 1 not in (5, 6, 7) for m in range(1, 13)]] = False
+    inside = np.average((error <= factors["0.8"] * std)[summer], weights=weight[summer])
+    assert found["by_season"]["JJA"]["coverage"]["0.8"] == pytest.approx(inside, abs=1e-6)
+    assert set(found["by_season"]) == {"DJF", "MAM", "JJA", "SON"}
+
+
+def test_the_ceiling_is_what_the_error_of_the_target_allows(
+    run: Run, metrics: dict[str, Any]
+) -> None:
+    cube, prediction, *others = run
+    flux, target = (f.sel(time="2009").values for f in (prediction["flux"], cube["flux_target"]))
+    known = np.isfinite(flux) & np.isfinite(target)
+    weight = np.broadcast_to(cube["cell_area"].values, flux.shape)[known]
+    square = cube["flux_target_std"].sel(time="2009").values[known].astype(float) ** 2
+    values = target[known].astype(float)
+    variance = np.average((values - np.average(values, weights=weight)) ** 2, weights=weight)
+    error = np.average(square, weights=weight)
+    found = metrics["ceiling"]
+    assert found["rmse"] == pytest.approx(np.sqrt(error), rel=1e-5)
+    assert found["r"] == pytest.approx(np.sqrt(1 - error / variance), rel=1e-5)
+    # An error as large as all there is leaves nothing to find.
+    blind = cube.assign(flux_target_std=cube["flux_target_std"] * 1e3)
+    blind["flux_target_std"].attrs = cube["flux_target_std"].attrs
+    assert evaluation_metrics(blind, prediction, *others)["ceiling"]["r"] == 0
+    without = evaluation_metrics(cube.drop_vars("flux_target_std"), prediction, *others)
+    assert "ceiling" not in without
+
+
 def test_a_prediction_without_a_spread_has_no_coverage(run: Run) -> None:
     cube, prediction, settings, model = run
     found = evaluation_metrics(cube, prediction[["flux"]], settings, model / "absent")

@@ -274,6 +274,7 @@ def test_intervals_applicability_and_regions_are_said(context, tmp_path):
             }
         },
         "by_region": {"croplands": context.metrics["test"]},
+        "ceiling": {"r": 0.97531, "rmse": 0.24681},
         "reference": {
             **context.metrics["truth"],
             "test": context.metrics["test"],
@@ -291,6 +292,7 @@ def test_intervals_applicability_and_regions_are_said(context, tmp_path):
     assert "−534 to −494" in page.text, "of the forest, a mean over both years"
     assert "87.2 %" in page.text
     assert "95 % of the true flux" in page.text
+    assert "no more than r = 0.975 and no less than 0.247 µmol" in page.text
     assert "In 99.9 % of area and months" in page.text
     assert "Flux by region" in page.text
     assert "Skill by region" in page.text
